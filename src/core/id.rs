@@ -1,0 +1,100 @@
+//! Names of things: sources, reports, cases, incidents. Every key orders totally and prints
+//! canonically, because stores, HMAC keys and tie-breaks are built on the printed form.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// A short name out of the configuration or the report database: a source, a category, a rule.
+pub type Name = Arc<str>;
+
+/// A report's id as its table has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ReportId {
+    Int(i64),
+    Uuid([u8; 16]),
+    Text(Name),
+}
+
+/// One report. `incarnation` counts from 0 and grows when a platform gives an id a second time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReportKey {
+    pub source: Name,
+    pub id: ReportId,
+    pub incarnation: u32,
+}
+
+/// A reported item as a keyed 128-bit hash: enough to join reports about it, useless to anyone else.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Subject(pub [u8; 16]);
+
+/// One case: all P0 reports about one item, or a single report.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum CaseKey {
+    Subject { source: Name, subject: Subject },
+    Report(ReportKey),
+}
+
+/// An incident's number within one deployment, given in order of opening.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct IncidentNo(pub u64);
+
+impl CaseKey {
+    pub fn source(&self) -> &Name {
+        match self {
+            CaseKey::Subject { source, .. } => source,
+            CaseKey::Report(report) => &report.source,
+        }
+    }
+}
+
+impl fmt::Display for ReportId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReportId::Int(id) => write!(f, "{id}"),
+            ReportId::Uuid(bytes) => {
+                for (i, byte) in bytes.iter().enumerate() {
+                    let dash = if matches!(i, 4 | 6 | 8 | 10) { "-" } else { "" };
+                    write!(f, "{dash}{byte:02x}")?;
+                }
+                Ok(())
+            }
+            ReportId::Text(id) => write!(f, "{id}"),
+        }
+    }
+}
+
+impl fmt::Display for ReportKey {
+    /// `source#incarnation:id`. Source names hold neither mark, and the id comes last, so two
+    /// different keys of one source never print alike.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}:{}", self.source, self.incarnation, self.id)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Subject({self})")
+    }
+}
+
+impl fmt::Display for CaseKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CaseKey::Subject { source, subject } => write!(f, "{source}@{subject}"),
+            CaseKey::Report(report) => write!(f, "{report}"),
+        }
+    }
+}
+
+impl fmt::Display for IncidentNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "I-{}", self.0)
+    }
+}

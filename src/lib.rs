@@ -1,0 +1,12 @@
+//! tocsin polls a platform's report database, ranks the open reports with minor safety always first,
+//! keeps every report's deadlines, and pages people when one passes.
+//!
+//! The map, in the only direction in which imports point:
+//! `core` (pure) <- `zone`, `keys` <- `compile`, `source`, `store`, `pager` <- `web` <- `config` <- `run` <- `cli`.
+//!
+//! Invariants:
+//! * `core` reads no clock and does no I/O: an input and `now` go in, a plan comes out.
+//! * What is committed happened; nothing else did. The core applies a plan only after the store has it.
+//! * Nothing here holds reported content: rows are parsed into times, names and keyed hashes at the edge.
+
+pub mod core;
