@@ -10,3 +10,10 @@
 //! * Nothing here holds reported content: rows are parsed into times, names and keyed hashes at the edge.
 
 pub mod core;
+pub mod keys;
+pub mod pager;
+pub mod run;
+pub mod secret;
+pub mod source;
+pub mod store;
+pub mod zone;

@@ -35,6 +35,14 @@ pub enum CaseKey {
     Report(ReportKey),
 }
 
+/// One episode of a case: what the core holds, the store keeps and an outcome is written of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EpisodeKey {
+    pub case: CaseKey,
+    /// Counts from 0; a new one begins when a report arrives after an episode of P0 has ended.
+    pub episode: u32,
+}
+
 /// An incident's number within one deployment, given in order of opening.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IncidentNo(pub u64);
@@ -90,6 +98,12 @@ impl fmt::Display for CaseKey {
             CaseKey::Subject { source, subject } => write!(f, "{source}@{subject}"),
             CaseKey::Report(report) => write!(f, "{report}"),
         }
+    }
+}
+
+impl fmt::Display for EpisodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.episode, self.case)
     }
 }
 

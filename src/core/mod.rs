@@ -1,7 +1,13 @@
 //! The pure core: std, serde and each other. It decides; the shell reads, commits and sends.
 
 pub mod calendar;
+pub mod case;
+pub mod clock;
 pub mod id;
+pub mod incident;
 pub mod observation;
+pub mod plan;
 pub mod policy;
+pub mod rank;
 pub mod time;
+pub mod view;

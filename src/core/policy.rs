@@ -134,6 +134,9 @@ pub struct SourcePolicy {
 /// A compiled configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Policy {
+    /// SHA-256 of everything below, in hex: kept with each breach, so that "by which rules?" has an
+    /// answer a year later.
+    pub hash: Name,
     pub categories: BTreeMap<Name, CategoryClass>,
     pub minor_safety: MinorSafety,
     pub rules: Vec<Rule>,

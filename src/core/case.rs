@@ -1,0 +1,449 @@
+//! A case: its reports, its clocks, and what a new look at them changes. Everything a clock needs is
+//! derived here from the reports as last read, by one function, `Case::refresh`, so that a poll, a
+//! deadline, a restart and a reload are one path.
+
+use super::calendar::Interval;
+use super::clock::{self, Clock, Evidence, Turn};
+use super::id::{EpisodeKey, IncidentNo, Name, ReportKey};
+use super::observation::{Actor, Event, EventName, Received, Row, Verdict};
+use super::policy::{Assessment, DeletedMeans, Due, Policy, Priority, Standing, Target};
+use super::rank::Rank;
+use super::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// One report as the monitor knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// As last read; kept as it was when the row is gone.
+    pub row: Row,
+    /// The instant its clocks count from: the row's own, or the first sight of a row whose own is
+    /// unreadable or in the future.
+    pub received: Timestamp,
+    pub anchored_at_first_sight: bool,
+    pub first_seen: Timestamp,
+    /// When the last read that answered for this report began.
+    pub read_began: Timestamp,
+    /// Since when the row is gone from its table.
+    pub gone: Option<Timestamp>,
+}
+
+/// How an episode ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conclusion {
+    Violation,
+    NoViolation,
+    /// The source maps no outcome.
+    Closed,
+    /// Gone while open. Never ends a P0 by itself.
+    Vanished,
+}
+
+impl Conclusion {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Conclusion::Violation => "violation",
+            Conclusion::NoViolation => "no_violation",
+            Conclusion::Closed => "closed",
+            Conclusion::Vanished => "vanished",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Case {
+    pub key: EpisodeKey,
+    pub priority: Priority,
+    pub standing: Standing,
+    pub raised: bool,
+    pub spread: u8,
+    /// The category of the report that decides, which is the earliest of the highest standing.
+    pub category: Name,
+    pub rule: Name,
+    pub escalation: Option<Name>,
+    pub reports: BTreeMap<ReportKey, Report>,
+    pub clocks: Vec<Clock>,
+    /// Credited pauses; always empty on P0.
+    pub pauses: Vec<Interval>,
+    /// The P0 episode's incident, once it has one.
+    pub incident: Option<IncidentNo>,
+    pub ended: Option<(Timestamp, Conclusion)>,
+    /// Times a row that was closed was seen open again.
+    pub reopenings: u32,
+}
+
+/// The reports' facts that decide about a case, counted by the rules of its priority.
+struct Facts {
+    anchor: Timestamp,
+    first_seen: Timestamp,
+    read_began: Timestamp,
+    /// Every report has a closure that counts: the latest of them.
+    closed: Option<Timestamp>,
+    conclusion: Option<(Timestamp, Conclusion)>,
+    no_violation: Option<Timestamp>,
+}
+
+impl Report {
+    /// A report as first seen. A `received` that can't be read, or lies in the future of the read,
+    /// is anchored at the read itself.
+    pub fn first_sight(row: Row, read_began: Timestamp) -> Self {
+        let stated = match row.received {
+            Received::At(at) if at <= read_began => Some(at),
+            Received::At(_) | Received::Unreadable => None,
+        };
+        Report {
+            received: stated.unwrap_or(read_began),
+            anchored_at_first_sight: stated.is_none(),
+            first_seen: read_began,
+            read_began,
+            gone: None,
+            row,
+        }
+    }
+
+    /// The earliest event of this name that counts for the case, never before `received`.
+    fn event(&self, name: EventName, p0: bool) -> Option<Timestamp> {
+        let event = self.row.events.iter().find(|event| event.name == name && counts(event, p0))?;
+        Some(event.at.max(self.received))
+    }
+
+    /// The closure that counts. Below P0, and only where the source says so, deletion is one.
+    fn closure(&self, p0: bool, deleted_means: DeletedMeans) -> Option<Timestamp> {
+        let deleted = self.gone.filter(|_| !p0 && deleted_means == DeletedMeans::Closed);
+        self.event(EventName::Closed, p0).or(deleted)
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.row.paused && self.gone.is_none()
+    }
+}
+
+/// F2: on P0 an automated actor, or one that nobody can name, satisfies only what a machine may do.
+/// Below P0 an automated closure counts and an automated first response doesn't.
+fn counts(event: &Event, p0: bool) -> bool {
+    let machine = match &event.by {
+        Actor::Unmapped | Actor::Person(_) => false,
+        Actor::Automated => true,
+        Actor::Unknown => p0,
+    };
+    match event.name {
+        EventName::Removed | EventName::Filed | EventName::ReporterNotified => true,
+        EventName::FirstResponse | EventName::ReviewerAction | EventName::SecondReview => !machine,
+        _ => !(machine && p0),
+    }
+}
+
+impl Case {
+    /// An empty case; `refresh` fills it in once it has a report.
+    pub fn new(key: EpisodeKey, assessment: &Assessment<'_>, category: Name) -> Self {
+        Case {
+            key,
+            priority: assessment.priority,
+            standing: assessment.standing,
+            raised: false,
+            spread: 0,
+            category,
+            rule: assessment.rule.into(),
+            escalation: assessment.escalation.cloned(),
+            reports: BTreeMap::new(),
+            clocks: Vec::new(),
+            pauses: Vec::new(),
+            incident: None,
+            ended: None,
+            reopenings: 0,
+        }
+    }
+
+    pub fn is_p0(&self) -> bool {
+        self.priority == Priority::P0
+    }
+
+    /// Known minor safety stays for the whole episode; presumption lasts only while nobody names it.
+    pub fn is_latched(&self) -> bool {
+        self.is_p0() && self.standing == Standing::Known
+    }
+
+    pub fn is_overdue(&self) -> bool {
+        self.clocks.iter().any(Clock::is_overdue)
+    }
+
+    /// Ended, and no target runs or is overdue: its outcome can be written and its memory freed.
+    pub fn is_settled(&self) -> bool {
+        self.ended.is_some() && !self.clocks.iter().any(|clock| clock.is_open() || clock.is_overdue())
+    }
+
+    /// What the store must keep because no report database can repeat it.
+    pub fn must_be_kept(&self) -> bool {
+        self.is_p0()
+            || !self.pauses.is_empty()
+            || self.reopenings > 0
+            || self.ended.is_some()
+            || self.reports.values().any(|report| report.anchored_at_first_sight || report.is_paused())
+            || self.clocks.iter().any(|clock| clock.breach().is_some())
+    }
+
+    /// The earliest report: what a page and the board call the case by.
+    pub fn first_report(&self) -> Option<(&ReportKey, &Report)> {
+        self.reports.iter().min_by_key(|(key, report)| (report.received, *key))
+    }
+
+    pub fn received(&self) -> Timestamp {
+        self.first_report().map_or(Timestamp::MAX, |(_, report)| report.received)
+    }
+
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.clocks.iter().filter_map(Clock::unmet_deadline).min()
+    }
+
+    pub fn wakes_at(&self) -> Option<Timestamp> {
+        self.clocks.iter().filter_map(|clock| clock.wakes_at(self.is_p0())).min()
+    }
+
+    pub fn rank(&self) -> Rank {
+        Rank {
+            priority: self.priority,
+            standing: self.standing,
+            raised: Reverse(self.raised),
+            deadline: self.next_deadline().unwrap_or(Timestamp::MAX),
+            spread: Reverse(self.spread),
+            received: self.received(),
+            key: self.key.clone(),
+        }
+    }
+
+    /// Takes in what a read saw of one of its reports. Pauses are credited only between two reads
+    /// that both saw one, and never on P0.
+    pub fn see(&mut self, key: &ReportKey, row: Option<Row>, read_began: Timestamp) {
+        let p0 = self.is_p0();
+        let Some(report) = self.reports.get_mut(key) else {
+            if let Some(row) = row {
+                self.reports.insert(key.clone(), Report::first_sight(row, read_began));
+            }
+            return;
+        };
+        if read_began < report.read_began {
+            return;
+        }
+        let (was_paused, seen_before) = (report.is_paused(), report.read_began);
+        report.read_began = read_began;
+        let Some(row) = row else {
+            report.gone.get_or_insert(read_began);
+            return;
+        };
+        let was_closed = report.row.event(EventName::Closed).is_some();
+        report.gone = None;
+        report.row = row;
+        if was_closed && report.row.event(EventName::Closed).is_none() {
+            self.reopenings += 1;
+        }
+        if was_paused && report.is_paused() && !p0 && seen_before < read_began {
+            credit(&mut self.pauses, Interval { from: seen_before, until: read_began });
+        }
+    }
+
+    /// Derives standing, rule, clocks and end anew from the reports, and says what each clock did.
+    pub fn refresh(&mut self, policy: &Policy, now: Timestamp) -> Vec<(usize, Turn)> {
+        let Some((assessment, category)) = self.assess(policy) else { return Vec::new() };
+        self.standing = assessment.standing;
+        self.category = category;
+        if self.priority != assessment.priority || &*self.rule != assessment.rule {
+            (self.priority, self.rule) = (assessment.priority, assessment.rule.into());
+        }
+        self.escalation = assessment.escalation.cloned();
+        if self.is_p0() {
+            self.pauses.clear();
+        }
+        let deleted_means = policy.sources.get(self.key.case.source()).map(|s| s.deleted_means).unwrap_or_default();
+        let facts = self.facts(deleted_means);
+        self.ended = facts.conclusion;
+        self.match_clocks_to(assessment.targets);
+        let mut turns = Vec::new();
+        for index in 0..self.clocks.len() {
+            let Some(target) = assessment.targets.iter().find(|t| t.name == self.clocks[index].target) else {
+                continue;
+            };
+            let evidence = self.evidence(target, &self.clocks[index], &facts, deleted_means);
+            let deadline = self.deadline(target, &self.clocks[index], &evidence, policy);
+            let clock = &mut self.clocks[index];
+            clock.set_deadline(evidence.started, deadline, now);
+            let turn = clock.step(&evidence, now);
+            if turn != Turn::Nothing {
+                turns.push((index, turn));
+            }
+        }
+        turns
+    }
+
+    /// The strictest of what the policy says of its reports; a known P0 is latched whatever they say.
+    fn assess<'p>(&self, policy: &'p Policy) -> Option<(Assessment<'p>, Name)> {
+        let assessed = self.reports.iter().map(|(key, report)| (policy.assess(&report.row), report, key));
+        let (strictest, report, _) = assessed.min_by_key(|(a, r, key)| (a.priority, a.standing, r.received, *key))?;
+        if self.is_latched() && strictest.priority != Priority::P0 {
+            return Some((policy.assess_p0(Standing::Known), self.category.clone()));
+        }
+        if self.is_latched() && strictest.standing == Standing::Presumed {
+            return Some((policy.assess_p0(Standing::Known), self.category.clone()));
+        }
+        Some((strictest, report.row.category.clone()))
+    }
+
+    fn facts(&self, deleted_means: DeletedMeans) -> Facts {
+        let p0 = self.is_p0();
+        let closures: Vec<Option<Timestamp>> = self.reports.values().map(|r| r.closure(p0, deleted_means)).collect();
+        let closed = closures.iter().copied().collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+        let no_violation = self.reports.values().zip(&closures);
+        let no_violation =
+            no_violation.filter(|(r, _)| r.row.verdict == Verdict::NoViolation).filter_map(|(_, at)| *at).min();
+        Facts {
+            anchor: self.received(),
+            first_seen: self.reports.values().map(|r| r.first_seen).min().unwrap_or(Timestamp::MAX),
+            read_began: self.reports.values().map(|r| r.read_began).min().unwrap_or(Timestamp::MIN),
+            closed,
+            conclusion: self.conclusion(closed, no_violation),
+            no_violation,
+        }
+    }
+
+    /// P0 ends at a violation closure, or a "no violation" closure that a second reviewer confirmed;
+    /// below P0 any closure ends it, and so does vanishing.
+    fn conclusion(
+        &self,
+        closed: Option<Timestamp>,
+        no_violation: Option<Timestamp>,
+    ) -> Option<(Timestamp, Conclusion)> {
+        let verdicts = || self.reports.values().map(|report| report.row.verdict);
+        let how = if verdicts().any(|v| v == Verdict::Violation) {
+            Conclusion::Violation
+        } else if no_violation.is_some() {
+            Conclusion::NoViolation
+        } else {
+            Conclusion::Closed
+        };
+        if !self.is_p0() {
+            let gone = self.reports.values().map(|r| r.gone).collect::<Option<Vec<_>>>()?.into_iter().max();
+            return closed.map(|at| (at, how)).or(gone.map(|at| (at, Conclusion::Vanished)));
+        }
+        match how {
+            Conclusion::NoViolation => {
+                let reviewed = self.second_review(no_violation?)?;
+                closed.map(|at| (at.max(reviewed), how))
+            }
+            _ => closed.map(|at| (at, how)),
+        }
+    }
+
+    /// F3: only a known human other than the one who closed meets a second review. Where the source
+    /// maps no actor, difference can't be enforced and the event alone counts.
+    fn second_review(&self, no_violation: Timestamp) -> Option<Timestamp> {
+        let closers = || {
+            let closed = self.reports.values().flat_map(|report| &report.row.events);
+            closed.filter(|event| event.name == EventName::Closed).map(|event| &event.by)
+        };
+        let reviews = self.reports.values().flat_map(|report| &report.row.events);
+        let reviews = reviews.filter(|event| event.name == EventName::SecondReview && event.at >= no_violation);
+        let valid = reviews.filter(|event| match &event.by {
+            Actor::Unmapped => true,
+            Actor::Person(_) => closers().all(|closer| *closer != event.by),
+            Actor::Automated | Actor::Unknown => false,
+        });
+        valid.map(|event| event.at).min()
+    }
+
+    /// One clock a target, for `reporter_notified` of P0 one a report. A clock whose target is no
+    /// longer promised goes; its breach, if it had one, stays in the store.
+    fn match_clocks_to(&mut self, targets: &[Target]) {
+        let mut wanted = Vec::with_capacity(targets.len());
+        for target in targets {
+            if target.until == EventName::ReporterNotified && self.is_p0() {
+                wanted.extend(self.reports.keys().map(|key| Clock::new(target, Some(key.clone()))));
+            } else {
+                wanted.push(Clock::new(target, None));
+            }
+        }
+        let mut held = std::mem::take(&mut self.clocks);
+        let same = |a: &Clock, b: &Clock| (&a.target, a.until, &a.report) == (&b.target, b.until, &b.report);
+        for clock in wanted {
+            let place = held.iter().position(|other| same(other, &clock));
+            self.clocks.push(place.map_or(clock, |place| held.swap_remove(place)));
+        }
+    }
+
+    fn evidence(&self, target: &Target, clock: &Clock, facts: &Facts, deleted_means: DeletedMeans) -> Evidence {
+        let anchor = clock.report.as_ref().and_then(|key| self.reports.get(key)).map(|report| report.received);
+        let started = match (target.from, target.until) {
+            (EventName::Received, _) => Some(anchor.unwrap_or(facts.anchor)),
+            (_, EventName::SecondReview) => facts.no_violation,
+            (from, _) => self.earliest(from, None, deleted_means),
+        };
+        let happened = match target.until {
+            EventName::Closed => facts.closed,
+            EventName::SecondReview => facts.no_violation.and_then(|at| self.second_review(at)),
+            until => self.earliest(until, clock.report.as_ref(), deleted_means),
+        };
+        let (first_seen, read_began) = match clock.report.as_ref().and_then(|key| self.reports.get(key)) {
+            Some(report) => (report.first_seen, report.read_began),
+            None => (facts.first_seen, facts.read_began),
+        };
+        let moot = self.ended.filter(|(_, how)| leaves_moot(*how, target.until)).map(|(at, _)| at);
+        Evidence { started, happened, read_began, moot, first_seen, p0: self.is_p0() }
+    }
+
+    /// The earliest event of this name that counts, over the case or in one report. A closure that
+    /// counts is a first response too, and a violation closure of a P0 confirms it.
+    fn earliest(&self, name: EventName, report: Option<&ReportKey>, deleted_means: DeletedMeans) -> Option<Timestamp> {
+        let p0 = self.is_p0();
+        let reports = self.reports.iter().filter(|(key, _)| report.is_none_or(|only| only == *key));
+        let at = |report: &Report| {
+            let implied = match name {
+                EventName::Received => Some(report.received),
+                EventName::FirstResponse => report.closure(p0, deleted_means),
+                EventName::Confirmed if p0 && report.row.verdict == Verdict::Violation => {
+                    report.closure(p0, deleted_means)
+                }
+                _ => None,
+            };
+            report.event(name, p0).into_iter().chain(implied).min()
+        };
+        reports.filter_map(|(_, report)| at(report)).min()
+    }
+
+    /// A due date that the source states may move in on P0, never out.
+    fn deadline(&self, target: &Target, clock: &Clock, evidence: &Evidence, policy: &Policy) -> Option<Timestamp> {
+        let (stated, calendar) = match &target.due {
+            Due::Stated { column } => {
+                let stated = self.reports.values().filter_map(|report| report.row.due(column)).min();
+                let held = clock.deadline.filter(|_| self.is_p0());
+                (stated.into_iter().chain(held).min(), None)
+            }
+            Due::Within { calendar, .. } => (None, calendar.as_ref().and_then(|name| policy.calendars.get(name))),
+        };
+        clock::deadline(&target.due, evidence.started, stated, calendar.map(|c| &**c), &self.pauses)
+    }
+}
+
+/// What an ended episode no longer waits for: all of a vanished one; of a decision of no violation,
+/// what only a violation calls for.
+fn leaves_moot(how: Conclusion, until: EventName) -> bool {
+    match how {
+        Conclusion::Vanished => true,
+        Conclusion::NoViolation => {
+            matches!(until, EventName::Removed | EventName::Filed | EventName::Confirmed | EventName::ReviewerAction)
+        }
+        Conclusion::Violation | Conclusion::Closed => false,
+    }
+}
+
+/// Adds a stretch to the credited pauses, joining it to the last where they touch.
+fn credit(pauses: &mut Vec<Interval>, stretch: Interval) {
+    match pauses.last_mut() {
+        Some(last) if last.until >= stretch.from => last.until = last.until.max(stretch.until),
+        _ => pauses.push(stretch),
+    }
+}
+
+/// How long ago an instant was, never negative.
+pub fn age(of: Timestamp, now: Timestamp) -> Span {
+    now.since(of).max(Span::ZERO)
+}

@@ -1,0 +1,285 @@
+//! One target's clock: when it started, when it is due, what became of it. `tick` is the only way a
+//! clock changes state; it is told what is known and how good that knowledge is.
+
+use super::calendar::{Calendar, Interval, due_with_pauses};
+use super::id::{IncidentNo, Name, ReportKey};
+use super::observation::EventName;
+use super::policy::{Due, Target};
+use super::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// How long a read at a deadline may take before a P0 pages without proof.
+pub const PROOF_WITHIN: Span = Span::from_secs(2);
+
+/// The clock of one target in one episode; with `report`, of one report in it (`reporter_notified`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    pub target: Name,
+    pub until: EventName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportKey>,
+    /// When `from` happened; `None` while it hasn't.
+    pub started: Option<Timestamp>,
+    /// `None` while the clock hasn't started, and for a stated due date that is NULL.
+    pub deadline: Option<Timestamp>,
+    pub state: ClockState,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockState {
+    /// Not started, or running towards its deadline.
+    Running,
+    /// The deadline passed and the row is being read for proof.
+    Asked {
+        at: Timestamp,
+    },
+    /// No proof came in time: a P0 has paged, and the clock still waits for the first answer.
+    Unverified {
+        breach: Breach,
+    },
+    Met {
+        at: Timestamp,
+    },
+    /// Verified and immutable; later evidence is appended.
+    Breached {
+        breach: Breach,
+        ended: Option<Ending>,
+        contradicted_at: Option<Timestamp>,
+    },
+    /// The episode ended in a way that leaves nothing to wait for.
+    Moot,
+}
+
+/// How an overdue target stopped being overdue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    Met {
+        at: Timestamp,
+    },
+    /// The episode ended without it, such as `removed` after a decision of no violation.
+    Moot {
+        at: Timestamp,
+    },
+}
+
+/// The fact that a deadline passed unmet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breach {
+    pub deadline: Timestamp,
+    pub detected_at: Timestamp,
+    /// Already overdue when the case was first seen: pages like any other, counted apart.
+    pub inherited: bool,
+    /// Who is told; `None` where the rule names no escalation.
+    pub incident: Option<IncidentNo>,
+}
+
+/// What is known about a target's two events at an instant.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence {
+    /// When `from` happened.
+    pub started: Option<Timestamp>,
+    /// When `until` happened.
+    pub happened: Option<Timestamp>,
+    /// Everything known of the case comes from reads that began no earlier than this.
+    pub read_began: Timestamp,
+    /// Since when the episode's end leaves nothing to wait for.
+    pub moot: Option<Timestamp>,
+    /// A deadline before this was already missed when the monitor first saw the case.
+    pub first_seen: Timestamp,
+    pub p0: bool,
+}
+
+/// What a step of a clock did that others must hear of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    Nothing,
+    /// The deadline passed: read the row again.
+    Ask,
+    /// A breach without proof, for a P0.
+    BreachUnverified,
+    Breach,
+    /// A breach without proof was proved; nothing rings anew.
+    Verify,
+    /// Proof that an unverified breach never was.
+    Withdraw,
+    /// An overdue target was met at last, or nothing is left to wait for.
+    End,
+    /// What had met the target was undone, and its deadline has passed: overdue once more.
+    Relapse,
+    /// Evidence of an event before the deadline of a verified breach.
+    Contradict,
+}
+
+impl Clock {
+    pub fn new(target: &Target, report: Option<ReportKey>) -> Self {
+        Clock {
+            target: target.name.clone(),
+            until: target.until,
+            report,
+            started: None,
+            deadline: None,
+            state: ClockState::Running,
+        }
+    }
+
+    /// Running, asked or unverified: the clock still has something to find out.
+    pub fn is_open(&self) -> bool {
+        match &self.state {
+            ClockState::Running => self.deadline.is_some(),
+            ClockState::Asked { .. } | ClockState::Unverified { .. } => true,
+            ClockState::Met { .. } | ClockState::Breached { .. } | ClockState::Moot => false,
+        }
+    }
+
+    /// A breach, proved or not, whose target is still unmet.
+    pub fn is_overdue(&self) -> bool {
+        matches!(&self.state, ClockState::Unverified { .. } | ClockState::Breached { ended: None, .. })
+    }
+
+    pub fn breach(&self) -> Option<&Breach> {
+        match &self.state {
+            ClockState::Unverified { breach } | ClockState::Breached { breach, .. } => Some(breach),
+            _ => None,
+        }
+    }
+
+    pub fn breach_mut(&mut self) -> Option<&mut Breach> {
+        match &mut self.state {
+            ClockState::Unverified { breach } | ClockState::Breached { breach, .. } => Some(breach),
+            _ => None,
+        }
+    }
+
+    /// The deadline that ranks the case: the one it runs to or is overdue by.
+    pub fn unmet_deadline(&self) -> Option<Timestamp> {
+        match &self.state {
+            ClockState::Running | ClockState::Asked { .. } => self.deadline,
+            ClockState::Unverified { breach } | ClockState::Breached { breach, ended: None, .. } => {
+                Some(breach.deadline)
+            }
+            ClockState::Met { .. } | ClockState::Breached { .. } | ClockState::Moot => None,
+        }
+    }
+
+    /// When time alone changes this clock: just past its deadline, since a target met at the very
+    /// instant is met; and for a P0 when proof is overdue.
+    pub fn wakes_at(&self, p0: bool) -> Option<Timestamp> {
+        match &self.state {
+            ClockState::Running => self.deadline.map(|at| at.plus(Span::from_micros(1))),
+            ClockState::Asked { at } if p0 => Some(at.plus(PROOF_WITHIN)),
+            _ => None,
+        }
+    }
+
+    /// Gives the clock the deadline that the evidence of now asks for. A breach keeps its own.
+    pub fn set_deadline(&mut self, started: Option<Timestamp>, deadline: Option<Timestamp>, now: Timestamp) {
+        if self.breach().is_some() {
+            return;
+        }
+        (self.started, self.deadline) = (started, deadline);
+        let moved_out = deadline.is_none_or(|at| at >= now);
+        if moved_out && matches!(self.state, ClockState::Asked { .. }) {
+            self.state = ClockState::Running;
+        }
+    }
+
+    /// One step of the clock, after `set_deadline` from the same evidence.
+    pub fn step(&mut self, evidence: &Evidence, now: Timestamp) -> Turn {
+        use ClockState::{Asked, Breached, Met, Moot, Running, Unverified};
+        let Some(deadline) = self.breach().map(|breach| breach.deadline).or(self.deadline) else {
+            return self.step_without_deadline(evidence);
+        };
+        let in_time = evidence.happened.filter(|at| *at <= deadline);
+        let late = evidence.happened.filter(|at| *at > deadline);
+        let over = late.map(|at| Ending::Met { at }).or(evidence.moot.map(|at| Ending::Moot { at }));
+        let moot = evidence.moot.is_some_and(|at| at <= deadline) && late.is_none();
+        let proved = evidence.read_began > deadline || late.is_some();
+        let inherited = evidence.first_seen > deadline;
+        let fresh = || Breach { deadline, detected_at: now, inherited, incident: None };
+        match (&mut self.state, in_time) {
+            (Met { .. }, None)
+                if self.until == EventName::Closed && evidence.happened.is_none() && evidence.moot.is_none() =>
+            {
+                self.state = Running;
+                self.step(evidence, now)
+            }
+            (Met { .. } | Moot, _) => Turn::Nothing,
+            (Running | Asked { .. }, Some(at)) => {
+                self.state = Met { at };
+                Turn::Nothing
+            }
+            (Unverified { .. }, Some(at)) => {
+                self.state = Met { at };
+                Turn::Withdraw
+            }
+            (Breached { ended, contradicted_at: contradicted_at @ None, .. }, Some(at)) => {
+                *contradicted_at = Some(now);
+                *ended = ended.or(Some(Ending::Met { at }));
+                Turn::Contradict
+            }
+            (Running | Asked { .. }, None) if moot => {
+                self.state = Moot;
+                Turn::Nothing
+            }
+            (Unverified { .. }, None) if moot => {
+                self.state = Moot;
+                Turn::Withdraw
+            }
+            (Running | Asked { .. }, None) if proved => {
+                self.state = Breached { breach: fresh(), ended: over, contradicted_at: None };
+                Turn::Breach
+            }
+            (Unverified { breach }, None) if proved => {
+                self.state = Breached { breach: breach.clone(), ended: over, contradicted_at: None };
+                if over.is_some() { Turn::End } else { Turn::Verify }
+            }
+            (Breached { ended: ended @ None, .. }, _) if over.is_some() => {
+                *ended = over;
+                Turn::End
+            }
+            (Breached { ended: ended @ Some(Ending::Met { .. }), .. }, None)
+                if over.is_none() && self.until == EventName::Closed =>
+            {
+                *ended = None;
+                Turn::Relapse
+            }
+            (Running, None) if now > deadline => {
+                self.state = Asked { at: now };
+                Turn::Ask
+            }
+            (Asked { at }, None) if evidence.p0 && now >= at.plus(PROOF_WITHIN) => {
+                self.state = Unverified { breach: fresh() };
+                Turn::BreachUnverified
+            }
+            (Running | Asked { .. } | Unverified { .. } | Breached { .. }, _) => Turn::Nothing,
+        }
+    }
+
+    fn step_without_deadline(&mut self, evidence: &Evidence) -> Turn {
+        if self.state == ClockState::Running {
+            match evidence.happened {
+                Some(at) if evidence.started.is_some() => self.state = ClockState::Met { at },
+                _ if evidence.moot.is_some() => self.state = ClockState::Moot,
+                _ => {}
+            }
+        }
+        Turn::Nothing
+    }
+}
+
+/// When a target is due. `stated` is the due date the source gives, where the target asks for one.
+/// `None`: the clock hasn't started, no date is stated, or the calendar's compiled table ends before.
+pub fn deadline(
+    due: &Due,
+    started: Option<Timestamp>,
+    stated: Option<Timestamp>,
+    calendar: Option<&Calendar>,
+    pauses: &[Interval],
+) -> Option<Timestamp> {
+    match due {
+        Due::Stated { .. } => started.and(stated),
+        Due::Within { span, .. } => due_with_pauses(calendar, started?, *span, pauses),
+    }
+}

@@ -1,0 +1,215 @@
+//! What goes into the core and what comes out. A plan is a set of facts to commit: the shell stores it
+//! in one transaction and only then hands it back to `Core::apply`. A discarded plan never happened.
+
+use super::case::{Case, Conclusion};
+use super::clock::Ending;
+use super::id::{EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
+use super::incident::Incident;
+use super::observation::{Observation, Reject};
+use super::policy::{Priority, Standing};
+use super::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most rows that one input may carry, and the most cases that one tick takes up.
+pub const BATCH: usize = 1_000;
+
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Rows that one read saw, at most `BATCH`.
+    Rows(Rows),
+    /// A scan of a source's open rows, begun at `began`, is complete: whatever is known to be open and
+    /// wasn't seen by it must be read by key.
+    ScanEnded { source: Name, began: Timestamp },
+    /// Time has passed.
+    Tick,
+}
+
+#[derive(Clone, Debug)]
+pub struct Rows {
+    pub source: Name,
+    /// When the read began, by the monitor's clock: proof of nothing after it.
+    pub read_began: Timestamp,
+    pub rows: Vec<Observation>,
+    pub rejects: Vec<Reject>,
+    /// What the store remembers of cases that the core doesn't hold, as `Core::strangers` asked.
+    pub recalled: Vec<Case>,
+}
+
+/// A breach as the store keeps it, under (episode, target, report, deadline).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreachRecord {
+    pub episode: EpisodeKey,
+    pub target: Name,
+    /// Set where the target is kept per report.
+    pub report: Option<ReportKey>,
+    /// The report by which people know the case.
+    pub first_report: ReportKey,
+    pub category: Name,
+    pub rule: Name,
+    pub priority: Priority,
+    pub started: Option<Timestamp>,
+    pub deadline: Timestamp,
+    pub detected_at: Timestamp,
+    pub inherited: bool,
+    pub status: BreachStatus,
+    pub ended: Option<Ending>,
+    pub contradicted_at: Option<Timestamp>,
+    pub incident: Option<IncidentNo>,
+    pub policy_hash: Name,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreachStatus {
+    /// Paged without proof: the database could not be seen.
+    Unverified,
+    Verified,
+    /// The first answer proved that it never was one.
+    Withdrawn,
+}
+
+impl BreachStatus {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            BreachStatus::Unverified => "unverified",
+            BreachStatus::Verified => "verified",
+            BreachStatus::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+/// One notification, before it is given keys. Unique by (incident, round, step, channel, kind).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    pub incident: IncidentNo,
+    pub round: u32,
+    pub step: u32,
+    pub channel: Name,
+    pub kind: PageKind,
+    pub priority: Priority,
+    pub created_at: Timestamp,
+    /// "Part 2 of 3" of a bundle.
+    pub part: Option<(u32, u32)>,
+    /// Overdue cases in the incident, all of them.
+    pub count: u64,
+    /// The most urgent of them, at most `CASES_PER_PAGE`.
+    pub cases: Vec<PageCase>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PageKind {
+    Ring,
+    Resolve,
+}
+
+impl PageKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            PageKind::Ring => "ring",
+            PageKind::Resolve => "resolve",
+        }
+    }
+}
+
+/// A case as a page may tell of it: no field can hold content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageCase {
+    pub episode: EpisodeKey,
+    pub category: Name,
+    pub priority: Priority,
+    pub standing: Standing,
+    pub reports: u32,
+    /// The overdue target with the earliest deadline.
+    pub target: Name,
+    pub deadline: Timestamp,
+    pub unverified: bool,
+    pub inherited: bool,
+}
+
+/// What remains of an ended episode, kept for 25 months.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub episode: EpisodeKey,
+    pub category: Name,
+    pub rule: Name,
+    pub priority: Priority,
+    pub standing: Standing,
+    pub received: Timestamp,
+    pub first_response: Option<Timestamp>,
+    pub ended_at: Timestamp,
+    pub conclusion: Conclusion,
+    pub reports: u32,
+    pub reopenings: u32,
+    pub targets: Vec<TargetOutcome>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetOutcome {
+    pub target: Name,
+    pub deadline: Option<Timestamp>,
+    pub met_at: Option<Timestamp>,
+    pub breached: bool,
+}
+
+/// Something the operators must hear of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Alarm {
+    /// A category in neither list: its cases are presumed P0 until somebody names it.
+    PresumedCategory { source: Name, category: Name },
+    /// No case can be made of a row without an id.
+    RowsWithoutId { source: Name, count: u64 },
+    /// `received` is unreadable or in the future, usually because the configured zone is wrong.
+    AnchoredAtFirstSight { report: ReportKey },
+    /// An event lies before `received` and is counted as happening at it.
+    Skew { report: ReportKey },
+}
+
+/// A report's place: the episode that holds it, under which incarnation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    pub incarnation: u32,
+    pub episode: EpisodeKey,
+}
+
+/// Everything one input changes.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Each changed case as it now is; `None` when its memory is freed.
+    pub cases: BTreeMap<EpisodeKey, Option<Case>>,
+    /// Changed cases that the store must hold, settled ones included.
+    pub kept: Vec<KeptCase>,
+    pub homes: BTreeMap<(Name, ReportId), Option<Home>>,
+    pub incidents: BTreeMap<IncidentNo, Incident>,
+    pub breaches: Vec<BreachRecord>,
+    pub pages: Vec<Page>,
+    pub outcomes: Vec<Outcome>,
+    pub rejects: Vec<(Name, Reject)>,
+    pub alarms: BTreeSet<Alarm>,
+    /// Reports to be read again by key, P0 first.
+    pub asks: Vec<ReportKey>,
+    /// Reports that a read found unchanged: memory only.
+    pub seen: Vec<(EpisodeKey, ReportKey, Timestamp)>,
+    /// A source whose first look is complete: memory only.
+    pub caught_up: Option<Name>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptCase {
+    pub case: Case,
+    /// Its outcome is written and its memory freed; kept to be recalled.
+    pub settled: bool,
+}
+
+impl Plan {
+    /// Whether there is anything to commit; an idle poll writes nothing.
+    pub fn is_durable(&self) -> bool {
+        !(self.kept.is_empty()
+            && self.incidents.is_empty()
+            && self.breaches.is_empty()
+            && self.pages.is_empty()
+            && self.outcomes.is_empty()
+            && self.rejects.is_empty())
+    }
+}

@@ -1,0 +1,118 @@
+//! Keys made with the deployment secret: what leaves this process never reveals a report's id, and the
+//! same thing has the same key after every restart, reload and reordering of rules.
+
+use crate::core::id::{CaseKey, IncidentNo, Name, Subject};
+use crate::core::plan::PageKind;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use std::fmt;
+
+/// The deployment secret. It prints as nothing.
+#[derive(Clone)]
+pub struct Keys {
+    secret: Vec<u8>,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(..)")
+    }
+}
+
+impl Keys {
+    /// Of a secret of any length; at least 16 bytes are asked for where it is configured.
+    pub fn new(secret: &[u8]) -> Self {
+        Keys { secret: secret.to_vec() }
+    }
+
+    fn digest(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+        // HMAC takes keys of any length, so this can't fail.
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).unwrap_or_else(|_| unreachable!());
+        mac.update(purpose.as_bytes());
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Which deployment this is, without telling its secret: kept in the store to notice a clone.
+    pub fn fingerprint(&self) -> String {
+        hex(&self.digest("deployment", &[])[..16])
+    }
+
+    /// The reported item, hashed: the columns' values in order.
+    pub fn subject(&self, source: &str, values: &[String]) -> Subject {
+        let mut parts: Vec<&[u8]> = vec![source.as_bytes()];
+        parts.extend(values.iter().map(|value| value.as_bytes()));
+        let digest = self.digest("subject", &parts);
+        let mut subject = [0; 16];
+        subject.copy_from_slice(&digest[..16]);
+        Subject(subject)
+    }
+
+    /// tocsin's own reference for a case, the only name of it that leaves the house: "C-" and ten
+    /// characters without look-alikes (50 bits).
+    pub fn reference(&self, case: &CaseKey) -> String {
+        const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+        let digest = self.digest("case", &[case.to_string().as_bytes()]);
+        let bits = u64::from_be_bytes([0, digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6]]);
+        let letter = |i: u32| char::from(ALPHABET[(bits >> (5 * i) & 31) as usize]);
+        let letters: String = (0..10).map(letter).collect();
+        format!("C-{}-{}", &letters[..5], &letters[5..])
+    }
+
+    /// What a receiver de-duplicates alerts by: the same for every page of one round.
+    pub fn alert(&self, incident: IncidentNo, round: u32) -> String {
+        hex(&self.digest("alert", &[&incident.0.to_be_bytes(), &round.to_be_bytes()]))
+    }
+
+    /// What a receiver de-duplicates deliveries by: the same on every retry of one page.
+    pub fn delivery(&self, incident: IncidentNo, round: u32, step: u32, channel: &Name, kind: PageKind) -> String {
+        let parts: [&[u8]; 5] = [
+            &incident.0.to_be_bytes(),
+            &round.to_be_bytes(),
+            &step.to_be_bytes(),
+            channel.as_bytes(),
+            kind.as_str().as_bytes(),
+        ];
+        hex(&self.digest("delivery", &parts))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::id::{ReportId, ReportKey};
+
+    #[test]
+    fn keys_differ_by_deployment_and_by_everything_they_name() {
+        let (ours, theirs) = (Keys::new(b"one secret"), Keys::new(b"another"));
+        assert_ne!(ours.alert(IncidentNo(1), 0), theirs.alert(IncidentNo(1), 0));
+        assert_ne!(ours.alert(IncidentNo(1), 0), ours.alert(IncidentNo(1), 1));
+        assert_eq!(ours.alert(IncidentNo(1), 0).len(), 64);
+        let channel: Name = "pager".into();
+        let ring = ours.delivery(IncidentNo(1), 0, 0, &channel, PageKind::Ring);
+        assert_ne!(ring, ours.delivery(IncidentNo(1), 0, 0, &channel, PageKind::Resolve));
+        assert_ne!(ring, ours.delivery(IncidentNo(1), 0, 0, &"mail".into(), PageKind::Ring));
+    }
+
+    #[test]
+    fn joined_columns_never_meet_across_their_border() {
+        let keys = Keys::new(b"one secret");
+        let subject = |a: &str, b: &str| keys.subject("reports", &[a.to_owned(), b.to_owned()]);
+        assert_ne!(subject("ab", "c"), subject("a", "bc"));
+    }
+
+    #[test]
+    fn a_reference_does_not_show_the_report_id() {
+        let key = ReportKey { source: "reports".into(), id: ReportId::Int(4711), incarnation: 0 };
+        let reference = Keys::new(b"one secret").reference(&CaseKey::Report(key));
+        assert_eq!(reference.len(), 13);
+        assert!(!reference.contains("4711"));
+    }
+}

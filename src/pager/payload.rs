@@ -1,0 +1,69 @@
+//! The one payload from which every channel renders. It is frozen as JSON when the page is created, and
+//! has no field that could hold content, an identity, a URL or a report's own id.
+
+use crate::core::plan::{Page, PageKind};
+use crate::keys::Keys;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    pub kind: PageKind,
+    /// "I-42"
+    pub incident: String,
+    pub round: u32,
+    pub step: u32,
+    pub priority: String,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+    pub part: Option<(u32, u32)>,
+    /// Overdue cases in the incident; `cases` lists the most urgent of them.
+    pub count: u64,
+    pub cases: Vec<PayloadCase>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayloadCase {
+    /// tocsin's own reference, such as "C-7F3KQ-9QXMA".
+    pub case: String,
+    pub source: String,
+    pub category: String,
+    pub priority: String,
+    /// In a category that nobody has named: presumed minor safety.
+    pub presumed: bool,
+    pub reports: u32,
+    pub target: String,
+    /// RFC 3339, UTC.
+    pub deadline: String,
+    /// Paged without proof, because the database could not be seen at the deadline.
+    pub unverified: bool,
+    /// Already overdue when first seen.
+    pub inherited: bool,
+}
+
+impl Payload {
+    pub fn freeze(page: &Page, keys: &Keys) -> Self {
+        let case = |case: &crate::core::plan::PageCase| PayloadCase {
+            case: keys.reference(&case.episode.case),
+            source: case.episode.case.source().to_string(),
+            category: case.category.to_string(),
+            priority: case.priority.to_string(),
+            presumed: case.standing == crate::core::policy::Standing::Presumed,
+            reports: case.reports,
+            target: case.target.to_string(),
+            deadline: crate::zone::rfc3339(case.deadline),
+            unverified: case.unverified,
+            inherited: case.inherited,
+        };
+        Payload {
+            kind: page.kind,
+            incident: page.incident.to_string(),
+            round: page.round,
+            step: page.step,
+            priority: page.priority.to_string(),
+            created_at: crate::zone::rfc3339(page.created_at),
+            part: page.part,
+            count: page.count,
+            cases: page.cases.iter().map(case).collect(),
+        }
+    }
+}

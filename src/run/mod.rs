@@ -1,0 +1,3 @@
+//! The loops: they read, hand to the core, commit, apply and send.
+
+pub mod clock;

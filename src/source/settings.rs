@@ -1,0 +1,96 @@
+//! How one report table is mapped into the monitor's terms.
+
+use crate::core::id::Name;
+use crate::core::observation::EventName;
+use crate::core::policy::DeletedMeans;
+use crate::core::time::Span;
+use crate::secret::Secret;
+use crate::zone::Zone;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Lower-case letters, digits, '-' and '_': it stands in keys, logs and metrics.
+    pub name: Name,
+    /// postgres://, postgresql:// or sqlite:
+    pub url: Secret,
+    pub poll: Span,
+    /// Of columns that carry no zone.
+    pub timezone: Zone,
+    pub rows: RowsFrom,
+    pub columns: Columns,
+    /// Every mapped event; `received` is always among them.
+    pub events: Vec<EventColumn>,
+    /// Due dates that the source states, by the name that targets use.
+    pub dues: Vec<DueColumn>,
+    pub actors: Actors,
+    pub states: States,
+}
+
+#[derive(Clone, Debug)]
+pub enum RowsFrom {
+    /// `name` or `schema.name`; each part is quoted.
+    Table(String),
+    /// A select statement that yields the mapped columns; used as a derived table.
+    Query(String),
+}
+
+#[derive(Clone, Debug)]
+pub struct Columns {
+    pub id: String,
+    /// The reported item; empty makes each report its own case.
+    pub case: Vec<String>,
+    pub category: CategoryFrom,
+}
+
+#[derive(Clone, Debug)]
+pub enum CategoryFrom {
+    Column(String),
+    /// The whole table is one category.
+    Value(Name),
+}
+
+#[derive(Clone, Debug)]
+pub struct EventColumn {
+    pub name: EventName,
+    pub column: String,
+    /// The column that says who did it.
+    pub by: Option<String>,
+    pub unit: Option<Unit>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DueColumn {
+    pub name: Name,
+    pub column: String,
+    pub unit: Option<Unit>,
+}
+
+/// The unit of a time column that is a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    Seconds,
+    Milliseconds,
+}
+
+/// Patterns in which `*` stands for any run of characters.
+#[derive(Clone, Debug, Default)]
+pub struct Actors {
+    pub automated: Vec<String>,
+    pub people: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct States {
+    pub column: Option<String>,
+    /// Values of `column` in which the clocks of what is not P0 pause.
+    pub paused: Vec<String>,
+    pub outcome: Option<OutcomeFrom>,
+    pub deleted_means: DeletedMeans,
+}
+
+#[derive(Clone, Debug)]
+pub struct OutcomeFrom {
+    pub column: String,
+    /// Values that mean a violation; anything else, NULL included, means none.
+    pub violation: Vec<String>,
+}

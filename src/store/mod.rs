@@ -1,0 +1,157 @@
+//! The store: what tocsin itself must remember. One transaction a plan, under a sequence number and
+//! the leader's token; what is committed happened, nothing else did. One SQL text serves SQLite and
+//! PostgreSQL.
+
+use crate::core::case::Case;
+use crate::core::id::{CaseKey, IncidentNo, Name};
+use crate::core::incident::Incident;
+use crate::core::plan::{PageKind, Plan};
+use crate::core::policy::Priority;
+use crate::core::time::Timestamp;
+use std::future::Future;
+
+/// Everything the engine starts from.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// The sequence number of the last commit; 0 in a new store.
+    pub sequence: u64,
+    /// Every case that has not settled, P0 first.
+    pub cases: Vec<Case>,
+    /// Incidents that are open.
+    pub incidents: Vec<Incident>,
+    /// The number that the next incident gets.
+    pub next_incident: u64,
+}
+
+/// One plan on its way into the store.
+#[derive(Debug)]
+pub struct Commit<'a> {
+    /// One more than the last committed sequence number.
+    pub sequence: u64,
+    /// The leader's fencing token; a commit under an older one is refused.
+    pub token: u64,
+    pub at: Timestamp,
+    pub plan: &'a Plan,
+    /// One for each page of the plan, in its order.
+    pub pages: Vec<NewPage>,
+    /// The number that the next incident gets once this is committed.
+    pub next_incident: u64,
+}
+
+/// A page with its keys, its payload frozen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPage {
+    pub incident: IncidentNo,
+    pub round: u32,
+    pub step: u32,
+    pub channel: Name,
+    pub kind: PageKind,
+    pub priority: Priority,
+    pub created_at: Timestamp,
+    pub alert_key: String,
+    pub delivery_key: String,
+    /// The pager's payload as JSON; every attempt sends this.
+    pub payload: String,
+}
+
+/// The two lanes of the outbox: nothing lesser can delay a P0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    P0,
+    Lesser,
+}
+
+/// A page that this process may send until `leased_until`.
+#[derive(Clone, Debug)]
+pub struct LeasedPage {
+    pub id: i64,
+    pub page: NewPage,
+    /// Attempts recorded before this one.
+    pub attempts: u32,
+}
+
+/// What became of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    Accepted,
+    /// Tried again at this instant.
+    Retry {
+        at: Timestamp,
+    },
+    /// A permanent error: parked until a reload.
+    Parked,
+}
+
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub page: i64,
+    pub began: Timestamp,
+    pub ended: Timestamp,
+    pub delivery: Delivery,
+    /// What the receiver answered, such as "202" or "connection refused"; never a body.
+    pub answer: String,
+}
+
+/// A page as the board lists it.
+#[derive(Clone, Debug)]
+pub struct PageRow {
+    pub id: i64,
+    pub page: NewPage,
+    /// queued, leased, accepted, parked or superseded
+    pub state: String,
+    pub attempts: u32,
+    pub last_answer: Option<String>,
+    pub accepted_at: Option<Timestamp>,
+}
+
+/// Pages by state and channel, for the metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageCount {
+    pub channel: Name,
+    pub state: String,
+    pub count: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else leads, or this plan's sequence number is taken: this process must stop writing.
+    #[error("{operation}: another process leads this store (token {ours}, the store has {theirs})")]
+    Fenced { operation: &'static str, ours: u64, theirs: u64 },
+    /// The transaction didn't happen; the same may be tried again.
+    #[error("{operation}: {source}")]
+    Failed { operation: &'static str, source: sqlx::Error },
+    /// The answer to COMMIT was lost: read the sequence to learn whether it happened.
+    #[error("{operation}: the answer to COMMIT was lost: {source}")]
+    Ambiguous { operation: &'static str, source: sqlx::Error },
+    /// What the store holds can't be read by this version.
+    #[error("{operation}: {what}")]
+    Unreadable { operation: &'static str, what: String },
+}
+
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// The port. Tests decorate it; `SqlStore` is the one implementation.
+pub trait Store: Send + Sync + 'static {
+    /// Takes the lead under a token higher than any before.
+    fn lead(&self, holder: &str, now: Timestamp) -> impl Future<Output = Result<u64>> + Send;
+    fn load(&self) -> impl Future<Output = Result<Stored>> + Send;
+    fn sequence(&self) -> impl Future<Output = Result<u64>> + Send;
+    fn commit(&self, commit: &Commit<'_>) -> impl Future<Output = Result<()>> + Send;
+    /// The latest kept episode of each of these cases, settled ones included.
+    fn recall(&self, keys: &[CaseKey]) -> impl Future<Output = Result<Vec<Case>>> + Send;
+    /// Leases due pages in rank order: P0 first, then oldest; a resolve only once no ring of the same
+    /// incident, round and channel is still to be sent.
+    fn lease_pages(
+        &self,
+        lane: Lane,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<LeasedPage>>> + Send;
+    /// When the lane's next page is due: the earliest of its queued pages and expiring leases.
+    fn next_page_at(&self, lane: Lane) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
+    fn record(&self, attempt: &Attempt) -> impl Future<Output = Result<()>> + Send;
+    /// The newest pages, newest first.
+    fn pages(&self, limit: u32) -> impl Future<Output = Result<Vec<PageRow>>> + Send;
+    fn page_counts(&self) -> impl Future<Output = Result<Vec<PageCount>>> + Send;
+}
