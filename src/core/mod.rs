@@ -3,6 +3,8 @@
 pub mod calendar;
 pub mod case;
 pub mod clock;
+mod draft;
+pub mod engine;
 pub mod id;
 pub mod incident;
 pub mod observation;
