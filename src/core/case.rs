@@ -327,7 +327,7 @@ impl Case {
             Conclusion::Closed
         };
         if !self.is_p0() {
-            let gone = self.reports.values().map(|r| r.gone).collect::<Option<Vec<_>>>()?.into_iter().max();
+            let gone = self.reports.values().map(|report| report.gone).max().flatten();
             return closed.map(|at| (at, how)).or(gone.map(|at| (at, Conclusion::Vanished)));
         }
         match how {

@@ -102,7 +102,7 @@ impl<'c> Draft<'c> {
     fn see_known(&mut self, episode: &EpisodeKey, report: ReportKey, row: Option<&Row>, read_began: Timestamp) {
         let Some(case) = self.case(episode) else { return };
         let Some(known) = case.reports.get(&report) else { return };
-        if row.is_some_and(|row| is_another_report(known, row)) {
+        if row.is_some_and(|row| is_another_report(known, row, read_began)) {
             let next = ReportKey { incarnation: report.incarnation + 1, ..report.clone() };
             self.see_known(episode, report, None, read_began);
             if let Some(row) = row {
@@ -167,24 +167,22 @@ impl<'c> Draft<'c> {
     /// The episode that a new report joins: the one in memory, else the one that the store remembers;
     /// a new one when that had ended. The same row seen again continues its own, ended or not.
     fn episode_for(&mut self, case: CaseKey, report: &ReportKey, row: &Row, assessment: &Assessment<'_>) -> EpisodeKey {
-        let held = self.latest_episode(&case);
-        if held.is_none()
-            && let Some(recalled) = self.recalled.remove(&case)
-        {
-            for key in recalled.reports.keys() {
-                let home = Home { incarnation: key.incarnation, episode: recalled.key.clone() };
-                self.plan.homes.insert((key.source.clone(), key.id.clone()), Some(home));
-            }
-            self.plan.cases.insert(recalled.key.clone(), Some(recalled));
+        let recalled = self.recalled.remove(&case);
+        let held = self.latest_episode(&case).and_then(|key| self.case(&key)).or(recalled.as_ref());
+        let Some(latest) = held else { return EpisodeKey { case, episode: 0 } };
+        let known_and_closed = latest.reports.contains_key(report) && row.event(EventName::Closed).is_some();
+        if latest.ended.is_some() && assessment.priority == Priority::P0 && !known_and_closed {
+            return EpisodeKey { case, episode: latest.key.episode + 1 };
         }
-        let Some(latest) = held.or_else(|| self.latest_episode(&case)) else {
-            return EpisodeKey { case, episode: 0 };
-        };
-        let known = self.case(&latest).is_some_and(|held| held.reports.contains_key(report));
-        let over = self.case(&latest).is_some_and(|held| held.ended.is_some());
-        let still_closed = row.event(EventName::Closed).is_some();
-        let starts_anew = over && assessment.priority == Priority::P0 && !(known && still_closed);
-        if starts_anew { EpisodeKey { case, episode: latest.episode + 1 } } else { latest }
+        let key = latest.key.clone();
+        if let (None, Some(recalled)) = (self.latest_episode(&case), recalled) {
+            for report in recalled.reports.keys() {
+                let home = Home { incarnation: report.incarnation, episode: key.clone() };
+                self.plan.homes.insert((report.source.clone(), report.id.clone()), Some(home));
+            }
+            self.plan.cases.insert(key.clone(), Some(recalled));
+        }
+        key
     }
 
     fn latest_episode(&self, case: &CaseKey) -> Option<EpisodeKey> {
@@ -466,13 +464,11 @@ fn case_key(report: &ReportKey, row: &Row, assessment: &Assessment<'_>) -> CaseK
     }
 }
 
-/// A platform that gives an id a second time: the row's own `received` lies after the last time the
-/// earlier report was seen.
-fn is_another_report(known: &super::case::Report, row: &Row) -> bool {
-    match (known.row.received, row.received) {
-        (Received::At(before), Received::At(after)) => after != before && after > known.read_began,
-        _ => false,
-    }
+/// A platform that gives an id a second time: the row's own `received` has changed, to after the last
+/// time the earlier report was seen.
+fn is_another_report(known: &super::case::Report, row: &Row, read_began: Timestamp) -> bool {
+    let Received::At(at) = row.received else { return false };
+    known.row.received != row.received && at > known.read_began && at <= read_began
 }
 
 /// Cases in the order in which they must be taken up: P0 first.

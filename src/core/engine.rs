@@ -436,6 +436,12 @@ impl Core {
         }
     }
 
+    /// The priority of the case that holds a report; the strictest when none does.
+    pub fn priority_of(&self, report: &ReportKey) -> Priority {
+        let home = self.homes.get(&(report.source.clone(), report.id.clone()));
+        home.and_then(|home| self.cases.get(&home.episode)).map_or(Priority::P0, |case| case.priority)
+    }
+
     /// Cases held, for tests and the log.
     pub fn cases(&self) -> impl Iterator<Item = &Case> {
         self.cases.values()

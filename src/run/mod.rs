@@ -1,3 +1,6 @@
 //! The loops: they read, hand to the core, commit, apply and send.
 
+pub mod asks;
 pub mod clock;
+pub mod engine;
+pub mod poller;
