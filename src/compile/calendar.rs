@@ -87,21 +87,7 @@ pub fn compile(spec: &CalendarSpec, from: Timestamp, until: Timestamp) -> Result
         open_dates.insert(*date, spans::read(*date, text)?);
     }
 
-    let mut open: Vec<(LocalMinute, LocalMinute)> = Vec::new();
-    // An interval that reaches into the horizon began on one of the two dates before.
-    let first = spec.timezone.local(horizon.from).date() - TimeDelta::days(2);
-    let last = spec.timezone.local(horizon.until).date();
-    for date in first.iter_days().take_while(|date| *date <= last) {
-        let midnight = i64::from(date.num_days_from_ce()) * MINUTES_PER_DAY;
-        if spec.timezone.skips(date) {
-            continue;
-        }
-        match open_dates.get(&date) {
-            Some(own) => open.extend(own.iter().map(|(start, end)| (midnight + start, midnight + end))),
-            None if closed.contains(&date) || hours.is_closing_holiday(date) => {}
-            None => hours.on(date, |start, end| open.push((midnight + start, midnight + end))),
-        }
-    }
+    let open = open_minutes(spec, &hours, &closed, &open_dates, horizon);
     let instants = union(open).into_iter().map(|(start, end)| {
         let (from, until) = (local(start), local(end));
         (spec.timezone.resolve(from), spec.timezone.resolve_latest(until))
@@ -116,6 +102,36 @@ pub fn compile(spec: &CalendarSpec, from: Timestamp, until: Timestamp) -> Result
         },
         CalendarError::Malformed { .. } => CalendarSpecError::Table(error),
     })
+}
+
+/// The open stretches of local time, each within one date, of all dates that the horizon touches.
+fn open_minutes(
+    spec: &CalendarSpec,
+    hours: &Hours,
+    closed: &BTreeSet<NaiveDate>,
+    open_dates: &BTreeMap<NaiveDate, Vec<(LocalMinute, LocalMinute)>>,
+    horizon: Interval,
+) -> Vec<(LocalMinute, LocalMinute)> {
+    let mut open = Vec::new();
+    let first = spec.timezone.local(horizon.from).date() - TimeDelta::days(1);
+    let last = spec.timezone.local(horizon.until).date();
+    for date in first.iter_days().take_while(|date| *date <= last) {
+        if spec.timezone.skips(date) {
+            continue;
+        }
+        let midnight = i64::from(date.num_days_from_ce()) * MINUTES_PER_DAY;
+        let mut push = |start: LocalMinute, end: LocalMinute| open.push((midnight + start, midnight + end));
+        let own = |date| open_dates.get(&date).into_iter().flatten();
+        for (_, end) in own(date - TimeDelta::days(1)).filter(|(_, end)| *end > MINUTES_PER_DAY) {
+            push(0, end - MINUTES_PER_DAY);
+        }
+        if open_dates.contains_key(&date) {
+            own(date).for_each(|(start, end)| push(*start, MINUTES_PER_DAY.min(*end)));
+        } else if !closed.contains(&date) && !hours.is_closing_holiday(date) {
+            hours.on(date, push);
+        }
+    }
+    open
 }
 
 /// Sorted, with those that touch or overlap made one and the empty ones gone.
