@@ -4,3 +4,4 @@ pub mod asks;
 pub mod clock;
 pub mod engine;
 pub mod poller;
+pub mod replay;

@@ -1,4 +1,6 @@
 //! The integration tests, one binary. Each module is about one thing; each test is a sentence.
 
+mod calendar_model;
+mod calendar_properties;
 mod kit;
 mod law;
