@@ -375,15 +375,3 @@ mod tests {
         assert_eq!(stretches(None, at(9), at(5), &[between(0, 99)]), []);
     }
 }
-
-/// The instant at which `within` of open, unpaused time has elapsed since `from`; without a calendar,
-/// of wall time. `None` beyond the compiled horizon.
-pub fn due_with_pauses(
-    calendar: Option<&Calendar>,
-    from: Timestamp,
-    within: Span,
-    pauses: &[Interval],
-) -> Option<Timestamp> {
-    let _ = (calendar, pauses);
-    Some(from.plus(within))
-}
