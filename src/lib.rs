@@ -16,5 +16,6 @@ pub mod pager;
 pub mod run;
 pub mod secret;
 pub mod source;
+pub mod status;
 pub mod store;
 pub mod zone;

@@ -10,6 +10,7 @@ use crate::core::time::{Span, Timestamp};
 use crate::keys::Keys;
 use crate::pager::payload::Payload;
 use crate::run::clock::Clock;
+use crate::status::{Failure, StatusHandle};
 use crate::store::{Commit, NewPage, Store, StoreError};
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub struct Engine<S: Store, C: Clock> {
     store: Arc<S>,
     clock: C,
     keys: Keys,
+    status: StatusHandle,
     token: u64,
     sequence: u64,
 }
@@ -34,8 +36,6 @@ pub struct Fed {
     /// Whether pages were added to the P0 lane and to the other.
     pub pages_p0: bool,
     pub pages_lesser: bool,
-    /// The failed tries before the plan was committed.
-    pub failed_commits: u32,
 }
 
 impl<S: Store, C: Clock> Engine<S, C> {
@@ -48,6 +48,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         store: Arc<S>,
         clock: C,
         keys: Keys,
+        status: StatusHandle,
         holder: &str,
     ) -> Result<Self, StoreError> {
         let token = store.lead(holder, clock.now()).await?;
@@ -60,7 +61,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
             "leading the store"
         );
         let core = Core::restore(policy, stored.cases, stored.incidents, stored.next_incident);
-        Ok(Engine { core, store, clock, keys, token, sequence: stored.sequence })
+        status.update(|status| {
+            status.leader = true;
+            status.store.sequence = stored.sequence;
+        });
+        Ok(Engine { core, store, clock, keys, status, token, sequence: stored.sequence })
     }
 
     pub fn core(&self) -> &Core {
@@ -84,17 +89,19 @@ impl<S: Store, C: Clock> Engine<S, C> {
             let now = self.clock.now();
             let decision = self.core.decide(&input, now);
             let error = match self.commit(&decision, now).await {
-                Ok(()) => return Ok(self.apply(decision, failed)),
+                Ok(()) => return Ok(self.apply(decision, now)),
                 Err(error @ (StoreError::Fenced { .. } | StoreError::Unreadable { .. })) => return Err(error),
                 Err(StoreError::Ambiguous { source, .. }) if self.was_committed().await? => {
                     tracing::warn!(error = %source, "a commit's answer was lost; the store has it");
-                    return Ok(self.apply(decision, failed));
+                    return Ok(self.apply(decision, now));
                 }
                 Err(error) => error,
             };
             if failed == 0 {
                 tracing::error!(%error, "the store does not take a plan; trying until it does");
             }
+            let failure = Failure { at: now, cause: error.to_string() };
+            self.status.update(|status| status.store.last_error = Some(failure.clone()));
             failed += 1;
             if let Some((first, second)) = self.halves(&input, &error, failed) {
                 return self.feed_halves(first, second).await;
@@ -170,10 +177,14 @@ impl<S: Store, C: Clock> Engine<S, C> {
         }
     }
 
-    fn apply(&mut self, decision: Decision, failed_commits: u32) -> Fed {
+    fn apply(&mut self, decision: Decision, now: Timestamp) -> Fed {
         let plan = &decision.plan;
         if plan.is_durable() {
             self.sequence += 1;
+            let sequence = self.sequence;
+            self.status.update(|status| {
+                (status.store.sequence, status.store.last_commit) = (sequence, Some(now));
+            });
         }
         for alarm in &plan.alarms {
             tell(alarm);
@@ -182,7 +193,6 @@ impl<S: Store, C: Clock> Engine<S, C> {
             asks: asks(&self.core, plan),
             pages_p0: plan.pages.iter().any(|page| page.priority == Priority::P0),
             pages_lesser: plan.pages.iter().any(|page| page.priority != Priority::P0),
-            failed_commits,
         };
         self.core.apply(decision);
         fed
@@ -212,7 +222,6 @@ impl<S: Store, C: Clock> Engine<S, C> {
         fed.asks.extend(more.asks);
         fed.pages_p0 |= more.pages_p0;
         fed.pages_lesser |= more.pages_lesser;
-        fed.failed_commits += more.failed_commits;
         Ok(fed)
     }
 }
