@@ -17,7 +17,7 @@ pub use error::{CalendarSpecError, Field};
 use crate::core::calendar::{Calendar, CalendarError, Interval};
 use crate::core::time::{Span, Timestamp};
 use crate::zone::{self, Zone};
-use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
 use hours::Hours;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +44,7 @@ const EARLIEST: Timestamp = Timestamp::from_secs(-2_208_988_800);
 const LATEST: Timestamp = Timestamp::from_secs(250_246_886_400);
 
 const MINUTES_PER_DAY: i64 = 24 * 60;
-/// Minutes of local time since midnight at the start of the year 1.
+/// Minutes of local time, since 1970 or since a date's midnight.
 type LocalMinute = i64;
 
 impl CalendarSpec {
@@ -119,7 +119,7 @@ fn open_minutes(
         if spec.timezone.skips(date) {
             continue;
         }
-        let midnight = i64::from(date.num_days_from_ce()) * MINUTES_PER_DAY;
+        let midnight = midnight(date);
         let mut push = |start: LocalMinute, end: LocalMinute| open.push((midnight + start, midnight + end));
         let own = |date| open_dates.get(&date).into_iter().flatten();
         for (_, end) in own(date - TimeDelta::days(1)).filter(|(_, end)| *end > MINUTES_PER_DAY) {
@@ -148,12 +148,12 @@ fn union<T: Ord + Copy>(stretches: impl IntoIterator<Item = (T, T)>) -> Vec<(T, 
     joined
 }
 
-fn local(minute: LocalMinute) -> NaiveDateTime {
-    NaiveDate::default().and_time(NaiveTime::MIN) + TimeDelta::minutes(minute - local_minute_of_1970())
+fn midnight(date: NaiveDate) -> LocalMinute {
+    (date - NaiveDate::default()).num_days() * MINUTES_PER_DAY
 }
 
-fn local_minute_of_1970() -> LocalMinute {
-    i64::from(NaiveDate::default().num_days_from_ce()) * MINUTES_PER_DAY
+fn local(minute: LocalMinute) -> NaiveDateTime {
+    NaiveDateTime::default() + TimeDelta::minutes(minute)
 }
 
 #[cfg(test)]
