@@ -5,18 +5,22 @@ use super::rust_text::{code_only, line_of};
 /// Every module at the top of src, and the modules that it may use besides itself. Nothing else may be used.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("core", &[]),
+    ("secret", &[]),
     ("zone", &["core"]),
-    ("keys", &["core"]),
+    ("keys", &["core", "secret"]),
     // Adapters never use each other.
-    ("compile", &["core", "zone", "keys"]),
-    ("source", &["core", "zone", "keys"]),
-    ("store", &["core", "zone", "keys"]),
-    ("pager", &["core", "zone", "keys"]),
-    ("metrics", &["core", "zone", "keys"]),
-    ("web", &["core", "zone", "keys", "compile", "source", "store", "pager", "metrics"]),
-    ("config", &["core", "zone", "keys", "compile", "source", "store", "pager", "metrics", "web"]),
-    ("run", &["core", "zone", "keys", "compile", "source", "store", "pager", "metrics", "web", "config"]),
-    ("cli", &["core", "zone", "keys", "compile", "source", "store", "pager", "metrics", "web", "config", "run"]),
+    ("compile", &["core", "zone", "keys", "secret"]),
+    ("source", &["core", "zone", "keys", "secret"]),
+    ("store", &["core", "zone", "keys", "secret"]),
+    ("pager", &["core", "zone", "keys", "secret"]),
+    ("metrics", &["core", "zone", "keys", "secret"]),
+    ("web", &["core", "zone", "keys", "secret", "compile", "source", "store", "pager", "metrics"]),
+    ("config", &["core", "zone", "keys", "secret", "compile", "source", "store", "pager", "metrics", "web"]),
+    ("run", &["core", "zone", "keys", "secret", "compile", "source", "store", "pager", "metrics", "web", "config"]),
+    (
+        "cli",
+        &["core", "zone", "keys", "secret", "compile", "source", "store", "pager", "metrics", "web", "config", "run"],
+    ),
 ];
 
 /// The only crates besides std that the core may use.
