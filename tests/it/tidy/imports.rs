@@ -8,18 +8,28 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("zone", &["core"]),
     ("keys", &["core", "secret"]),
+    ("status", &["core"]),
     // Adapters never use each other.
     ("compile", &["core", "zone", "keys", "secret"]),
     ("source", &["core", "zone", "keys", "secret"]),
     ("store", &["core", "zone", "keys", "secret"]),
     ("pager", &["core", "zone", "keys", "secret"]),
-    ("metrics", &["core", "zone", "keys", "secret"]),
-    ("web", &["core", "zone", "keys", "secret", "compile", "source", "store", "pager", "metrics"]),
-    ("config", &["core", "zone", "keys", "secret", "compile", "source", "store", "pager", "metrics", "web"]),
-    ("run", &["core", "zone", "keys", "secret", "compile", "source", "store", "pager", "metrics", "web", "config"]),
+    ("metrics", &["core", "zone", "keys", "secret", "status"]),
+    ("web", &["core", "zone", "keys", "secret", "status", "compile", "source", "store", "pager", "metrics"]),
+    ("config", &["core", "zone", "keys", "secret", "status", "compile", "source", "store", "pager", "metrics", "web"]),
+    (
+        "run",
+        &[
+            "core", "zone", "keys", "secret", "status", "compile", "source", "store", "pager", "metrics", "web",
+            "config",
+        ],
+    ),
     (
         "cli",
-        &["core", "zone", "keys", "secret", "compile", "source", "store", "pager", "metrics", "web", "config", "run"],
+        &[
+            "core", "zone", "keys", "secret", "status", "compile", "source", "store", "pager", "metrics", "web",
+            "config", "run",
+        ],
     ),
 ];
 
