@@ -4,3 +4,7 @@ mod calendar_model;
 mod calendar_properties;
 mod kit;
 mod law;
+mod real_data;
+mod support;
+mod tidy;
+
