@@ -2,6 +2,7 @@
 
 mod calendar_model;
 mod calendar_properties;
+mod delivery;
 mod kit;
 mod law;
 mod real_data;

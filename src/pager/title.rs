@@ -1,0 +1,185 @@
+//! The one short line of a page: what a person woken by it reads first. It says the priority, whether
+//! something is overdue or resolved, which case and how late, and can't break into a second line.
+
+use super::payload::{Payload, PayloadCase};
+use crate::core::plan::PageKind;
+use crate::core::time::Span;
+use crate::zone::parse_rfc3339;
+
+/// No title is longer, in characters: a lock screen shows fewer.
+pub const TITLE_CHARS_MAX: usize = 160;
+
+/// How long a name out of the configuration or the report database may be in a title, in characters.
+const NAME_CHARS_MAX: usize = 40;
+
+/// The title of a page. Lateness is as of the page's creation, so that every attempt says the same.
+pub fn title(payload: &Payload) -> String {
+    let text = match payload.kind {
+        PageKind::Ring => ring(payload),
+        PageKind::Resolve => {
+            format!("RESOLVED, {} {}: no longer overdue", payload.incident, subject(payload))
+        }
+    };
+    one_line(&text, TITLE_CHARS_MAX)
+}
+
+fn ring(payload: &Payload) -> String {
+    let mut text = format!("{} overdue: ", subject(payload));
+    match payload.cases.first() {
+        None => text += &format!("{} in {}", cases(payload.count), payload.incident),
+        Some(first) if payload.count <= 1 => text += &case(first, payload),
+        Some(first) => text += &format!("{}, most urgent {}", cases(payload.count), case(first, payload)),
+    }
+    if let Some((part, parts)) = payload.part {
+        text += &format!(" (part {part} of {parts})");
+    }
+    text
+}
+
+/// "P0 minor safety", "P0 presumed minor safety", "P2 ncii", or "P2" where the cases' categories differ.
+fn subject(payload: &Payload) -> String {
+    let priority = one_line(&payload.priority, NAME_CHARS_MAX);
+    let first = payload.cases.first();
+    if priority == "P0" {
+        let presumed = first.is_some_and(|case| case.presumed);
+        return if presumed { "P0 presumed minor safety".to_owned() } else { "P0 minor safety".to_owned() };
+    }
+    match first {
+        Some(first) if payload.cases.iter().all(|case| case.category == first.category) => {
+            format!("{priority} {}", one_line(&first.category, NAME_CHARS_MAX))
+        }
+        _ => priority,
+    }
+}
+
+fn case(case: &PayloadCase, payload: &Payload) -> String {
+    let mut text = format!(
+        "{}, {} {}",
+        one_line(&case.case, NAME_CHARS_MAX),
+        one_line(&case.target, NAME_CHARS_MAX),
+        lateness(&case.deadline, &payload.created_at)
+    );
+    if case.unverified {
+        text += ", UNVERIFIED: the database can't be seen";
+    } else if case.inherited {
+        text += ", overdue when first seen";
+    }
+    text
+}
+
+fn lateness(deadline: &str, created_at: &str) -> String {
+    match (parse_rfc3339(deadline), parse_rfc3339(created_at)) {
+        (Some(deadline), Some(created_at)) if created_at.since(deadline) >= Span::from_secs(1) => {
+            format!("{} late", created_at.since(deadline))
+        }
+        (Some(_), Some(_)) => "late since just now".to_owned(),
+        _ => "late".to_owned(),
+    }
+}
+
+fn cases(count: u64) -> String {
+    if count == 1 { "1 case".to_owned() } else { format!("{count} cases") }
+}
+
+/// The text without line breaks or other marks that move the cursor, cut to `chars_max` characters.
+fn one_line(text: &str, chars_max: usize) -> String {
+    let plain = |c: char| {
+        if c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') { ' ' } else { c }
+    };
+    if text.chars().count() <= chars_max {
+        return text.chars().map(plain).collect();
+    }
+    let mut cut: String = text.chars().take(chars_max - 1).map(plain).collect();
+    cut.push('…');
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn overdue(deadline: &str) -> PayloadCase {
+        PayloadCase {
+            case: "C-7F3KQ-9QXMA".into(),
+            source: "reports".into(),
+            category: "grooming".into(),
+            priority: "P0".into(),
+            presumed: false,
+            reports: 1,
+            target: "first_response".into(),
+            deadline: deadline.into(),
+            unverified: false,
+            inherited: false,
+        }
+    }
+
+    fn page(kind: PageKind, priority: &str, count: u64, cases: Vec<PayloadCase>) -> Payload {
+        Payload {
+            kind,
+            incident: "I-42".into(),
+            round: 0,
+            step: 0,
+            priority: priority.into(),
+            created_at: "2026-11-23T08:04:00Z".into(),
+            part: None,
+            count,
+            cases,
+        }
+    }
+
+    const AT_EIGHT: &str = "2026-11-23T08:00:00Z";
+
+    #[test]
+    fn a_title_says_priority_case_target_and_lateness() {
+        let one = page(PageKind::Ring, "P0", 1, vec![overdue(AT_EIGHT)]);
+        assert_eq!(title(&one), "P0 minor safety overdue: C-7F3KQ-9QXMA, first_response 4m late");
+        let just_now = page(PageKind::Ring, "P0", 1, vec![overdue("2026-11-23T08:03:59.5Z")]);
+        assert_eq!(title(&just_now), "P0 minor safety overdue: C-7F3KQ-9QXMA, first_response late since just now");
+        let resolved = page(PageKind::Resolve, "P0", 0, vec![]);
+        assert_eq!(title(&resolved), "RESOLVED, I-42 P0 minor safety: no longer overdue");
+    }
+
+    #[test]
+    fn a_bundle_says_how_many_and_names_the_most_urgent() {
+        let mut many = page(PageKind::Ring, "P0", 3, vec![overdue(AT_EIGHT), overdue("2026-11-23T08:01:00Z")]);
+        many.part = Some((2, 3));
+        let expected =
+            "P0 minor safety overdue: 3 cases, most urgent C-7F3KQ-9QXMA, first_response 4m late (part 2 of 3)";
+        assert_eq!(title(&many), expected);
+        assert_eq!(title(&page(PageKind::Ring, "P2", 7, vec![])), "P2 overdue: 7 cases in I-42");
+    }
+
+    #[test]
+    fn what_is_presumed_unverified_or_inherited_is_said() {
+        let titled = |change: fn(&mut PayloadCase)| {
+            let mut case = overdue(AT_EIGHT);
+            change(&mut case);
+            title(&page(PageKind::Ring, "P0", 1, vec![case]))
+        };
+        assert!(titled(|case| case.presumed = true).starts_with("P0 presumed minor safety overdue: "));
+        assert!(titled(|case| case.unverified = true).ends_with("4m late, UNVERIFIED: the database can't be seen"));
+        assert!(titled(|case| case.inherited = true).ends_with("4m late, overdue when first seen"));
+    }
+
+    #[test]
+    fn lesser_pages_name_a_category_only_when_all_cases_share_it() {
+        let of = |category: &str| PayloadCase { category: category.into(), ..overdue(AT_EIGHT) };
+        let same = page(PageKind::Ring, "P2", 2, vec![of("ncii"), of("ncii")]);
+        assert!(title(&same).starts_with("P2 ncii overdue: 2 cases"));
+        let mixed = page(PageKind::Ring, "P2", 2, vec![of("ncii"), of("spam")]);
+        assert!(title(&mixed).starts_with("P2 overdue: 2 cases"));
+    }
+
+    #[test]
+    fn a_title_stays_one_short_line_whatever_the_names_hold() {
+        let case = PayloadCase {
+            category: format!("a\nb\r\u{202e}{}", "ä".repeat(500)),
+            target: "x".repeat(500),
+            ..overdue("not a time")
+        };
+        let title = title(&page(PageKind::Ring, "P2", 1, vec![case]));
+        assert!(title.chars().count() <= TITLE_CHARS_MAX);
+        assert!(!title.chars().any(|c| c.is_control() || c == '\u{202e}'));
+        assert!(title.starts_with("P2 a b"));
+    }
+}

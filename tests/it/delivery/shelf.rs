@@ -1,0 +1,154 @@
+//! A store in memory with just what the outbox needs, by the contract of the port; it can be told to fail,
+//! or to hang where a process would be killed.
+
+use std::future::pending;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use tocsin::core::case::Case;
+use tocsin::core::id::CaseKey;
+use tocsin::core::plan::PageKind;
+use tocsin::core::policy::Priority;
+use tocsin::core::time::Timestamp;
+use tocsin::store::{
+    Attempt, Commit, Delivery, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, Store, StoreError, Stored,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Queued(Timestamp),
+    Leased(Timestamp),
+    Accepted,
+    Parked,
+}
+
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub page: NewPage,
+    pub state: State,
+    pub attempts: Vec<Attempt>,
+}
+
+#[derive(Debug, Default)]
+pub struct Shelf {
+    rows: Mutex<Vec<Row>>,
+    pub lease_fails: AtomicBool,
+    pub record_fails: AtomicBool,
+    /// Records never return: whoever waits for one can only be killed.
+    pub record_hangs: AtomicBool,
+    pub leases: AtomicU32,
+}
+
+impl Shelf {
+    pub fn put(&self, page: NewPage) {
+        let state = State::Queued(page.created_at);
+        self.rows.lock().unwrap().push(Row { page, state, attempts: Vec::new() });
+    }
+
+    pub fn row(&self, id: usize) -> Row {
+        self.rows.lock().unwrap()[id].clone()
+    }
+
+    pub fn retry_at(&self, id: usize) -> Timestamp {
+        match self.row(id).state {
+            State::Queued(at) => at,
+            other => panic!("page {id} is {other:?}, not queued"),
+        }
+    }
+
+    pub fn answers(&self, id: usize) -> Vec<String> {
+        self.row(id).attempts.into_iter().map(|attempt| attempt.answer).collect()
+    }
+}
+
+fn failed(operation: &'static str) -> StoreError {
+    StoreError::Failed { operation, source: sqlx::Error::PoolClosed }
+}
+
+fn is_in(lane: Lane, row: &Row) -> bool {
+    (row.page.priority == Priority::P0) == (lane == Lane::P0)
+}
+
+fn due_at(row: &Row) -> Option<Timestamp> {
+    match row.state {
+        State::Queued(at) | State::Leased(at) => Some(at),
+        State::Accepted | State::Parked => None,
+    }
+}
+
+/// A resolve whose ring is still to be sent.
+fn waits(row: &Row, rows: &[Row]) -> bool {
+    let key = |page: &NewPage| (page.incident, page.round, page.channel.clone());
+    row.page.kind == PageKind::Resolve
+        && rows.iter().any(|other| {
+            other.page.kind == PageKind::Ring && key(&other.page) == key(&row.page) && due_at(other).is_some()
+        })
+}
+
+impl Store for Shelf {
+    async fn lease_pages(&self, lane: Lane, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<LeasedPage>> {
+        self.leases.fetch_add(1, SeqCst);
+        if self.lease_fails.load(SeqCst) {
+            return Err(failed("lease pages"));
+        }
+        let mut rows = self.rows.lock().unwrap();
+        let is_due = |row: &Row| is_in(lane, row) && due_at(row).is_some_and(|at| at <= now) && !waits(row, &rows);
+        let mut due: Vec<usize> = (0..rows.len()).filter(|id| is_due(&rows[*id])).collect();
+        due.sort_by_key(|id| (rows[*id].page.priority, rows[*id].page.created_at, *id));
+        due.truncate(limit as usize);
+        let lease = |id: usize| {
+            rows[id].state = State::Leased(until);
+            let attempts = rows[id].attempts.len() as u32;
+            LeasedPage { id: id as i64, page: rows[id].page.clone(), attempts }
+        };
+        Ok(due.into_iter().map(lease).collect())
+    }
+
+    async fn next_page_at(&self, lane: Lane) -> Result<Option<Timestamp>> {
+        Ok(self.rows.lock().unwrap().iter().filter(|row| is_in(lane, row)).filter_map(due_at).min())
+    }
+
+    async fn record(&self, attempt: &Attempt) -> Result<()> {
+        if self.record_hangs.load(SeqCst) {
+            pending::<()>().await;
+        }
+        if self.record_fails.load(SeqCst) {
+            return Err(failed("record an attempt"));
+        }
+        let row = &mut self.rows.lock().unwrap()[attempt.page as usize];
+        row.attempts.push(attempt.clone());
+        row.state = match attempt.delivery {
+            Delivery::Accepted => State::Accepted,
+            Delivery::Retry { at } => State::Queued(at),
+            Delivery::Parked => State::Parked,
+        };
+        Ok(())
+    }
+
+    async fn lead(&self, _: &str, _: Timestamp) -> Result<u64> {
+        unreachable!("the outbox doesn't lead")
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        unreachable!("the outbox doesn't load")
+    }
+
+    async fn sequence(&self) -> Result<u64> {
+        unreachable!("the outbox doesn't commit")
+    }
+
+    async fn commit(&self, _: &Commit<'_>) -> Result<()> {
+        unreachable!("the outbox doesn't commit")
+    }
+
+    async fn recall(&self, _: &[CaseKey]) -> Result<Vec<Case>> {
+        unreachable!("the outbox knows no cases")
+    }
+
+    async fn pages(&self, _: u32) -> Result<Vec<PageRow>> {
+        unreachable!("the outbox lists nothing")
+    }
+
+    async fn page_counts(&self) -> Result<Vec<PageCount>> {
+        unreachable!("the outbox lists nothing")
+    }
+}
