@@ -5,6 +5,7 @@ pub mod case;
 pub mod clock;
 mod draft;
 pub mod engine;
+pub mod explain;
 pub mod id;
 pub mod incident;
 pub mod observation;

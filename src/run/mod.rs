@@ -6,4 +6,3 @@ pub mod engine;
 pub mod outbox;
 pub mod poller;
 pub mod replay;
-

@@ -8,4 +8,3 @@ mod law;
 mod real_data;
 mod support;
 mod tidy;
-
