@@ -2,35 +2,16 @@
 
 use super::rust_text::{code_only, line_of};
 
-/// Every module at the top of src, and the modules that it may use besides itself. Nothing else may be used.
-const MAY_USE: &[(&str, &[&str])] = &[
-    ("core", &[]),
-    ("secret", &[]),
-    ("zone", &["core"]),
-    ("keys", &["core", "secret"]),
-    ("status", &["core"]),
-    // Adapters never use each other.
-    ("compile", &["core", "zone", "keys", "secret"]),
-    ("source", &["core", "zone", "keys", "secret"]),
-    ("store", &["core", "zone", "keys", "secret"]),
-    ("pager", &["core", "zone", "keys", "secret"]),
-    ("metrics", &["core", "zone", "keys", "secret", "status"]),
-    ("web", &["core", "zone", "keys", "secret", "status", "compile", "source", "store", "pager", "metrics"]),
-    ("config", &["core", "zone", "keys", "secret", "status", "compile", "source", "store", "pager", "metrics", "web"]),
-    (
-        "run",
-        &[
-            "core", "zone", "keys", "secret", "status", "compile", "source", "store", "pager", "metrics", "web",
-            "config",
-        ],
-    ),
-    (
-        "cli",
-        &[
-            "core", "zone", "keys", "secret", "status", "compile", "source", "store", "pager", "metrics", "web",
-            "config", "run",
-        ],
-    ),
+/// Every module at the top of src, in layers. A module may use those of the lines before its own, and none of its
+/// own line: adapters never use each other.
+const LAYERS: &[&[&str]] = &[
+    &["core", "secret"],
+    &["zone", "keys", "status"],
+    &["compile", "source", "store", "pager", "metrics"],
+    &["web"],
+    &["config"],
+    &["run"],
+    &["cli"],
 ];
 
 /// The only crates besides std that the core may use.
@@ -51,22 +32,23 @@ pub fn offences(path: &str, text: &str, dependencies: &[String]) -> Vec<String> 
     if inside == "lib.rs" || inside == "main.rs" {
         return Vec::new();
     }
-    let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == module) else {
+    let Some(layer) = layer_of(module) else {
         return vec![format!("{path}:1: module `{module}` is not in the table")];
     };
+    let may_use = |used: &str| used == module || layer_of(used).is_some_and(|of_used| of_used < layer);
 
     let code = code_only(text);
     let is_top = inside == format!("{module}.rs") || inside == format!("{module}/mod.rs");
     let mut found = Vec::new();
     for (at, used) in roots_after(&code, "crate::") {
-        if used != module && !allowed.contains(&used) {
+        if !may_use(used) {
             found.push((at, format!("`{module}` may not use `{used}`")));
         }
     }
     for (at, used) in roots_after(&code, "super::") {
         if used == "super" {
             found.push((at, "write `crate::` and the whole path for what is two modules up".into()));
-        } else if is_top && is_module(used) && used != module && !allowed.contains(&used) {
+        } else if is_top && layer_of(used).is_some() && !may_use(used) {
             found.push((at, format!("`{module}` may not use `{used}`")));
         }
     }
@@ -80,8 +62,8 @@ pub fn offences(path: &str, text: &str, dependencies: &[String]) -> Vec<String> 
     found.into_iter().map(|(at, complaint)| format!("{path}:{}: {complaint}", line_of(&code, at))).collect()
 }
 
-fn is_module(name: &str) -> bool {
-    MAY_USE.iter().any(|(module, _)| *module == name)
+fn layer_of(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
 }
 
 /// The first names after each `prefix`, such as `crate::`, with their places: one after a plain path, each of a group.
