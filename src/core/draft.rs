@@ -190,8 +190,8 @@ impl<'c> Draft<'c> {
         let until = EpisodeKey { case: case.clone(), episode: u32::MAX };
         let drafted = self.plan.cases.range(from.clone()..=until.clone());
         let drafted = drafted.filter(|(_, case)| case.is_some()).map(|(key, _)| key).next_back();
-        let held = self.core.cases.range(from..=until).map(|(key, _)| key);
-        let held = held.filter(|key| self.case(key).is_some()).next_back();
+        let mut held = self.core.cases.range(from..=until).map(|(key, _)| key);
+        let held = held.rfind(|key| self.case(key).is_some());
         drafted.max(held).cloned()
     }
 
@@ -327,15 +327,15 @@ impl<'c> Draft<'c> {
         if before == after {
             return;
         }
-        if let Some((no, member)) = before {
-            if !self.joined.get_mut(&no).is_some_and(|joined| joined.remove(&member)) {
-                self.left.entry(no).or_default().insert(member);
-            }
+        if let Some((no, member)) = before
+            && !self.joined.get_mut(&no).is_some_and(|joined| joined.remove(&member))
+        {
+            self.left.entry(no).or_default().insert(member);
         }
-        if let Some((no, member)) = after {
-            if !self.left.get_mut(&no).is_some_and(|left| left.remove(&member)) {
-                self.joined.entry(no).or_default().insert(member);
-            }
+        if let Some((no, member)) = after
+            && !self.left.get_mut(&no).is_some_and(|left| left.remove(&member))
+        {
+            self.joined.entry(no).or_default().insert(member);
         }
     }
 

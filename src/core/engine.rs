@@ -369,22 +369,18 @@ impl Core {
                 self.incidents.remove(&no);
             }
         }
-        match case {
-            Some(case) => {
-                if case.ended.is_none() || case.is_overdue() {
-                    self.queue.insert(case.rank());
-                }
-                if let Some(at) = case.wakes_at() {
-                    self.due[usize::from(!case.is_p0())].insert((at, key.clone()));
-                }
-                if let Some((no, member)) = member_of(&case) {
-                    self.members.entry(no).or_default().insert(member);
-                }
-                self.count(&case, 1);
-                self.cases.insert(key, case);
-            }
-            None => {}
+        let Some(case) = case else { return };
+        if case.ended.is_none() || case.is_overdue() {
+            self.queue.insert(case.rank());
         }
+        if let Some(at) = case.wakes_at() {
+            self.due[usize::from(!case.is_p0())].insert((at, key.clone()));
+        }
+        if let Some((no, member)) = member_of(&case) {
+            self.members.entry(no).or_default().insert(member);
+        }
+        self.count(&case, 1);
+        self.cases.insert(key, case);
     }
 
     fn count(&mut self, case: &Case, by: i64) {

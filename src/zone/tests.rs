@@ -1,3 +1,5 @@
+//! Local times that exist twice or not at all, and the texts that name them.
+
 use super::*;
 
 fn zone(name: &str) -> Zone {

@@ -1,3 +1,5 @@
+//! Opening hours in OSM syntax, holidays and own dates against tables worked out by hand.
+
 use super::*;
 use crate::zone::{parse_rfc3339, rfc3339};
 

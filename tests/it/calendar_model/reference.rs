@@ -98,7 +98,7 @@ impl Plan {
         }
         let (own, before) = (self.week_of(date), self.week_of(yesterday));
         let leaves_a_night = before.iter().any(|span| span.end > MINUTES_PER_DAY);
-        let by_week = today(own) || (tonight(before) && !(self.days_replace && !own.is_empty()));
+        let by_week = today(own) || ((own.is_empty() || !self.days_replace) && tonight(before));
         let holiday = |date| self.holidays && is_holiday(date);
         match &self.on_holidays {
             None => by_week && !holiday(date),
