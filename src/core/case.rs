@@ -179,7 +179,7 @@ impl Case {
         self.is_p0()
             || !self.pauses.is_empty()
             || self.reopenings > 0
-            || self.ended.is_some()
+            || (self.ended.is_some() && !self.is_settled())
             || self.reports.values().any(|report| report.anchored_at_first_sight || report.is_paused())
             || self.clocks.iter().any(|clock| clock.breach().is_some())
     }
@@ -191,6 +191,11 @@ impl Case {
 
     pub fn received(&self) -> Timestamp {
         self.first_report().map_or(Timestamp::MAX, |(_, report)| report.received)
+    }
+
+    /// The earliest first response that counts, a closure that counts included.
+    pub fn first_response(&self) -> Option<Timestamp> {
+        self.earliest(EventName::FirstResponse, None, DeletedMeans::Vanished)
     }
 
     pub fn next_deadline(&self) -> Option<Timestamp> {
@@ -322,7 +327,7 @@ impl Case {
             Conclusion::Closed
         };
         if !self.is_p0() {
-            let gone = self.reports.values().map(|r| r.gone).collect::<Option<Vec<_>>>()?.into_iter().max();
+            let gone = self.reports.values().map(|report| report.gone).max().flatten();
             return closed.map(|at| (at, how)).or(gone.map(|at| (at, Conclusion::Vanished)));
         }
         match how {

@@ -270,7 +270,7 @@ impl Clock {
 }
 
 /// When a target is due. `stated` is the due date the source gives, where the target asks for one.
-/// `None`: the clock hasn't started, no date is stated, or the calendar's compiled table ends before.
+/// `None`: the clock hasn't started, or no date is stated.
 pub fn deadline(
     due: &Due,
     started: Option<Timestamp>,
@@ -280,6 +280,12 @@ pub fn deadline(
 ) -> Option<Timestamp> {
     match due {
         Due::Stated { .. } => started.and(stated),
-        Due::Within { span, .. } => due_with_pauses(calendar, started?, *span, pauses),
+        Due::Within { span, .. } => {
+            // Outside the compiled table nothing is known; to ring early beats never.
+            let horizon = calendar.map(Calendar::horizon);
+            let started = started?;
+            let from = horizon.map_or(started, |horizon| started.max(horizon.from));
+            due_with_pauses(calendar, from, *span, pauses).or(horizon.map(|horizon| horizon.until))
+        }
     }
 }

@@ -3,6 +3,9 @@
 pub mod calendar;
 pub mod case;
 pub mod clock;
+mod draft;
+pub mod engine;
+pub mod explain;
 pub mod id;
 pub mod incident;
 pub mod observation;

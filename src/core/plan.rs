@@ -8,6 +8,7 @@ use super::incident::Incident;
 use super::observation::{Observation, Reject};
 use super::policy::{Priority, Standing};
 use super::time::Timestamp;
+use super::view::Group;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -187,6 +188,8 @@ pub struct Plan {
     pub outcomes: Vec<Outcome>,
     pub rejects: Vec<(Name, Reject)>,
     pub alarms: BTreeSet<Alarm>,
+    /// Breaches that this plan adds, for the counters: memory only.
+    pub incurred: Vec<(Group, Name)>,
     /// Reports to be read again by key, P0 first.
     pub asks: Vec<ReportKey>,
     /// Reports that a read found unchanged: memory only.

@@ -184,6 +184,14 @@ impl Policy {
         }
     }
 
+    /// The targets of a rule by its name, as cases carry it.
+    pub fn targets_of(&self, priority: Priority, rule: &str) -> &[Target] {
+        if priority == Priority::P0 {
+            return &self.minor_safety.targets;
+        }
+        self.rules.iter().find(|candidate| &*candidate.name == rule).map_or(&[], |rule| &rule.targets)
+    }
+
     fn assess_lesser(&self, category: &Name) -> Assessment<'_> {
         let rule = self.rules.iter().find(|rule| match &rule.categories {
             Categories::AllNamed => true,

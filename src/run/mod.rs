@@ -1,4 +1,8 @@
 //! The loops: they read, hand to the core, commit, apply and send.
 
+pub mod asks;
 pub mod clock;
+pub mod engine;
 pub mod outbox;
+pub mod poller;
+pub mod replay;

@@ -128,6 +128,15 @@ pub enum StoreError {
     Unreadable { operation: &'static str, what: String },
 }
 
+impl StoreError {
+    /// The store is there and refuses a value in the plan: trying the same again changes nothing.
+    pub fn is_refused_value(&self) -> bool {
+        let StoreError::Failed { source: sqlx::Error::Database(error), .. } = self else { return false };
+        // PostgreSQL's class 22, data exceptions.
+        error.code().is_some_and(|code| code.len() == 5 && code.starts_with("22"))
+    }
+}
+
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// The port. Tests decorate it; `SqlStore` is the one implementation.

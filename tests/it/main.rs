@@ -1,3 +1,10 @@
-//! The one integration binary: every module here is a set of sentences about what tocsin does.
+//! The integration tests, one binary. Each module is about one thing; each test is a sentence.
 
+mod calendar_model;
+mod calendar_properties;
 mod delivery;
+mod kit;
+mod law;
+mod real_data;
+mod support;
+mod tidy;

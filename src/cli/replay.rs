@@ -1,0 +1,135 @@
+//! `tocsin replay`: what this configuration would have made of a source's history. It reads every row,
+//! closed ones too, plays them through the core and writes breaches as CSV and pages as NDJSON.
+
+use crate::cli::{CliError, load_config};
+use crate::config::Config;
+use crate::core::id::{Name, ReportId};
+use crate::core::observation::Row;
+use crate::core::plan::{BATCH, BreachRecord, Page};
+use crate::core::time::Timestamp;
+use crate::keys::Keys;
+use crate::pager::payload::Payload;
+use crate::run::clock::{Clock, SystemClock};
+use crate::run::replay::{Replay, Replayed};
+use crate::source::any::AnySource;
+use crate::zone::{Zone, parse_local_or_rfc3339, rfc3339};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration whose rules and targets are applied.
+    #[arg(long, value_name = "FILE", default_value = "tocsin.toml")]
+    config: PathBuf,
+    /// Begin here; earlier history is seen at once then, as at a first start. RFC 3339, or a local time
+    /// in the source's zone, or one followed by a zone ("2016-01-13T00:00:00 America/New_York").
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// End here, this instant included; by default now.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Write the breaches to this file.
+    #[arg(long, value_name = "OUT.csv")]
+    breaches: Option<PathBuf>,
+    /// Write the pages to this file, one JSON object a line.
+    #[arg(long, value_name = "OUT.ndjson")]
+    pages: Option<PathBuf>,
+}
+
+pub async fn run(args: Args) -> Result<(), CliError> {
+    let config = load_config(&args.config)?;
+    let keys = Keys::new(b"replay");
+    let zone = config.sources.first().map_or(Zone::UTC, |source| source.timezone);
+    let from = args.from.as_deref().map(|text| instant("--from", text, zone)).transpose()?;
+    let until = args.until.as_deref().map(|text| instant("--until", text, zone)).transpose()?;
+    let until = until.unwrap_or_else(|| SystemClock.now());
+    let rows = read_all(&config, &keys).await?;
+    let replayed = Replay::new(Arc::new(config.policy), rows, from).run(until);
+    if let Some(path) = &args.breaches {
+        write_breaches(path, &replayed.breaches).map_err(|cause| CliError::Write { path: path.clone(), cause })?;
+    }
+    if let Some(path) = &args.pages {
+        write_pages(path, &replayed.pages, &keys).map_err(|cause| CliError::Write { path: path.clone(), cause })?;
+    }
+    summarise(&replayed, until);
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn summarise(replayed: &Replayed, until: Timestamp) {
+    let inherited = replayed.breaches.iter().filter(|breach| breach.inherited).count();
+    println!(
+        "{} reports replayed to {}: {} breaches ({inherited} of them already overdue when first seen), {} pages",
+        replayed.reports,
+        rfc3339(until),
+        replayed.breaches.len(),
+        replayed.pages.len(),
+    );
+}
+
+/// A time as a person types it.
+fn instant(flag: &'static str, text: &str, zone: Zone) -> Result<Timestamp, CliError> {
+    let named = text.rsplit_once(' ').and_then(|(time, zone)| Some((time, zone.parse::<Zone>().ok()?)));
+    let (time, zone) = named.unwrap_or((text, zone));
+    parse_local_or_rfc3339(time, zone).ok_or_else(|| CliError::Time { flag, text: text.to_owned() })
+}
+
+/// Every row of every source, as it is now.
+async fn read_all(config: &Config, keys: &Keys) -> Result<BTreeMap<(Name, ReportId), Row>, CliError> {
+    let mut rows = BTreeMap::new();
+    for settings in &config.sources {
+        let source = AnySource::open(settings.clone(), keys.clone());
+        let (mut after, mut rejects) = (None, 0);
+        loop {
+            let (batch, next) = source.all_rows(after.as_ref(), BATCH as u32).await?;
+            rejects += batch.rejects.len();
+            let read = batch.rows.into_iter().filter_map(|seen| Some((seen.id, seen.row?)));
+            rows.extend(read.map(|(id, row)| ((settings.name.clone(), id), row)));
+            match next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        if rejects > 0 {
+            tracing::warn!(source = %settings.name, rejects, "cells that could not be read; their rows count as the strictest they could be");
+        }
+    }
+    Ok(rows)
+}
+
+fn write_breaches(path: &Path, breaches: &[BreachRecord]) -> std::io::Result<()> {
+    let mut out = csv::Writer::from_path(path)?;
+    out.write_record(["report_id", "case", "rule", "priority", "target", "deadline", "detected_at", "basis"])?;
+    for breach in breaches {
+        out.write_record([
+            &breach.first_report.id.to_string(),
+            &breach.episode.case.to_string(),
+            &*breach.rule,
+            breach.priority.as_str(),
+            &*breach.target,
+            &rfc3339(breach.deadline),
+            &rfc3339(breach.detected_at),
+            "row",
+        ])?;
+    }
+    out.flush()
+}
+
+fn write_pages(path: &Path, pages: &[Page], keys: &Keys) -> std::io::Result<()> {
+    #[derive(serde::Serialize)]
+    struct Line<'a> {
+        channel: &'a str,
+        #[serde(flatten)]
+        payload: Payload,
+    }
+    let mut out = BufWriter::new(File::create(path)?);
+    for page in pages {
+        let line = Line { channel: &page.channel, payload: Payload::freeze(page, keys) };
+        serde_json::to_writer(&mut out, &line)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}

@@ -1,0 +1,508 @@
+//! A plan in the making: the core's state with one input's changes laid over it. Nothing is changed
+//! but the draft, so a plan that isn't committed leaves no trace.
+
+use super::case::Case;
+use super::clock::{Clock, ClockState, Turn};
+use super::engine::Core;
+use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
+use super::incident::{HOLD_AT_START, Incident, IncidentKind};
+use super::observation::{EventName, Observation, Received, Row};
+use super::plan::{Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, TargetOutcome};
+use super::policy::{Assessment, Priority, Standing};
+use super::time::Timestamp;
+use super::view::Group;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A case's place among the overdue cases of an incident: the most urgent first.
+pub type MemberKey = (Priority, Timestamp, EpisodeKey);
+
+pub struct Draft<'c> {
+    core: &'c Core,
+    now: Timestamp,
+    pub plan: Plan,
+    /// Cases of the input that the store remembered, by the case they are of.
+    recalled: BTreeMap<CaseKey, Case>,
+    touched: BTreeSet<EpisodeKey>,
+    pub next_incident: u64,
+    /// Open groups, by (escalation, category), as this draft has changed them.
+    groups: BTreeMap<(Name, Name), IncidentNo>,
+    joined: BTreeMap<IncidentNo, BTreeSet<MemberKey>>,
+    left: BTreeMap<IncidentNo, BTreeSet<MemberKey>>,
+}
+
+impl<'c> Draft<'c> {
+    pub fn new(core: &'c Core, now: Timestamp) -> Self {
+        Draft {
+            core,
+            now,
+            plan: Plan::default(),
+            recalled: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            next_incident: core.next_incident,
+            groups: BTreeMap::new(),
+            joined: BTreeMap::new(),
+            left: BTreeMap::new(),
+        }
+    }
+
+    pub fn case(&self, key: &EpisodeKey) -> Option<&Case> {
+        match self.plan.cases.get(key) {
+            Some(changed) => changed.as_ref(),
+            None => self.core.cases.get(key),
+        }
+    }
+
+    /// The case to change: laid over the core's own at the first touch.
+    fn case_mut(&mut self, key: &EpisodeKey) -> Option<&mut Case> {
+        let core = self.core;
+        self.plan.cases.entry(key.clone()).or_insert_with(|| core.cases.get(key).cloned()).as_mut()
+    }
+
+    fn home(&self, source: &Name, id: &ReportId) -> Option<&Home> {
+        let place = (source.clone(), id.clone());
+        match self.plan.homes.get(&place) {
+            Some(changed) => changed.as_ref(),
+            None => self.core.homes.get(&place),
+        }
+    }
+
+    /// Takes in the rows of one read.
+    pub fn see(&mut self, rows: &Rows) {
+        self.recalled = rows.recalled.iter().map(|case| (case.key.case.clone(), case.clone())).collect();
+        let no_id = rows.rejects.iter().filter(|reject| reject.id.is_none()).count() as u64;
+        if no_id > 0 {
+            self.plan.alarms.insert(Alarm::RowsWithoutId { source: rows.source.clone(), count: no_id });
+        }
+        self.plan.rejects.extend(rows.rejects.iter().map(|reject| (rows.source.clone(), reject.clone())));
+        for observation in &rows.rows {
+            self.see_one(&rows.source, observation, rows.read_began);
+        }
+        let touched = std::mem::take(&mut self.touched);
+        for key in by_priority(&touched, |key| self.case(key)) {
+            self.refresh(&key);
+        }
+    }
+
+    fn see_one(&mut self, source: &Name, observation: &Observation, read_began: Timestamp) {
+        let home = self.home(source, &observation.id).cloned();
+        match (home, &observation.row) {
+            (None, None) => {}
+            (None, Some(row)) => {
+                let report = ReportKey { source: source.clone(), id: observation.id.clone(), incarnation: 0 };
+                self.place(report, row, read_began);
+            }
+            (Some(home), row) => {
+                let id = observation.id.clone();
+                let report = ReportKey { source: source.clone(), id, incarnation: home.incarnation };
+                self.see_known(&home.episode, report, row.as_ref(), read_began);
+            }
+        }
+    }
+
+    fn see_known(&mut self, episode: &EpisodeKey, report: ReportKey, row: Option<&Row>, read_began: Timestamp) {
+        let Some(case) = self.case(episode) else { return };
+        let Some(known) = case.reports.get(&report) else { return };
+        if row.is_some_and(|row| is_another_report(known, row, read_began)) {
+            let next = ReportKey { incarnation: report.incarnation + 1, ..report.clone() };
+            self.see_known(episode, report, None, read_began);
+            if let Some(row) = row {
+                self.place(next, row, read_began);
+            }
+            return;
+        }
+        let unchanged = row.is_some_and(|row| *row == known.row && known.gone.is_none());
+        let awaits_proof = case.clocks.iter().any(|clock| {
+            let open = clock.is_open().then(|| clock.unmet_deadline()).flatten();
+            open.is_some_and(|deadline| deadline < read_began)
+        });
+        if unchanged && !awaits_proof && !known.is_paused() && !self.touched.contains(episode) {
+            self.plan.seen.push((episode.clone(), report, read_began));
+            return;
+        }
+        let belongs = row.map(|row| self.belongs(case, &report, row));
+        if let (Some(row), Some(false)) = (row, belongs) {
+            self.move_out(episode, &report);
+            self.place(report, row, read_began);
+            return;
+        }
+        if let Some(case) = self.case_mut(episode) {
+            case.see(&report, row.cloned(), read_began);
+            self.touched.insert(episode.clone());
+        }
+    }
+
+    /// Whether a report, read anew, is still of the case that holds it: a known P0 is latched there.
+    fn belongs(&self, case: &Case, report: &ReportKey, row: &Row) -> bool {
+        let assessment = self.core.policy.assess(row);
+        case.is_latched() || case_key(report, row, &assessment) == case.key.case
+    }
+
+    fn move_out(&mut self, episode: &EpisodeKey, report: &ReportKey) {
+        self.touched.insert(episode.clone());
+        if let Some(case) = self.case_mut(episode) {
+            case.reports.remove(report);
+        }
+    }
+
+    /// Finds a case for a report that has none, or makes one.
+    fn place(&mut self, report: ReportKey, row: &Row, read_began: Timestamp) {
+        let policy = self.core.policy.clone();
+        let assessment = policy.assess(row);
+        self.alarm(&report, row, &assessment, read_began);
+        let case_key = case_key(&report, row, &assessment);
+        let episode = self.episode_for(case_key, &report, row, &assessment);
+        let place = (report.source.clone(), report.id.clone());
+        let home = Home { incarnation: report.incarnation, episode: episode.clone() };
+        self.plan.homes.insert(place, Some(home));
+        let fresh = || Case::new(episode.clone(), &assessment, row.category.clone());
+        if self.case(&episode).is_none() {
+            self.plan.cases.insert(episode.clone(), Some(fresh()));
+        }
+        if let Some(case) = self.case_mut(&episode) {
+            case.see(&report, Some(row.clone()), read_began);
+        }
+        self.touched.insert(episode);
+    }
+
+    /// The episode that a new report joins: the one in memory, else the one that the store remembers;
+    /// a new one when that had ended. The same row seen again continues its own, ended or not.
+    fn episode_for(&mut self, case: CaseKey, report: &ReportKey, row: &Row, assessment: &Assessment<'_>) -> EpisodeKey {
+        let recalled = self.recalled.remove(&case);
+        let held = self.latest_episode(&case).and_then(|key| self.case(&key)).or(recalled.as_ref());
+        let Some(latest) = held else { return EpisodeKey { case, episode: 0 } };
+        let known_and_closed = latest.reports.contains_key(report) && row.event(EventName::Closed).is_some();
+        if latest.ended.is_some() && assessment.priority == Priority::P0 && !known_and_closed {
+            return EpisodeKey { case, episode: latest.key.episode + 1 };
+        }
+        let key = latest.key.clone();
+        if let (None, Some(recalled)) = (self.latest_episode(&case), recalled) {
+            for report in recalled.reports.keys() {
+                let home = Home { incarnation: report.incarnation, episode: key.clone() };
+                self.plan.homes.insert((report.source.clone(), report.id.clone()), Some(home));
+            }
+            self.plan.cases.insert(key.clone(), Some(recalled));
+        }
+        key
+    }
+
+    fn latest_episode(&self, case: &CaseKey) -> Option<EpisodeKey> {
+        let from = EpisodeKey { case: case.clone(), episode: 0 };
+        let until = EpisodeKey { case: case.clone(), episode: u32::MAX };
+        let drafted = self.plan.cases.range(from.clone()..=until.clone());
+        let drafted = drafted.filter(|(_, case)| case.is_some()).map(|(key, _)| key).next_back();
+        let held = self.core.cases.range(from..=until).map(|(key, _)| key);
+        let held = held.filter(|key| self.case(key).is_some()).next_back();
+        drafted.max(held).cloned()
+    }
+
+    fn alarm(&mut self, report: &ReportKey, row: &Row, assessment: &Assessment<'_>, read_began: Timestamp) {
+        if assessment.standing == Standing::Presumed {
+            let (source, category) = (report.source.clone(), row.category.clone());
+            self.plan.alarms.insert(Alarm::PresumedCategory { source, category });
+        }
+        match row.received {
+            Received::At(at) if at <= read_began => {
+                if row.events.iter().any(|event| event.at < at) {
+                    self.plan.alarms.insert(Alarm::Skew { report: report.clone() });
+                }
+            }
+            Received::At(_) | Received::Unreadable => {
+                self.plan.alarms.insert(Alarm::AnchoredAtFirstSight { report: report.clone() });
+            }
+        }
+    }
+
+    /// Derives a case anew and lets every turn of its clocks take effect.
+    pub fn refresh(&mut self, key: &EpisodeKey) {
+        let (policy, now) = (self.core.policy.clone(), self.now);
+        let before = self.case(key).and_then(member_of);
+        let Some(case) = self.case_mut(key) else { return };
+        if case.reports.is_empty() {
+            self.dissolve(key, before);
+            return;
+        }
+        let turns = case.refresh(&policy, now);
+        for (index, turn) in turns {
+            self.turn(key, index, turn);
+        }
+        let after = self.case(key).and_then(member_of);
+        self.move_member(before, after);
+        self.settle(key);
+    }
+
+    /// A case whose last report belongs elsewhere now: presumption ended, or a lesser report became P0.
+    fn dissolve(&mut self, key: &EpisodeKey, before: Option<(IncidentNo, MemberKey)>) {
+        self.plan.cases.insert(key.clone(), None);
+        self.move_member(before, None);
+        if let Some(case) = self.core.cases.get(key).filter(|case| case.must_be_kept()) {
+            self.plan.kept.push(KeptCase { case: case.clone(), settled: true });
+        }
+    }
+
+    fn turn(&mut self, key: &EpisodeKey, index: usize, turn: Turn) {
+        match turn {
+            Turn::Nothing => {}
+            Turn::Ask => {
+                let reports = self.case(key).map(|case| case.reports.keys().cloned().collect::<Vec<_>>());
+                self.plan.asks.extend(reports.into_iter().flatten());
+            }
+            Turn::Breach | Turn::BreachUnverified => {
+                self.ring(key, index);
+                self.record(key, index);
+                self.tally(key, index);
+            }
+            Turn::Relapse => {
+                self.ring(key, index);
+                self.record(key, index);
+            }
+            Turn::Verify | Turn::Withdraw | Turn::End | Turn::Contradict => self.record(key, index),
+        }
+    }
+
+    /// Gives a breach its incident and lets that ring. What was over before it was first seen is
+    /// history and rings nobody; a P0 that broke its promise while we watched rings even if it has
+    /// been met since.
+    fn ring(&mut self, key: &EpisodeKey, index: usize) {
+        let Some(case) = self.case(key) else { return };
+        let clock = &case.clocks[index];
+        let Some(breach) = clock.breach() else { return };
+        let watched_p0 = case.is_p0() && !breach.inherited;
+        let Some(escalation) = case.escalation.clone() else { return };
+        if !clock.is_overdue() && !watched_p0 {
+            return;
+        }
+        let (priority, category, source) = (case.priority, case.category.clone(), key.case.source().clone());
+        let no = if case.is_p0() { self.episode_incident(key, escalation) } else { self.group(escalation, category) };
+        let hold = (!self.core.is_caught_up(&source)).then(|| self.now.plus(HOLD_AT_START));
+        let now = self.now;
+        if let Some(incident) = self.incident_mut(no) {
+            incident.breach(priority, hold, now);
+        }
+        if let Some(case) = self.case_mut(key) {
+            if case.is_p0() {
+                case.incident = Some(no);
+            }
+            if let Some(breach) = case.clocks[index].breach_mut() {
+                breach.incident = Some(no);
+            }
+        }
+    }
+
+    fn episode_incident(&mut self, key: &EpisodeKey, escalation: Name) -> IncidentNo {
+        match self.case(key).and_then(|case| case.incident) {
+            Some(no) if self.incident(no).is_some() => no,
+            _ => self.open_incident(IncidentKind::Episode(key.clone()), escalation),
+        }
+    }
+
+    fn group(&mut self, escalation: Name, category: Name) -> IncidentNo {
+        let place = (escalation.clone(), category.clone());
+        let held = self.groups.get(&place).or_else(|| self.core.groups.get(&place)).copied();
+        let open = held.filter(|no| self.incident(*no).is_some_and(Incident::is_open));
+        let no = open.unwrap_or_else(|| self.open_incident(IncidentKind::Group { category }, escalation));
+        self.groups.insert(place, no);
+        no
+    }
+
+    pub fn open_incident(&mut self, kind: IncidentKind, escalation: Name) -> IncidentNo {
+        let no = IncidentNo(self.next_incident);
+        self.next_incident += 1;
+        self.plan.incidents.insert(no, Incident::open(no, kind, escalation, self.now));
+        no
+    }
+
+    pub fn incident(&self, no: IncidentNo) -> Option<&Incident> {
+        self.plan.incidents.get(&no).or_else(|| self.core.incidents.get(&no))
+    }
+
+    pub fn incident_mut(&mut self, no: IncidentNo) -> Option<&mut Incident> {
+        if !self.plan.incidents.contains_key(&no) {
+            let held = self.core.incidents.get(&no)?.clone();
+            self.plan.incidents.insert(no, held);
+        }
+        self.plan.incidents.get_mut(&no)
+    }
+
+    fn move_member(&mut self, before: Option<(IncidentNo, MemberKey)>, after: Option<(IncidentNo, MemberKey)>) {
+        if before == after {
+            return;
+        }
+        if let Some((no, member)) = before {
+            if !self.joined.get_mut(&no).is_some_and(|joined| joined.remove(&member)) {
+                self.left.entry(no).or_default().insert(member);
+            }
+        }
+        if let Some((no, member)) = after {
+            if !self.left.get_mut(&no).is_some_and(|left| left.remove(&member)) {
+                self.joined.entry(no).or_default().insert(member);
+            }
+        }
+    }
+
+    /// Overdue cases in an incident as this draft leaves it: how many, and the most urgent.
+    pub fn members(&self, no: IncidentNo, limit: usize) -> (u64, Vec<MemberKey>) {
+        let none = BTreeSet::new();
+        let held = self.core.members.get(&no).unwrap_or(&none);
+        let joined = self.joined.get(&no).unwrap_or(&none);
+        let left = self.left.get(&no).unwrap_or(&none);
+        let count = held.len() + joined.len() - left.len();
+        let mut first: Vec<MemberKey> = held.difference(left).take(limit).cloned().collect();
+        first.extend(joined.iter().take(limit).cloned());
+        first.sort();
+        first.truncate(limit);
+        (count as u64, first)
+    }
+
+    /// Incidents whose members this draft changed or that it rang.
+    pub fn incidents_to_settle(&self) -> BTreeSet<IncidentNo> {
+        self.joined.keys().chain(self.left.keys()).chain(self.plan.incidents.keys()).copied().collect()
+    }
+
+    /// A case as a page may tell of it; of a P0 that was met since, its last breach.
+    pub fn page_case(&self, key: &EpisodeKey) -> Option<PageCase> {
+        let case = self.case(key).or_else(|| self.core.cases.get(key))?;
+        let overdue = case.clocks.iter().filter(|clock| clock.is_overdue());
+        let worst = overdue.min_by_key(|clock| clock.unmet_deadline());
+        let clock = worst.or_else(|| case.clocks.iter().rfind(|clock| clock.breach().is_some()))?;
+        let breach = clock.breach()?;
+        Some(PageCase {
+            episode: key.clone(),
+            category: case.category.clone(),
+            priority: case.priority,
+            standing: case.standing,
+            reports: u32::try_from(case.reports.len()).unwrap_or(u32::MAX),
+            target: clock.target.clone(),
+            deadline: breach.deadline,
+            unverified: matches!(clock.state, ClockState::Unverified { .. }),
+            inherited: breach.inherited,
+        })
+    }
+
+    fn tally(&mut self, key: &EpisodeKey, index: usize) {
+        let Some(case) = self.case(key) else { return };
+        let source = key.case.source().clone();
+        let group = Group { source, category: case.category.clone(), priority: case.priority };
+        let target = case.clocks[index].target.clone();
+        self.plan.incurred.push((group, target));
+    }
+
+    /// Writes what a breach is now. A withdrawn one is told by the clock's being met.
+    fn record(&mut self, key: &EpisodeKey, index: usize) {
+        let Some(case) = self.case(key) else { return };
+        let clock = &case.clocks[index];
+        let Some((first_report, _)) = case.first_report() else { return };
+        let held = self.core.cases.get(key).and_then(|case| case.clocks.iter().find(|c| same_clock(c, clock)));
+        let (status, ended, contradicted_at) = match &clock.state {
+            ClockState::Unverified { .. } => (BreachStatus::Unverified, None, None),
+            ClockState::Breached { ended, contradicted_at, .. } => (BreachStatus::Verified, *ended, *contradicted_at),
+            _ => (BreachStatus::Withdrawn, None, None),
+        };
+        let Some(breach) = clock.breach().or_else(|| held.and_then(Clock::breach)) else { return };
+        let record = BreachRecord {
+            episode: key.clone(),
+            target: clock.target.clone(),
+            report: clock.report.clone(),
+            first_report: first_report.clone(),
+            category: case.category.clone(),
+            rule: case.rule.clone(),
+            priority: case.priority,
+            started: clock.started,
+            deadline: breach.deadline,
+            detected_at: breach.detected_at,
+            inherited: breach.inherited,
+            status,
+            ended,
+            contradicted_at,
+            incident: breach.incident,
+            policy_hash: self.core.policy.hash.clone(),
+        };
+        self.plan.breaches.push(record);
+    }
+
+    /// Keeps what must be kept, and of a settled case only its outcome and what may be recalled.
+    fn settle(&mut self, key: &EpisodeKey) {
+        let Some(case) = self.case(key) else { return };
+        let settled = case.is_settled();
+        let kept_before = self.core.cases.get(key).is_some_and(Case::must_be_kept);
+        let keep = case.must_be_kept() || kept_before;
+        let kept = keep.then(|| KeptCase { case: case.clone(), settled });
+        let outcome = settled.then(|| outcome(case)).flatten();
+        let reports: Vec<ReportKey> = if settled { case.reports.keys().cloned().collect() } else { Vec::new() };
+        self.plan.kept.extend(kept);
+        self.plan.outcomes.extend(outcome);
+        if settled {
+            self.plan.cases.insert(key.clone(), None);
+            for report in reports {
+                let place = (report.source, report.id);
+                let here = self.home(&place.0, &place.1).is_some_and(|home| home.episode == *key);
+                if here {
+                    self.plan.homes.insert(place, None);
+                }
+            }
+        }
+    }
+}
+
+/// The incident that an overdue case stands in, and its place there.
+pub fn member_of(case: &Case) -> Option<(IncidentNo, MemberKey)> {
+    let overdue = case.clocks.iter().filter(|clock| clock.is_overdue()).filter_map(Clock::breach);
+    let worst = overdue.filter(|breach| breach.incident.is_some()).min_by_key(|breach| breach.deadline)?;
+    Some((worst.incident?, (case.priority, worst.deadline, case.key.clone())))
+}
+
+fn same_clock(a: &Clock, b: &Clock) -> bool {
+    (&a.target, &a.report) == (&b.target, &b.report)
+}
+
+/// P0 reports about one item are one case; everything else is its own.
+fn case_key(report: &ReportKey, row: &Row, assessment: &Assessment<'_>) -> CaseKey {
+    match row.subject {
+        Some(subject) if assessment.priority == Priority::P0 => {
+            CaseKey::Subject { source: report.source.clone(), subject }
+        }
+        _ => CaseKey::Report(report.clone()),
+    }
+}
+
+/// A platform that gives an id a second time: the row's own `received` has changed, to after the last
+/// time the earlier report was seen.
+fn is_another_report(known: &super::case::Report, row: &Row, read_began: Timestamp) -> bool {
+    let Received::At(at) = row.received else { return false };
+    known.row.received != row.received && at > known.read_began && at <= read_began
+}
+
+/// Cases in the order in which they must be taken up: P0 first.
+fn by_priority<'a>(keys: &BTreeSet<EpisodeKey>, case: impl Fn(&EpisodeKey) -> Option<&'a Case>) -> Vec<EpisodeKey> {
+    let mut ordered: Vec<_> = keys.iter().map(|key| (case(key).map_or(Priority::P0, |c| c.priority), key)).collect();
+    ordered.sort();
+    ordered.into_iter().map(|(_, key)| key.clone()).collect()
+}
+
+fn outcome(case: &Case) -> Option<Outcome> {
+    let (ended_at, conclusion) = case.ended?;
+    let target = |clock: &Clock| TargetOutcome {
+        target: clock.target.clone(),
+        deadline: clock.breach().map(|breach| breach.deadline).or(clock.deadline),
+        met_at: match &clock.state {
+            ClockState::Met { at } => Some(*at),
+            ClockState::Breached { ended: Some(super::clock::Ending::Met { at }), .. } => Some(*at),
+            _ => None,
+        },
+        breached: clock.breach().is_some(),
+    };
+    let first_response = case.first_response();
+    Some(Outcome {
+        episode: case.key.clone(),
+        category: case.category.clone(),
+        rule: case.rule.clone(),
+        priority: case.priority,
+        standing: case.standing,
+        received: case.received(),
+        first_response,
+        ended_at,
+        conclusion,
+        reports: u32::try_from(case.reports.len()).unwrap_or(u32::MAX),
+        reopenings: case.reopenings,
+        targets: case.clocks.iter().map(target).collect(),
+    })
+}

@@ -1,0 +1,484 @@
+//! The core as a whole: `decide` turns an input into a plan without changing anything, `apply` takes a
+//! committed plan in. Deadlines wait in an ordered index, so a decision touches only what changed and
+//! what is due.
+
+use super::case::Case;
+use super::draft::{Draft, MemberKey, member_of};
+use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
+use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
+use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
+use super::policy::{Policy, Priority};
+use super::rank::Rank;
+use super::time::Timestamp;
+use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+pub struct Core {
+    pub(super) policy: Arc<Policy>,
+    pub(super) cases: BTreeMap<EpisodeKey, Case>,
+    pub(super) homes: BTreeMap<(Name, ReportId), Home>,
+    pub(super) incidents: BTreeMap<IncidentNo, Incident>,
+    /// Open groups by (escalation, category).
+    pub(super) groups: BTreeMap<(Name, Name), IncidentNo>,
+    /// Overdue cases of each open incident.
+    pub(super) members: BTreeMap<IncidentNo, BTreeSet<MemberKey>>,
+    pub(super) next_incident: u64,
+    queue: BTreeSet<Rank>,
+    /// When each case wakes: P0 apart, so that a pass takes all of it first.
+    due: [BTreeSet<(Timestamp, EpisodeKey)>; 2],
+    rings: BTreeSet<(Timestamp, IncidentNo)>,
+    caught_up: BTreeSet<Name>,
+    tally: Tally,
+}
+
+/// Counters since the start, for the view.
+#[derive(Default)]
+struct Tally {
+    open: BTreeMap<Group, Counts>,
+    breaches: BTreeMap<(Group, Name), u64>,
+    rejects: BTreeMap<(Name, &'static str), u64>,
+    presumed: BTreeSet<(Name, Name)>,
+}
+
+impl Core {
+    /// A core that knows nothing but its policy.
+    pub fn new(policy: Arc<Policy>) -> Self {
+        Core {
+            policy,
+            cases: BTreeMap::new(),
+            homes: BTreeMap::new(),
+            incidents: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            members: BTreeMap::new(),
+            next_incident: 1,
+            queue: BTreeSet::new(),
+            due: [BTreeSet::new(), BTreeSet::new()],
+            rings: BTreeSet::new(),
+            caught_up: BTreeSet::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// A core as the store remembers it: starting, restarting and taking over are this.
+    pub fn restore(policy: Arc<Policy>, cases: Vec<Case>, incidents: Vec<Incident>, next_incident: u64) -> Self {
+        let mut core = Core::new(policy);
+        core.next_incident = next_incident.max(1);
+        for incident in incidents {
+            core.put_incident(incident);
+        }
+        for case in cases {
+            for report in case.reports.keys() {
+                let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
+                core.homes.insert((report.source.clone(), report.id.clone()), home);
+            }
+            core.put_case(case.key.clone(), Some(case));
+        }
+        core
+    }
+
+    /// When time alone changes something: the next deadline, overdue proof or ring.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        let due = self.due.iter().filter_map(|due| due.first()).map(|(at, _)| *at);
+        due.chain(self.rings.first().map(|(at, _)| *at)).min()
+    }
+
+    /// Cases that the core would have to be told of before it takes in these rows: rows of reports
+    /// that it doesn't hold may continue something that only the store remembers.
+    pub fn strangers(&self, rows: &Rows) -> Vec<CaseKey> {
+        let mut keys = BTreeSet::new();
+        for observation in &rows.rows {
+            let Some(row) = &observation.row else { continue };
+            if self.homes.contains_key(&(rows.source.clone(), observation.id.clone())) {
+                continue;
+            }
+            let report = ReportKey { source: rows.source.clone(), id: observation.id.clone(), incarnation: 0 };
+            if let (Some(subject), Priority::P0) = (row.subject, self.policy.assess(row).priority) {
+                keys.insert(CaseKey::Subject { source: rows.source.clone(), subject });
+            }
+            keys.insert(CaseKey::Report(report));
+        }
+        keys.into_iter().collect()
+    }
+
+    pub(super) fn is_caught_up(&self, source: &Name) -> bool {
+        self.caught_up.contains(source)
+    }
+
+    /// What this input means at `now`. Changes nothing.
+    pub fn decide(&self, input: &Input, now: Timestamp) -> Decision {
+        let mut draft = Draft::new(self, now);
+        match input {
+            Input::Rows(rows) => draft.see(rows),
+            Input::ScanEnded { source, began } => self.end_scan(&mut draft, source, *began),
+            Input::Tick => {
+                for key in self.due_cases(now) {
+                    draft.refresh(&key);
+                }
+            }
+        }
+        self.release_held_rings(&mut draft, now);
+        self.ring_and_resolve(&mut draft, now);
+        let next_incident = draft.next_incident;
+        Decision { plan: draft.plan, next_incident }
+    }
+
+    /// At most `BATCH` cases that are due, all of P0 before anything else.
+    fn due_cases(&self, now: Timestamp) -> Vec<EpisodeKey> {
+        let due = self.due.iter().flat_map(|due| due.iter().take_while(|(at, _)| *at <= now));
+        due.take(BATCH).map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Reports that a complete scan of the open rows didn't see must be read by key: closed, or gone.
+    fn end_scan(&self, draft: &mut Draft<'_>, source: &Name, began: Timestamp) {
+        let of_source = self.cases.values().filter(|case| case.key.case.source() == source);
+        let unseen =
+            of_source.flat_map(|case| case.reports.iter().map(move |(key, report)| (case.priority, key, report)));
+        let mut unseen: Vec<_> = unseen.filter(|(_, _, report)| report.read_began < began).collect();
+        unseen.sort_by_key(|(priority, key, _)| (*priority, *key));
+        draft.plan.asks.extend(unseen.into_iter().map(|(_, key, _)| key.clone()));
+        draft.plan.caught_up = Some(source.clone());
+    }
+
+    /// Lesser rings that were held until the first look at a source was complete.
+    fn release_held_rings(&self, draft: &mut Draft<'_>, now: Timestamp) {
+        let due: Vec<IncidentNo> = if draft.plan.caught_up.is_some() {
+            let held = self.incidents.values().filter(|i| i.rung_at.is_none() && i.ring_at.is_some());
+            held.map(|incident| incident.no).collect()
+        } else {
+            self.rings.iter().take_while(|(at, _)| *at <= now).map(|(_, no)| *no).collect()
+        };
+        for no in due {
+            if let Some(incident) = draft.incident_mut(no) {
+                incident.ring_at = Some(now);
+            }
+        }
+    }
+
+    /// Resolves what is over, rings what is due, P0 in bundles where there are many.
+    fn ring_and_resolve(&self, draft: &mut Draft<'_>, now: Timestamp) {
+        let mut p0 = Vec::new();
+        for no in draft.incidents_to_settle() {
+            let (count, first) = draft.members(no, CASES_PER_PAGE);
+            let Some(incident) = draft.incident(no) else { continue };
+            let rings = incident.ring_at.is_some_and(|at| at <= now);
+            match &incident.kind {
+                IncidentKind::Bundle { .. } => {}
+                IncidentKind::Episode(_) if rings => p0.push(no),
+                IncidentKind::Group { .. } if rings && count > 0 => self.ring_group(draft, no, count, &first, now),
+                _ => {}
+            }
+            let over = count == 0 && draft.incident(no).is_some_and(Incident::is_open);
+            if over
+                && !matches!(draft.incident(no).map(|i| &i.kind), Some(IncidentKind::Bundle { .. }))
+                && !p0.contains(&no)
+            {
+                self.resolve(draft, no, now);
+            }
+        }
+        self.ring_p0(draft, &p0, now);
+        for no in p0 {
+            if draft.members(no, 1).0 == 0 {
+                self.resolve(draft, no, now);
+            }
+        }
+    }
+
+    fn ring_group(&self, draft: &mut Draft<'_>, no: IncidentNo, count: u64, first: &[MemberKey], now: Timestamp) {
+        let priority = first.first().map_or(Priority::P4, |(priority, _, _)| *priority);
+        let cases = first.iter().filter_map(|(_, _, key)| draft.page_case(key)).collect();
+        self.page(draft, no, priority, (count, cases), None, now);
+    }
+
+    fn ring_p0(&self, draft: &mut Draft<'_>, ringing: &[IncidentNo], now: Timestamp) {
+        let case_of = |draft: &Draft<'_>, no: IncidentNo| match draft.incident(no).map(|i| &i.kind) {
+            Some(IncidentKind::Episode(key)) => draft.page_case(key),
+            _ => None,
+        };
+        if ringing.len() <= BUNDLE_ABOVE {
+            for no in ringing {
+                let cases: Vec<PageCase> = case_of(draft, *no).into_iter().collect();
+                self.page(draft, *no, Priority::P0, (1, cases), None, now);
+            }
+            return;
+        }
+        let mut cases: Vec<PageCase> = ringing.iter().filter_map(|no| case_of(draft, *no)).collect();
+        cases.sort_by(|a, b| (a.standing, a.deadline, &a.episode).cmp(&(b.standing, b.deadline, &b.episode)));
+        let Some(escalation) = draft.incident(ringing[0]).map(|incident| incident.escalation.clone()) else { return };
+        let bundle = draft.open_incident(IncidentKind::Bundle { members: ringing.to_vec() }, escalation);
+        for no in ringing {
+            if let Some(incident) = draft.incident_mut(*no) {
+                incident.ring(Priority::P0, now);
+                incident.bundle = Some(bundle);
+            }
+        }
+        let count = cases.len() as u64;
+        let parts = cases.len().div_ceil(CASES_PER_PAGE);
+        if parts > PARTS_PER_BUNDLE {
+            cases.truncate(CASES_PER_PAGE);
+            self.page(draft, bundle, Priority::P0, (count, cases), None, now);
+            return;
+        }
+        let total = u32::try_from(parts).unwrap_or(u32::MAX);
+        for (part, listed) in (1..).zip(cases.chunks(CASES_PER_PAGE)) {
+            let part = (total > 1).then_some((part, total));
+            self.page(draft, bundle, Priority::P0, (count, listed.to_vec()), part, now);
+        }
+    }
+
+    /// Opens a round of an incident: one page a channel of its escalation's first step.
+    fn page(
+        &self,
+        draft: &mut Draft<'_>,
+        no: IncidentNo,
+        priority: Priority,
+        (count, cases): (u64, Vec<PageCase>),
+        part: Option<(u32, u32)>,
+        now: Timestamp,
+    ) {
+        let Some(incident) = draft.incident_mut(no) else { return };
+        let round = incident.ring(priority, now);
+        let steps = self.policy.escalations.get(&incident.escalation).map(|escalation| &escalation.steps);
+        let channels: Vec<Name> =
+            steps.and_then(|steps| steps.first()).map(|step| step.notify.clone()).unwrap_or_default();
+        incident.rung.extend(channels.iter().map(|channel| (round, channel.clone())));
+        let page = |channel: Name| Page {
+            incident: no,
+            round,
+            step: 0,
+            channel,
+            kind: PageKind::Ring,
+            priority,
+            created_at: now,
+            part,
+            count,
+            cases: cases.clone(),
+        };
+        draft.plan.pages.extend(channels.into_iter().map(page));
+    }
+
+    /// Ends an incident on evidence and closes every round that it opened; a bundle ends with its last
+    /// member.
+    fn resolve(&self, draft: &mut Draft<'_>, no: IncidentNo, now: Timestamp) {
+        let Some(incident) = draft.incident_mut(no) else { return };
+        if !incident.is_open() {
+            return;
+        }
+        let priority = incident.rung_priority.unwrap_or(Priority::P4);
+        let bundle = incident.bundle;
+        let closing = incident.resolve(now);
+        let page = |(round, channel): (u32, Name)| Page {
+            incident: no,
+            round,
+            step: 0,
+            channel,
+            kind: PageKind::Resolve,
+            priority,
+            created_at: now,
+            part: None,
+            count: 0,
+            cases: Vec::new(),
+        };
+        draft.plan.pages.extend(closing.into_iter().map(page));
+        let Some(bundle) = bundle else { return };
+        let Some(IncidentKind::Bundle { members }) = draft.incident(bundle).map(|b| b.kind.clone()) else { return };
+        let open =
+            |member: &IncidentNo| draft.incident(*member).is_some_and(|i| i.is_open() && i.bundle == Some(bundle));
+        if !members.iter().any(open) {
+            self.resolve(draft, bundle, now);
+        }
+    }
+
+    /// Takes in a plan that the store has.
+    pub fn apply(&mut self, decision: Decision) {
+        let Decision { plan, next_incident } = decision;
+        self.next_incident = next_incident;
+        for (source, reject) in &plan.rejects {
+            *self.tally.rejects.entry((source.clone(), reject.flaw.as_str())).or_default() += 1;
+        }
+        for (group, target) in &plan.incurred {
+            *self.tally.breaches.entry((group.clone(), target.clone())).or_default() += 1;
+        }
+        for alarm in &plan.alarms {
+            if let Alarm::PresumedCategory { source, category } = alarm {
+                self.tally.presumed.insert((source.clone(), category.clone()));
+            }
+        }
+        for (place, home) in plan.homes {
+            match home {
+                Some(home) => self.homes.insert(place, home),
+                None => self.homes.remove(&place),
+            };
+        }
+        for incident in plan.incidents.into_values() {
+            self.put_incident(incident);
+        }
+        for (key, case) in plan.cases {
+            self.put_case(key, case);
+        }
+        for (episode, report, read_began) in plan.seen {
+            let report = self.cases.get_mut(&episode).and_then(|case| case.reports.get_mut(&report));
+            if let Some(report) = report {
+                report.read_began = report.read_began.max(read_began);
+            }
+        }
+        self.caught_up.extend(plan.caught_up);
+    }
+
+    fn put_incident(&mut self, incident: Incident) {
+        if let Some(at) = self.incidents.get(&incident.no).and_then(|held| held.ring_at) {
+            self.rings.remove(&(at, incident.no));
+        }
+        if let Some(at) = incident.ring_at {
+            self.rings.insert((at, incident.no));
+        }
+        if let IncidentKind::Group { category } = &incident.kind {
+            let place = (incident.escalation.clone(), category.clone());
+            if incident.is_open() {
+                self.groups.insert(place, incident.no);
+            } else if self.groups.get(&place) == Some(&incident.no) {
+                self.groups.remove(&place);
+            }
+        }
+        let of_memory = incident.is_open() || matches!(incident.kind, IncidentKind::Episode(_));
+        if of_memory {
+            self.incidents.insert(incident.no, incident);
+        } else {
+            self.incidents.remove(&incident.no);
+        }
+    }
+
+    /// Replaces a case and its places in every index.
+    fn put_case(&mut self, key: EpisodeKey, case: Option<Case>) {
+        if let Some(held) = self.cases.remove(&key) {
+            self.queue.remove(&held.rank());
+            if let Some(at) = held.wakes_at() {
+                self.due[usize::from(!held.is_p0())].remove(&(at, key.clone()));
+            }
+            if let Some((no, member)) = member_of(&held) {
+                let members = self.members.entry(no).or_default();
+                members.remove(&member);
+                if members.is_empty() {
+                    self.members.remove(&no);
+                }
+            }
+            self.count(&held, -1);
+            // A settled episode takes its resolved incident out of memory with it.
+            let over = held.incident.filter(|no| self.incidents.get(no).is_some_and(|incident| !incident.is_open()));
+            if let (None, Some(no)) = (&case, over) {
+                self.incidents.remove(&no);
+            }
+        }
+        match case {
+            Some(case) => {
+                if case.ended.is_none() || case.is_overdue() {
+                    self.queue.insert(case.rank());
+                }
+                if let Some(at) = case.wakes_at() {
+                    self.due[usize::from(!case.is_p0())].insert((at, key.clone()));
+                }
+                if let Some((no, member)) = member_of(&case) {
+                    self.members.entry(no).or_default().insert(member);
+                }
+                self.count(&case, 1);
+                self.cases.insert(key, case);
+            }
+            None => {}
+        }
+    }
+
+    fn count(&mut self, case: &Case, by: i64) {
+        if case.ended.is_some() && !case.is_overdue() {
+            return;
+        }
+        let source = case.key.case.source().clone();
+        let group = Group { source, category: case.category.clone(), priority: case.priority };
+        let counts = self.tally.open.entry(group).or_default();
+        counts.open = counts.open.saturating_add_signed(by);
+        if case.is_overdue() {
+            counts.overdue = counts.overdue.saturating_add_signed(by);
+        }
+    }
+
+    /// What the rest of the house may see.
+    pub fn view(&self, now: Timestamp) -> View {
+        let queue = self.queue.iter().take(VIEW_ROWS).filter_map(|rank| self.cases.get(&rank.key)).map(queue_row);
+        let open = self.incidents.values().rev().filter(|incident| incident.is_open());
+        View {
+            as_of: Some(now),
+            queue: queue.collect(),
+            open: self.tally.open.clone(),
+            incidents: open.take(VIEW_ROWS).map(|incident| self.incident_row(incident)).collect(),
+            breaches_total: self.tally.breaches.clone(),
+            rejects_total: self.tally.rejects.clone(),
+            presumed_categories: self.tally.presumed.iter().cloned().collect(),
+        }
+    }
+
+    fn incident_row(&self, incident: &Incident) -> IncidentRow {
+        let members = self.members.get(&incident.no);
+        let category = match &incident.kind {
+            IncidentKind::Group { category } => category.clone(),
+            IncidentKind::Episode(key) => self.cases.get(key).map_or_else(|| "".into(), |case| case.category.clone()),
+            IncidentKind::Bundle { .. } => "several".into(),
+        };
+        let count = match &incident.kind {
+            IncidentKind::Bundle { members } => {
+                members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
+            }
+            _ => members.map_or(0, BTreeSet::len),
+        };
+        IncidentRow {
+            incident: incident.clone(),
+            priority: incident.rung_priority.unwrap_or(Priority::P4),
+            category,
+            count: count as u64,
+        }
+    }
+
+    /// The priority of the case that holds a report; the strictest when none does.
+    pub fn priority_of(&self, report: &ReportKey) -> Priority {
+        let home = self.homes.get(&(report.source.clone(), report.id.clone()));
+        home.and_then(|home| self.cases.get(&home.episode)).map_or(Priority::P0, |case| case.priority)
+    }
+
+    /// Cases held, for tests and the log.
+    pub fn cases(&self) -> impl Iterator<Item = &Case> {
+        self.cases.values()
+    }
+
+    /// The queue in rank order.
+    pub fn queue(&self) -> impl Iterator<Item = &Case> {
+        self.queue.iter().filter_map(|rank| self.cases.get(&rank.key))
+    }
+}
+
+/// A plan and what the core needs to take it in.
+#[derive(Clone, Debug, Default)]
+pub struct Decision {
+    pub plan: Plan,
+    pub next_incident: u64,
+}
+
+fn queue_row(case: &Case) -> QueueRow {
+    let first = case.clocks.iter().filter(|clock| clock.unmet_deadline().is_some());
+    let next = first.min_by_key(|clock| clock.unmet_deadline());
+    let none = || ReportKey { source: case.key.case.source().clone(), id: ReportId::Int(0), incarnation: 0 };
+    QueueRow {
+        episode: case.key.clone(),
+        first_report: case.first_report().map_or_else(none, |(key, _)| key.clone()),
+        reports: u32::try_from(case.reports.len()).unwrap_or(u32::MAX),
+        category: case.category.clone(),
+        priority: case.priority,
+        standing: case.standing,
+        rule: case.rule.clone(),
+        received: case.received(),
+        next: next.and_then(|clock| {
+            let deadline = clock.unmet_deadline()?;
+            Some(NextDeadline { target: clock.target.clone(), until: clock.until, deadline })
+        }),
+        overdue: case.is_overdue(),
+        unverified: case.clocks.iter().any(|c| matches!(c.state, super::clock::ClockState::Unverified { .. })),
+        incident: member_of(case).map(|(no, _)| no).or(case.incident),
+    }
+}

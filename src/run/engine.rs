@@ -1,0 +1,249 @@
+//! The engine: one input at a time goes through the core, into the store, and only then into memory.
+//! A plan that can't be committed is discarded and decided anew, so nothing is lost and nothing happens
+//! twice. It runs on a thread of its own; everything else reaches it through bounded channels.
+
+use crate::core::engine::{Core, Decision};
+use crate::core::id::ReportKey;
+use crate::core::plan::{Alarm, Input, Plan, Rows};
+use crate::core::policy::{Policy, Priority};
+use crate::core::time::{Span, Timestamp};
+use crate::keys::Keys;
+use crate::pager::payload::Payload;
+use crate::run::clock::Clock;
+use crate::status::{Failure, StatusHandle};
+use crate::store::{Commit, NewPage, Store, StoreError};
+use std::sync::Arc;
+
+/// How long a failed commit waits before it is tried again: at first, and at most.
+const RETRY_FIRST: Span = Span::from_micros(50_000);
+const RETRY_MOST: Span = Span::from_secs(1);
+
+pub struct Engine<S: Store, C: Clock> {
+    core: Core,
+    store: Arc<S>,
+    clock: C,
+    keys: Keys,
+    status: StatusHandle,
+    token: u64,
+    sequence: u64,
+}
+
+/// What one input led to.
+#[derive(Debug, Default)]
+pub struct Fed {
+    /// Reports to read again by key.
+    pub asks: Vec<(Priority, ReportKey)>,
+    /// Whether pages were added to the P0 lane and to the other.
+    pub pages_p0: bool,
+    pub pages_lesser: bool,
+}
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// Takes the lead and starts from what the store remembers: P0 is back before any source is read.
+    ///
+    /// # Errors
+    /// When the store can't be led or read; nothing has been changed then but the leader's token.
+    pub async fn start(
+        policy: Arc<Policy>,
+        store: Arc<S>,
+        clock: C,
+        keys: Keys,
+        status: StatusHandle,
+        holder: &str,
+    ) -> Result<Self, StoreError> {
+        let token = store.lead(holder, clock.now()).await?;
+        let stored = store.load().await?;
+        tracing::info!(
+            sequence = stored.sequence,
+            token,
+            cases = stored.cases.len(),
+            incidents = stored.incidents.len(),
+            "leading the store"
+        );
+        let core = Core::restore(policy, stored.cases, stored.incidents, stored.next_incident);
+        status.update(|status| {
+            status.leader = true;
+            status.store.sequence = stored.sequence;
+        });
+        Ok(Engine { core, store, clock, keys, status, token, sequence: stored.sequence })
+    }
+
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Takes one input all the way. Returns once it is committed, however long the store is away.
+    ///
+    /// # Errors
+    /// Only `Fenced` and `Unreadable`: this process must stop writing.
+    pub async fn feed(&mut self, mut input: Input) -> Result<Fed, StoreError> {
+        if let Input::Rows(rows) = &mut input {
+            rows.recalled = self.recall(rows).await?;
+        }
+        let (mut failed, mut wait) = (0, RETRY_FIRST);
+        loop {
+            let now = self.clock.now();
+            let decision = self.core.decide(&input, now);
+            let error = match self.commit(&decision, now).await {
+                Ok(()) => return Ok(self.apply(decision, now)),
+                Err(error @ (StoreError::Fenced { .. } | StoreError::Unreadable { .. })) => return Err(error),
+                Err(StoreError::Ambiguous { source, .. }) if self.was_committed().await? => {
+                    tracing::warn!(error = %source, "a commit's answer was lost; the store has it");
+                    return Ok(self.apply(decision, now));
+                }
+                Err(error) => error,
+            };
+            if failed == 0 {
+                tracing::error!(%error, "the store does not take a plan; trying until it does");
+            }
+            let failure = Failure { at: now, cause: error.to_string() };
+            self.status.update(|status| status.store.last_error = Some(failure.clone()));
+            failed += 1;
+            if let Some((first, second)) = self.halves(&input, &error, failed) {
+                return self.feed_halves(first, second).await;
+            }
+            self.clock.sleep_until(self.clock.now().plus(wait)).await;
+            wait = wait.plus(wait).min(RETRY_MOST);
+        }
+    }
+
+    /// The store's memory of cases that these rows may continue.
+    async fn recall(&self, rows: &Rows) -> Result<Vec<crate::core::case::Case>, StoreError> {
+        let strangers = self.core.strangers(rows);
+        if strangers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut wait = RETRY_FIRST;
+        loop {
+            match self.store.recall(&strangers).await {
+                Ok(cases) => return Ok(cases),
+                Err(error @ (StoreError::Fenced { .. } | StoreError::Unreadable { .. })) => return Err(error),
+                Err(error) => tracing::warn!(%error, "the store does not recall; trying until it does"),
+            }
+            self.clock.sleep_until(self.clock.now().plus(wait)).await;
+            wait = wait.plus(wait).min(RETRY_MOST);
+        }
+    }
+
+    #[tracing::instrument(name = "commit", level = "debug", skip_all, fields(sequence = self.sequence + 1))]
+    async fn commit(&self, decision: &Decision, now: Timestamp) -> Result<(), StoreError> {
+        let plan = &decision.plan;
+        if !plan.is_durable() {
+            return Ok(());
+        }
+        let pages = plan.pages.iter().map(|page| self.new_page(page)).collect::<Result<Vec<_>, _>>()?;
+        let commit = Commit {
+            sequence: self.sequence + 1,
+            token: self.token,
+            at: now,
+            plan,
+            pages,
+            next_incident: decision.next_incident,
+        };
+        self.store.commit(&commit).await
+    }
+
+    fn new_page(&self, page: &crate::core::plan::Page) -> Result<NewPage, StoreError> {
+        let payload = serde_json::to_string(&Payload::freeze(page, &self.keys))
+            .map_err(|error| StoreError::Unreadable { operation: "freeze a page", what: error.to_string() })?;
+        Ok(NewPage {
+            incident: page.incident,
+            round: page.round,
+            step: page.step,
+            channel: page.channel.clone(),
+            kind: page.kind,
+            priority: page.priority,
+            created_at: page.created_at,
+            alert_key: self.keys.alert(page.incident, page.round),
+            delivery_key: self.keys.delivery(page.incident, page.round, page.step, &page.channel, page.kind),
+            payload,
+        })
+    }
+
+    async fn was_committed(&self) -> Result<bool, StoreError> {
+        let mut wait = RETRY_FIRST;
+        loop {
+            match self.store.sequence().await {
+                Ok(sequence) => return Ok(sequence > self.sequence),
+                Err(error @ StoreError::Unreadable { .. }) => return Err(error),
+                Err(error) => tracing::warn!(%error, "the store does not say what it has; asking until it does"),
+            }
+            self.clock.sleep_until(self.clock.now().plus(wait)).await;
+            wait = wait.plus(wait).min(RETRY_MOST);
+        }
+    }
+
+    fn apply(&mut self, decision: Decision, now: Timestamp) -> Fed {
+        let plan = &decision.plan;
+        if plan.is_durable() {
+            self.sequence += 1;
+            let sequence = self.sequence;
+            self.status.update(|status| {
+                (status.store.sequence, status.store.last_commit) = (sequence, Some(now));
+            });
+        }
+        for alarm in &plan.alarms {
+            tell(alarm);
+        }
+        let fed = Fed {
+            asks: asks(&self.core, plan),
+            pages_p0: plan.pages.iter().any(|page| page.priority == Priority::P0),
+            pages_lesser: plan.pages.iter().any(|page| page.priority != Priority::P0),
+        };
+        self.core.apply(decision);
+        fed
+    }
+
+    /// A value that the store refuses is found by halving the batch that holds it; other failures pass.
+    fn halves(&self, input: &Input, error: &StoreError, failed: u32) -> Option<(Input, Input)> {
+        let Input::Rows(rows) = input else { return None };
+        if !error.is_refused_value() || failed < 2 {
+            return None;
+        }
+        if rows.rows.len() < 2 {
+            let id = rows.rows.first().map(|row| row.id.to_string());
+            tracing::error!(%error, source = %rows.source, report = id, "the store refuses what this row holds; the row is left out until it changes");
+            let nothing = Rows { rows: Vec::new(), rejects: Vec::new(), ..rows.clone() };
+            return Some((Input::Rows(nothing.clone()), Input::Rows(nothing)));
+        }
+        let (first, second) = rows.rows.split_at(rows.rows.len() / 2);
+        let first = Rows { rows: first.to_vec(), ..rows.clone() };
+        let second = Rows { rows: second.to_vec(), rejects: Vec::new(), ..rows.clone() };
+        Some((Input::Rows(first), Input::Rows(second)))
+    }
+
+    async fn feed_halves(&mut self, first: Input, second: Input) -> Result<Fed, StoreError> {
+        let mut fed = Box::pin(self.feed(first)).await?;
+        let more = Box::pin(self.feed(second)).await?;
+        fed.asks.extend(more.asks);
+        fed.pages_p0 |= more.pages_p0;
+        fed.pages_lesser |= more.pages_lesser;
+        Ok(fed)
+    }
+}
+
+fn asks(core: &Core, plan: &Plan) -> Vec<(Priority, ReportKey)> {
+    plan.asks.iter().map(|report| (core.priority_of(report), report.clone())).collect()
+}
+
+/// The operators' log; names, categories and ids only.
+fn tell(alarm: &Alarm) {
+    match alarm {
+        Alarm::PresumedCategory { source, category } => tracing::warn!(
+            %source, %category,
+            "a category that the configuration does not name: presumed minor safety (P0); add it to [categories]"
+        ),
+        Alarm::RowsWithoutId { source, count } => {
+            tracing::error!(%source, count, "rows without an id: no case can be made of them");
+        }
+        Alarm::AnchoredAtFirstSight { report } => tracing::warn!(
+            %report,
+            "received is unreadable or in the future: its clocks count from now; is the source's timezone right?"
+        ),
+        Alarm::Skew { report } => tracing::debug!(%report, "an event before received counts as happening at it"),
+    }
+}

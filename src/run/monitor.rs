@@ -1,0 +1,259 @@
+//! The whole monitor: the engine's thread, two loops a source, two lanes of the outbox. It ends when it
+//! is told to, after what is under way has been recorded, or when the store belongs to somebody else.
+
+use crate::core::id::Name;
+use crate::core::plan::Input;
+use crate::core::policy::Policy;
+use crate::core::time::{Span, Timestamp};
+use crate::core::view::View;
+use crate::keys::Keys;
+use crate::pager::Sender;
+use crate::run::asks::Asks;
+use crate::run::clock::Clock;
+use crate::run::engine::{Engine, Fed};
+use crate::run::outbox::{Outbox, OutboxStats};
+use crate::run::poller::{Inputs, PollError, Poller};
+use crate::source::Source;
+use crate::status::{Failure, StatusHandle};
+use crate::store::{Lane, Store, StoreError};
+use arc_swap::ArcSwap;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+/// Inputs that may wait for the engine: a scan is held back by its source, proof is not.
+const SCAN_INPUTS: usize = 2;
+const PROOF_INPUTS: usize = 64;
+/// How stale the published view may be while the engine is busy.
+const VIEW_EVERY: Span = Span::from_micros(250_000);
+/// The engine shows that it is alive at least this often.
+const ALIVE_EVERY: Span = Span::from_secs(1);
+
+/// Everything that a monitor is made of.
+pub struct Parts<St, So, Se, C> {
+    pub policy: Arc<Policy>,
+    pub sources: Vec<WatchedSource<So>>,
+    pub store: Arc<St>,
+    pub sender: Se,
+    pub clock: C,
+    pub keys: Keys,
+    /// This process, as the store's lease names it.
+    pub holder: String,
+    pub status: StatusHandle,
+    pub view: Arc<ArcSwap<View>>,
+    pub outbox_stats: OutboxStats,
+}
+
+pub struct WatchedSource<So> {
+    pub name: Name,
+    pub every: Span,
+    pub source: Arc<So>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum MonitorError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the engine's thread ended without a word; this is a defect in tocsin")]
+    EngineLost,
+    #[error("cannot start the engine's thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Runs until `shutdown` turns true.
+///
+/// # Errors
+/// When the store can't be led or read at the start, or another process has taken the lead.
+pub async fn run<St, So, Se, C>(parts: Parts<St, So, Se, C>, shutdown: watch::Receiver<bool>) -> Result<(), MonitorError>
+where
+    St: Store,
+    So: Source,
+    Se: Sender,
+    C: Clock,
+{
+    let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats } = parts;
+    let engine = Engine::start(policy, store.clone(), clock.clone(), keys, status.clone(), &holder).await?;
+    view.store(Arc::new(engine.core().view(clock.now())));
+    let (proof, proof_inputs) = mpsc::channel(PROOF_INPUTS);
+    let (scan, scan_inputs) = mpsc::channel(SCAN_INPUTS);
+    let inputs = Inputs { proof, scan };
+    let lanes = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+    let mut loops = JoinSet::new();
+    let mut asks = BTreeMap::new();
+    for WatchedSource { name, every, source } in sources {
+        let waiting = Arc::new(Asks::default());
+        asks.insert(name.clone(), waiting.clone());
+        let (clock, inputs) = (clock.clone(), inputs.clone());
+        let poller = Arc::new(Poller { name, every, source, clock, inputs, asks: waiting });
+        loops.spawn(poll(poller.clone(), status.clone(), shutdown.clone()));
+        loops.spawn(answer(poller, shutdown.clone()));
+    }
+    drop(inputs);
+    let outbox = Outbox::new(store, sender, clock.clone(), outbox_stats);
+    for (lane, wake) in [Lane::P0, Lane::Lesser].into_iter().zip(&lanes) {
+        let (outbox, wake, shutdown) = (outbox.clone(), wake.clone(), shutdown.clone());
+        loops.spawn(async move { outbox.run(lane, wake, shutdown).await });
+    }
+    let seat = Seat { engine, clock, status, view, asks, lanes, proof_inputs, scan_inputs, shutdown };
+    let ended = on_a_thread_of_its_own(seat).await;
+    if ended.is_err() {
+        // Without an engine nothing may be read or sent; what is on its way goes again under its key.
+        loops.shutdown().await;
+    }
+    while loops.join_next().await.is_some() {}
+    ended
+}
+
+async fn on_a_thread_of_its_own<St: Store, C: Clock>(seat: Seat<St, C>) -> Result<(), MonitorError> {
+    let (tell, told) = oneshot::channel();
+    let runtime = tokio::runtime::Handle::current();
+    let thread = std::thread::Builder::new().name("engine".to_owned());
+    let spawned = thread.spawn(move || {
+        // The receiver is gone only when the process is.
+        let _ = tell.send(runtime.block_on(seat.sit()));
+    });
+    spawned.map_err(MonitorError::Thread)?;
+    told.await.map_err(|_| MonitorError::EngineLost)?.map_err(MonitorError::Store)
+}
+
+/// The engine with everything that it listens and speaks to.
+struct Seat<St: Store, C: Clock> {
+    engine: Engine<St, C>,
+    clock: C,
+    status: StatusHandle,
+    view: Arc<ArcSwap<View>>,
+    asks: BTreeMap<Name, Arc<Asks>>,
+    lanes: [Arc<Notify>; 2],
+    proof_inputs: mpsc::Receiver<Input>,
+    scan_inputs: mpsc::Receiver<Input>,
+    shutdown: watch::Receiver<bool>,
+}
+
+impl<St: Store, C: Clock> Seat<St, C> {
+    /// Takes up inputs, what is due before all: a deadline, then proof, then the rows of scans.
+    async fn sit(mut self) -> Result<(), StoreError> {
+        let mut published = Timestamp::MIN;
+        loop {
+            let now = self.clock.now();
+            self.status.update(|status| status.engine_alive_at = Some(now));
+            let wake = self.engine.core().next_wake().unwrap_or(Timestamp::MAX);
+            let input = if wake <= now { Some(Input::Tick) } else { self.next(wake.min(now.plus(ALIVE_EVERY))).await };
+            match input {
+                Some(input) => {
+                    let caught_up = match &input {
+                        Input::ScanEnded { source, .. } => Some(source.clone()),
+                        Input::Rows(_) | Input::Tick => None,
+                    };
+                    let fed = self.engine.feed(input).await?;
+                    self.pass_on(fed);
+                    if let Some(source) = caught_up {
+                        self.status.update_source(&source, |source| source.caught_up = true);
+                    }
+                }
+                None if *self.shutdown.borrow() => return Ok(()),
+                None => {}
+            }
+            let now = self.clock.now();
+            let idle = self.proof_inputs.is_empty() && self.scan_inputs.is_empty();
+            if idle || now >= published.plus(VIEW_EVERY) {
+                self.view.store(Arc::new(self.engine.core().view(now)));
+                published = now;
+            }
+        }
+    }
+
+    /// The next input, or `None` at `until` and when the process is told to stop.
+    async fn next(&mut self, until: Timestamp) -> Option<Input> {
+        tokio::select! {
+            biased;
+            _ = self.shutdown.wait_for(|stop| *stop) => None,
+            () = self.clock.sleep_until(until) => None,
+            Some(input) = self.proof_inputs.recv() => Some(input),
+            Some(input) = self.scan_inputs.recv() => Some(input),
+        }
+    }
+
+    fn pass_on(&self, fed: Fed) {
+        for (lane, pages) in self.lanes.iter().zip([fed.pages_p0, fed.pages_lesser]) {
+            if pages {
+                lane.notify_one();
+            }
+        }
+        let mut by_source: BTreeMap<&Name, Vec<_>> = BTreeMap::new();
+        for (priority, report) in &fed.asks {
+            by_source.entry(&report.source).or_default().push((*priority, report.clone()));
+        }
+        for (source, asks) in by_source {
+            if let Some(waiting) = self.asks.get(source) {
+                waiting.add(asks);
+            }
+        }
+    }
+}
+
+/// Scans a source every `every`, counted from the start of the last scan.
+async fn poll<So: Source, C: Clock>(
+    poller: Arc<Poller<So, C>>,
+    status: StatusHandle,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut failing = false;
+    loop {
+        let began = poller.clock.now();
+        let scanned = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => return,
+            scanned = poller.scan() => scanned,
+        };
+        match scanned {
+            Ok(scanned) => {
+                if failing {
+                    tracing::info!(source = %poller.name, "the source can be read again");
+                }
+                failing = false;
+                status.update_source(&poller.name, |source| {
+                    source.last_ok = Some(scanned.began);
+                    source.last_poll_took = Some(scanned.ended.since(scanned.began));
+                    source.rows_last_scan = scanned.rows;
+                });
+            }
+            Err(PollError::Stopped) => return,
+            Err(PollError::Source(error)) => {
+                if !failing {
+                    tracing::error!(%error, "the source cannot be read; trying at every poll");
+                }
+                failing = true;
+                let failure = Failure { at: poller.clock.now(), cause: error.to_string() };
+                status.update_source(&poller.name, |source| source.last_error = Some(failure.clone()));
+            }
+        }
+        tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = poller.clock.sleep_until(began.plus(poller.every)) => {}
+        }
+    }
+}
+
+/// Reads by key whatever the core asks for.
+async fn answer<So: Source, C: Clock>(poller: Arc<Poller<So, C>>, mut shutdown: watch::Receiver<bool>) {
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = poller.asks.added() => {}
+        }
+        match poller.answer().await {
+            Ok(()) => failing = false,
+            Err(PollError::Stopped) => return,
+            Err(PollError::Source(error)) => {
+                if !failing {
+                    tracing::error!(%error, "a read by key failed; a P0 pages without proof after two seconds");
+                }
+                failing = true;
+            }
+        }
+    }
+}

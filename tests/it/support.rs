@@ -1,0 +1,122 @@
+//! What integration tests share: databases of their own, scratch directories and the real records of tests/data.
+//! Whatever is missing on the machine is a failure that says what to run, never a skipped test.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, QueryBuilder, Sqlite};
+
+/// Rows in one INSERT: with SQLite's limit of 32,766 parameters a table may have 65 columns.
+const ROWS_PER_INSERT: usize = 500;
+
+/// The URL of the PostgreSQL server that `tests/run` started, as its superuser.
+///
+/// # Panics
+/// When no server was started for the tests.
+pub fn postgres_admin_url() -> String {
+    std::env::var("TOCSIN_TEST_POSTGRES").unwrap_or_else(|_| {
+        panic!(
+            "this test needs a PostgreSQL server and TOCSIN_TEST_POSTGRES is not set: run tests/run, which starts one"
+        )
+    })
+}
+
+/// Creates an empty PostgreSQL database of a name that nothing else has and returns its URL. It is not dropped: it goes
+/// with the server.
+pub async fn fresh_postgres_database(name_hint: &str) -> String {
+    let admin_url = postgres_admin_url();
+    let (server, _) = admin_url.rsplit_once('/').expect("TOCSIN_TEST_POSTGRES ends in /database");
+    let hint: String = name_hint
+        .chars()
+        .take(30)
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' })
+        .collect();
+    let name = format!("{hint}_{:016x}", random());
+
+    let mut admin = PgConnection::connect(&admin_url).await.expect("connect to the server of TOCSIN_TEST_POSTGRES");
+    admin.execute(AssertSqlSafe(format!("create database {}", quoted(&name)))).await.expect("create a database");
+    admin.close().await.expect("close the connection");
+    format!("{server}/{name}")
+}
+
+/// An empty directory of a test's own under the target directory, removed when the value is dropped.
+pub struct ScratchDir(PathBuf);
+
+impl ScratchDir {
+    pub fn new(name_hint: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name_hint}-{:016x}", random()));
+        std::fs::create_dir_all(&path).expect("create a scratch directory");
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The URL of an SQLite database in this directory. The file need not exist.
+    pub fn sqlite_url(&self, file: &str) -> String {
+        format!("sqlite:{}", self.path().join(file).display())
+    }
+}
+
+impl Drop for ScratchDir {
+    fn drop(&mut self) {
+        // A directory that can't be removed costs space, not a verdict.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The path of a file under tests/data, such as `boston311/reports.csv.gz`.
+pub fn data_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+/// Creates `table` in the SQLite database at `sqlite_url` with the columns of a gzipped CSV, all of them TEXT, inserts
+/// all rows in one transaction and returns their number. The database is created where it doesn't exist.
+///
+/// An empty string stays one and doesn't become NULL: to a monitor both mean "missing", and the empty string is the
+/// harder case.
+pub async fn load_csv_into_sqlite(csv_gz: &Path, sqlite_url: &str, table: &str) -> u64 {
+    let file = File::open(csv_gz).unwrap_or_else(|e| panic!("open {}: {e}", csv_gz.display()));
+    let mut csv = csv::Reader::from_reader(GzDecoder::new(file));
+    let columns: Vec<String> = csv.headers().expect("read the header row").iter().map(quoted).collect();
+    assert_eq!(columns.iter().collect::<BTreeSet<_>>().len(), columns.len(), "two columns of one name");
+    let records: Vec<csv::StringRecord> = csv.records().collect::<Result<_, _>>().expect("read every row");
+
+    let mut sqlite = open_sqlite(sqlite_url).await;
+    let mut transaction = sqlite.begin().await.expect("begin");
+    let table = quoted(table);
+    transaction
+        .execute(AssertSqlSafe(format!("create table {table} ({} text)", columns.join(" text, "))))
+        .await
+        .expect("create the table");
+    for rows in records.chunks(ROWS_PER_INSERT) {
+        let mut insert = QueryBuilder::<Sqlite>::new(format!("insert into {table} "));
+        insert.push_values(rows, |mut values, row| {
+            for cell in row {
+                values.push_bind(cell);
+            }
+        });
+        insert.build().execute(&mut *transaction).await.expect("insert rows");
+    }
+    transaction.commit().await.expect("commit");
+    sqlite.close().await.expect("close the database");
+    records.len() as u64
+}
+
+/// Opens an SQLite database, created where it doesn't exist.
+pub async fn open_sqlite(url: &str) -> SqliteConnection {
+    let options: SqliteConnectOptions = url.parse().expect("an SQLite URL");
+    options.create_if_missing(true).connect().await.unwrap_or_else(|e| panic!("open {url}: {e}"))
+}
+
+fn quoted(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+fn random() -> u64 {
+    getrandom::u64().expect("the system's randomness")
+}
