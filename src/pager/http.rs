@@ -102,14 +102,8 @@ fn cause(error: &reqwest::Error) -> String {
         if let Some(tls) = link.downcast_ref::<rustls::Error>() {
             return format!("tls: {}", tls_cause(tls));
         }
-        if let Some(io) = link.downcast_ref::<io::Error>() {
-            // An io::Error's source skips the error that it wraps.
-            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                return format!("tls: {}", tls_cause(tls));
-            }
-            if let Some(text) = io_cause(io.kind()) {
-                return text.to_owned();
-            }
+        if let Some(text) = link.downcast_ref::<io::Error>().and_then(io_cause) {
+            return text;
         }
         if link.to_string() == "dns error" {
             return "dns failure".to_owned();
@@ -133,8 +127,19 @@ fn is_tls(error: &reqwest::Error) -> bool {
     cause(error).starts_with("tls: ")
 }
 
-fn io_cause(kind: io::ErrorKind) -> Option<&'static str> {
-    Some(match kind {
+/// An io::Error's source skips the error that it wraps, so what is wrapped is looked at here.
+fn io_cause(error: &io::Error) -> Option<String> {
+    let mut innermost = error;
+    while let Some(wrapped) = innermost.get_ref() {
+        if let Some(tls) = wrapped.downcast_ref::<rustls::Error>() {
+            return Some(format!("tls: {}", tls_cause(tls)));
+        }
+        match wrapped.downcast_ref::<io::Error>() {
+            Some(inner) => innermost = inner,
+            None => break,
+        }
+    }
+    let text = match innermost.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused",
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
             "connection reset"
@@ -145,7 +150,8 @@ fn io_cause(kind: io::ErrorKind) -> Option<&'static str> {
         io::ErrorKind::AddrNotAvailable => "no local address or port to connect from",
         io::ErrorKind::TimedOut => "connection timed out",
         _ => return None,
-    })
+    };
+    Some(text.to_owned())
 }
 
 fn tls_cause(error: &rustls::Error) -> String {

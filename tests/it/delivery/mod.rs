@@ -1,8 +1,11 @@
 //! Pages on their way to a receiver: what is sent, what each answer does to a page, and that nothing is
 //! lost or rings twice. Time is virtual; the receiver is a real socket on loopback.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
+
 mod receiver;
 mod shelf;
+mod tls;
 
 use receiver::{Receiver, Reply};
 use shelf::{Shelf, State};
@@ -324,11 +327,11 @@ async fn each_network_failure_is_named_and_tried_again() {
     assert_eq!((half.store.row(0).state, half.receiver.rings()), (State::Accepted, 1), "the head says it all");
 
     let closed_port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let plain = Receiver::start(SECRET, []).await;
     for (url, answer) in [
         (format!("http://{closed_port}/hook"), "connection refused"),
         ("http://nobody.invalid/hook".to_owned(), "dns failure"),
-        (plain.url.replace("http://", "https://"), "tls: the receiver doesn't speak tls"),
+        (tls::self_signed(), "tls: certificate unknown issuer"),
+        (tls::not_tls(), "tls: the receiver doesn't speak tls"),
     ] {
         let new_page = page(1, PageKind::Ring, Priority::P0, NOW);
         assert_eq!(hook(&url, &[SECRET]).send(&outgoing(&new_page), NOW).await, Answer::retry(answer), "{url}");
