@@ -1,0 +1,123 @@
+//! Ports that count every effect and can lose the process before or after any one of them. A lost
+//! process is a future that never goes on: whoever drives it drops it, memory and all.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tocsin::core::case::Case;
+use tocsin::core::id::{CaseKey, ReportId};
+use tocsin::core::time::Timestamp;
+use tocsin::pager::{Answer, Outgoing, Sender};
+use tocsin::source::{Batch, ScanPosition, Source};
+use tocsin::store::*;
+use tokio::sync::Notify;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Before,
+    After,
+}
+
+/// The effects of one history, and where it crashes.
+#[derive(Default)]
+pub struct Faults {
+    count: AtomicU64,
+    crash_at: Option<(u64, Side)>,
+    crashed: Notify,
+}
+
+impl Faults {
+    pub fn crashing(at: Option<(u64, Side)>) -> Arc<Faults> {
+        Arc::new(Faults { crash_at: at, ..Faults::default() })
+    }
+
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    pub async fn crashed(&self) {
+        self.crashed.notified().await;
+    }
+
+    async fn effect<T>(&self, effect: impl Future<Output = T>) -> T {
+        let n = self.count.fetch_add(1, Ordering::SeqCst);
+        self.lose_at(n, Side::Before).await;
+        let done = effect.await;
+        self.lose_at(n, Side::After).await;
+        done
+    }
+
+    async fn lose_at(&self, n: u64, side: Side) {
+        if self.crash_at == Some((n, side)) {
+            self.crashed.notify_one();
+            pending::<()>().await;
+        }
+    }
+}
+
+pub struct Faulty<T> {
+    pub inner: Arc<T>,
+    pub faults: Arc<Faults>,
+}
+
+impl<S: Store> Store for Faulty<S> {
+    async fn lead(&self, holder: &str, now: Timestamp) -> Result<u64> {
+        self.faults.effect(self.inner.lead(holder, now)).await
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        self.faults.effect(self.inner.load()).await
+    }
+
+    async fn sequence(&self) -> Result<u64> {
+        self.faults.effect(self.inner.sequence()).await
+    }
+
+    async fn commit(&self, commit: &Commit<'_>) -> Result<()> {
+        self.faults.effect(self.inner.commit(commit)).await
+    }
+
+    async fn recall(&self, keys: &[CaseKey]) -> Result<Vec<Case>> {
+        self.faults.effect(self.inner.recall(keys)).await
+    }
+
+    async fn lease_pages(&self, lane: Lane, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<LeasedPage>> {
+        self.faults.effect(self.inner.lease_pages(lane, now, until, limit)).await
+    }
+
+    async fn next_page_at(&self, lane: Lane) -> Result<Option<Timestamp>> {
+        self.faults.effect(self.inner.next_page_at(lane)).await
+    }
+
+    async fn record(&self, attempt: &Attempt) -> Result<()> {
+        self.faults.effect(self.inner.record(attempt)).await
+    }
+
+    async fn pages(&self, limit: u32) -> Result<Vec<PageRow>> {
+        self.inner.pages(limit).await
+    }
+
+    async fn page_counts(&self) -> Result<Vec<PageCount>> {
+        self.inner.page_counts().await
+    }
+}
+
+impl<S: Source> Source for Faulty<S> {
+    async fn scan_open(
+        &self,
+        after: Option<&ScanPosition>,
+        limit: u32,
+    ) -> tocsin::source::Result<(Batch, Option<ScanPosition>)> {
+        self.faults.effect(self.inner.scan_open(after, limit)).await
+    }
+
+    async fn read(&self, ids: &[ReportId]) -> tocsin::source::Result<Batch> {
+        self.faults.effect(self.inner.read(ids)).await
+    }
+}
+
+impl<P: Sender> Sender for Faulty<P> {
+    async fn send(&self, page: &Outgoing<'_>, now: Timestamp) -> Answer {
+        self.faults.effect(self.inner.send(page, now)).await
+    }
+}

@@ -1,0 +1,174 @@
+//! The store's contract in its plainest form: maps behind a lock. What the SQL stores must do is what
+//! this does, without a file, a network or a clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard};
+use tocsin::core::case::Case;
+use tocsin::core::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportKey};
+use tocsin::core::incident::Incident;
+use tocsin::core::plan::{BreachRecord, BreachStatus, Outcome, PageKind};
+use tocsin::core::policy::Priority;
+use tocsin::core::time::Timestamp;
+use tocsin::store::*;
+
+type BreachKey = (EpisodeKey, Name, Option<ReportKey>, Timestamp);
+
+#[derive(Default)]
+pub struct Tables {
+    pub sequence: u64,
+    pub token: u64,
+    pub next_incident: u64,
+    pub cases: BTreeMap<EpisodeKey, (Case, bool)>,
+    pub incidents: BTreeMap<IncidentNo, Incident>,
+    pub breaches: BTreeMap<BreachKey, BreachRecord>,
+    pub outcomes: BTreeMap<EpisodeKey, Outcome>,
+    pub pages: Vec<PageState>,
+}
+
+pub struct PageState {
+    pub page: NewPage,
+    pub state: &'static str,
+    pub due_at: Timestamp,
+    pub leased_until: Timestamp,
+    pub attempts: u32,
+}
+
+#[derive(Default)]
+pub struct ModelStore {
+    tables: Mutex<Tables>,
+}
+
+impl ModelStore {
+    pub fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap()
+    }
+}
+
+fn lane(page: &NewPage) -> Lane {
+    if page.priority == Priority::P0 { Lane::P0 } else { Lane::Lesser }
+}
+
+impl Store for ModelStore {
+    async fn lead(&self, _holder: &str, _now: Timestamp) -> Result<u64> {
+        let mut tables = self.tables();
+        tables.token += 1;
+        Ok(tables.token)
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        let tables = self.tables();
+        let mut cases: Vec<Case> =
+            tables.cases.values().filter(|(_, settled)| !settled).map(|(c, _)| c.clone()).collect();
+        cases.sort_by_key(|case| case.priority);
+        let needed: BTreeSet<IncidentNo> = cases.iter().filter_map(|case| case.incident).collect();
+        let wanted = |incident: &&Incident| incident.is_open() || needed.contains(&incident.no);
+        let incidents = tables.incidents.values().filter(wanted).cloned().collect();
+        Ok(Stored { sequence: tables.sequence, cases, incidents, next_incident: tables.next_incident })
+    }
+
+    async fn sequence(&self) -> Result<u64> {
+        Ok(self.tables().sequence)
+    }
+
+    async fn commit(&self, commit: &Commit<'_>) -> Result<()> {
+        let mut tables = self.tables();
+        if commit.token != tables.token || commit.sequence != tables.sequence + 1 {
+            return Err(StoreError::Fenced { operation: "commit", ours: commit.token, theirs: tables.token });
+        }
+        tables.sequence = commit.sequence;
+        tables.next_incident = commit.next_incident;
+        for kept in &commit.plan.kept {
+            tables.cases.insert(kept.case.key.clone(), (kept.case.clone(), kept.settled));
+        }
+        for incident in commit.plan.incidents.values() {
+            tables.incidents.insert(incident.no, incident.clone());
+        }
+        for breach in &commit.plan.breaches {
+            let key = (breach.episode.clone(), breach.target.clone(), breach.report.clone(), breach.deadline);
+            let held = tables.breaches.entry(key).or_insert_with(|| breach.clone());
+            assert!(held.status != BreachStatus::Verified || breach.status == BreachStatus::Verified);
+            *held = BreachRecord { detected_at: held.detected_at, inherited: held.inherited, ..breach.clone() };
+        }
+        for outcome in &commit.plan.outcomes {
+            tables.outcomes.insert(outcome.episode.clone(), outcome.clone());
+        }
+        for page in &commit.pages {
+            let (due_at, leased_until) = (page.created_at, Timestamp::MIN);
+            tables.pages.push(PageState { page: page.clone(), state: "queued", due_at, leased_until, attempts: 0 });
+        }
+        Ok(())
+    }
+
+    async fn recall(&self, keys: &[CaseKey]) -> Result<Vec<Case>> {
+        let tables = self.tables();
+        let latest = |key: &CaseKey| {
+            let from = EpisodeKey { case: key.clone(), episode: 0 };
+            let until = EpisodeKey { case: key.clone(), episode: u32::MAX };
+            tables.cases.range(from..=until).next_back().map(|(_, (case, _))| case.clone())
+        };
+        Ok(keys.iter().filter_map(latest).collect())
+    }
+
+    async fn lease_pages(&self, of: Lane, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<LeasedPage>> {
+        let mut tables = self.tables();
+        let open_rings: BTreeSet<(IncidentNo, u32, Name)> = tables
+            .pages
+            .iter()
+            .filter(|p| p.page.kind == PageKind::Ring && matches!(p.state, "queued" | "leased"))
+            .map(|p| (p.page.incident, p.page.round, p.page.channel.clone()))
+            .collect();
+        let mut order: Vec<usize> = (0..tables.pages.len()).collect();
+        order.sort_by_key(|i| (tables.pages[*i].page.priority, tables.pages[*i].page.created_at, *i));
+        let mut leased = Vec::new();
+        for index in order {
+            let state = &mut tables.pages[index];
+            let page = &state.page;
+            let due = match state.state {
+                "queued" => state.due_at <= now,
+                "leased" => state.leased_until <= now,
+                _ => false,
+            };
+            let waits = page.kind == PageKind::Resolve
+                && open_rings.contains(&(page.incident, page.round, page.channel.clone()));
+            if lane(page) != of || !due || waits || leased.len() >= limit as usize {
+                continue;
+            }
+            (state.state, state.leased_until) = ("leased", until);
+            leased.push(LeasedPage { id: index as i64, page: page.clone(), attempts: state.attempts });
+        }
+        Ok(leased)
+    }
+
+    async fn next_page_at(&self, of: Lane) -> Result<Option<Timestamp>> {
+        let tables = self.tables();
+        let at = |state: &PageState| match state.state {
+            "queued" => Some(state.due_at),
+            "leased" => Some(state.leased_until),
+            _ => None,
+        };
+        Ok(tables.pages.iter().filter(|state| lane(&state.page) == of).filter_map(at).min())
+    }
+
+    async fn record(&self, attempt: &Attempt) -> Result<()> {
+        let mut tables = self.tables();
+        let state = &mut tables.pages[attempt.page as usize];
+        state.attempts += 1;
+        if state.state == "accepted" {
+            return Ok(());
+        }
+        match attempt.delivery {
+            Delivery::Accepted => state.state = "accepted",
+            Delivery::Retry { at } => (state.state, state.due_at) = ("queued", at),
+            Delivery::Parked => state.state = "parked",
+        }
+        Ok(())
+    }
+
+    async fn pages(&self, _limit: u32) -> Result<Vec<PageRow>> {
+        Ok(Vec::new())
+    }
+
+    async fn page_counts(&self) -> Result<Vec<PageCount>> {
+        Ok(Vec::new())
+    }
+}
