@@ -11,7 +11,7 @@ use crate::keys::Keys;
 use crate::pager::payload::Payload;
 use crate::run::clock::{Clock, SystemClock};
 use crate::run::replay::{Replay, Replayed};
-use crate::source::any::AnySource;
+use crate::source::AnySource;
 use crate::zone::{Zone, parse_local_or_rfc3339, rfc3339};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -81,7 +81,7 @@ fn instant(flag: &'static str, text: &str, zone: Zone) -> Result<Timestamp, CliE
 async fn read_all(config: &Config, keys: &Keys) -> Result<BTreeMap<(Name, ReportId), Row>, CliError> {
     let mut rows = BTreeMap::new();
     for settings in &config.sources {
-        let source = AnySource::open(settings.clone(), keys.clone());
+        let source = AnySource::open(settings.clone(), keys.clone())?;
         let (mut after, mut rejects) = (None, 0);
         loop {
             let (batch, next) = source.all_rows(after.as_ref(), BATCH as u32).await?;

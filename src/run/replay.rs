@@ -158,7 +158,7 @@ fn instants(row: &Row) -> BTreeSet<Timestamp> {
 }
 
 /// The row as a poll at `now` would have seen it.
-fn as_of(row: &Row, now: Timestamp) -> Row {
+pub fn as_of(row: &Row, now: Timestamp) -> Row {
     let arrival = instants(row).first().copied().unwrap_or(now);
     let happened = |event: &&Event| event.at.max(arrival) <= now;
     let events: Vec<Event> = row.events.iter().filter(happened).cloned().collect();

@@ -1,0 +1,163 @@
+//! `tocsin run`: the monitor over the configured databases, with the page, until SIGTERM or Ctrl-C.
+
+use crate::cli::{CliError, load_config};
+use crate::config::Config;
+use crate::core::id::Name;
+use crate::core::time::Span;
+use crate::core::view::View;
+use crate::keys::Keys;
+use crate::metrics::Metrics;
+use crate::pager::Channels;
+use crate::run::clock::{Clock, SystemClock};
+use crate::run::monitor::{self, Parts, WatchedSource};
+use crate::run::outbox::OutboxStats;
+use crate::source::AnySource;
+use crate::status::{SourceStatus, Status, StatusHandle, StoreStatus};
+use crate::store::SqlStore;
+use crate::web::{self, WebState};
+use arc_swap::ArcSwap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// A source whose last complete read is older than this is not seen.
+const STALE_AFTER: Span = Span::from_mins(1);
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "tocsin.toml")]
+    config: PathBuf,
+}
+
+pub async fn run(args: Args) -> Result<(), CliError> {
+    let config = load_config(&args.config)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let listener = listen(&config).await?;
+    serve(config, listener, false).await
+}
+
+/// Binds the page's address.
+///
+/// # Errors
+/// When the address is taken.
+pub async fn listen(config: &Config) -> Result<TcpListener, CliError> {
+    let address = config.web.listen;
+    TcpListener::bind(address).await.map_err(|error| CliError::Failed {
+        operation: "listen for the page",
+        cause: format!("{address}: {error}; is another tocsin running? [web] listen sets the address"),
+    })
+}
+
+/// Any free port on loopback, for the demo when its own is taken.
+///
+/// # Errors
+/// When there is none.
+pub async fn listen_anywhere() -> Result<TcpListener, CliError> {
+    let bound = TcpListener::bind(("127.0.0.1", 0)).await;
+    bound.map_err(|error| CliError::Failed { operation: "listen for the page", cause: error.to_string() })
+}
+
+/// Runs the whole monitor until a signal ends it.
+///
+/// # Errors
+/// When the store can't be opened or led, or another process takes the lead.
+pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<(), CliError> {
+    let clock = SystemClock;
+    let keys = config.keys()?;
+    let store = Arc::new(SqlStore::open(&config.store.url, &keys.fingerprint()).await?);
+    let names: Vec<Name> = config.channels.keys().cloned().collect();
+    let metrics_failed = |error: prometheus::Error| CliError::Failed { operation: "make the metrics", cause: error.to_string() };
+    let outbox_stats = OutboxStats::new(&names).map_err(metrics_failed)?;
+    let status = StatusHandle::new(status(&config, &keys, clock));
+    let view = Arc::new(ArcSwap::from_pointee(View::default()));
+    let (stop, stopping) = watch::channel(false);
+    let mut sources = Vec::new();
+    for settings in &config.sources {
+        let source = Arc::new(AnySource::open(settings.clone(), keys.clone())?);
+        sources.push(WatchedSource { name: settings.name.clone(), every: settings.poll, source });
+    }
+    let metrics = Metrics::new(&config.source_names(), &names, &outbox_stats).map_err(metrics_failed)?;
+    let metrics = Arc::new(metrics);
+    let web_state = WebState {
+        view: view.clone(),
+        status: status.clone(),
+        keys: keys.clone(),
+        pages: store.clone(),
+        metrics: metrics.clone(),
+        links: Arc::new(config.links.clone()),
+        now: Arc::new(move || clock.now()),
+        demo,
+    };
+    let parts = Parts {
+        policy: Arc::new(config.effective_policy()),
+        sources,
+        store,
+        sender: Channels::new(config.channels.clone(), config.web.public_url.clone())?,
+        clock,
+        keys,
+        holder: holder(),
+        status,
+        view,
+        outbox_stats,
+    };
+    tokio::spawn(stop_at_a_signal(stop));
+    let mut stopped = stopping.clone();
+    let until_stopped = async move {
+        // An error means that the sender is gone: stopped as well.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    let page = tokio::spawn(web::serve(listener, web_state, until_stopped));
+    let ended = monitor::run(parts, stopping).await;
+    if ended.is_err() {
+        page.abort();
+    }
+    // The page's own end changes nothing any more: the monitor has stopped.
+    let _ = page.await;
+    ended?;
+    tracing::info!("stopped; nothing was left half done");
+    Ok(())
+}
+
+/// SIGTERM and Ctrl-C drain; a second one ends the process as it is.
+async fn stop_at_a_signal(stop: watch::Sender<bool>) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        tracing::error!("SIGTERM can't be caught: it will end the process without draining");
+        return;
+    };
+    for last in [false, true] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        if last {
+            std::process::exit(130);
+        }
+        tracing::info!("stopping: finishing what is under way; a second signal ends it at once");
+        stop.send_replace(true);
+    }
+}
+
+fn status(config: &Config, keys: &Keys, clock: SystemClock) -> Status {
+    let sources = config.sources.iter();
+    Status {
+        version: env!("CARGO_PKG_VERSION"),
+        mode: config.mode,
+        deployment: keys.fingerprint().chars().take(8).collect(),
+        leader: false,
+        started_at: clock.now(),
+        engine_alive_at: None,
+        sources: sources.map(|source| SourceStatus::new(source.name.clone(), source.poll, STALE_AFTER.max(source.poll.plus(source.poll)))).collect(),
+        store: StoreStatus::default(),
+    }
+}
+
+/// Host and process, for whoever reads the lease.
+fn holder() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "host".to_owned());
+    format!("{}:{}", host.trim(), std::process::id())
+}
