@@ -1,0 +1,310 @@
+//! How the process itself is doing: what the loops write and what the page, the API and the metrics
+//! read. It decides in one place whether a source can be seen and whether the process is alive and ready.
+
+use crate::core::id::Name;
+use crate::core::time::{Span, Timestamp};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+
+/// The engine thread writes `engine_alive_at` about once a second; silent for this long, it is dead or
+/// stuck. Long enough that a slow commit doesn't get a healthy process restarted.
+pub const ENGINE_SILENT_AFTER: Span = Span::from_secs(30);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Decides and records, pages only the log.
+    Shadow,
+    /// Pages people.
+    Live,
+}
+
+impl Mode {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Mode::Shadow => "shadow",
+            Mode::Live => "live",
+        }
+    }
+}
+
+/// Something that went wrong. `cause` is shown to people: it names the operation, never a cell's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub at: Timestamp,
+    pub cause: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    pub version: &'static str,
+    pub mode: Mode,
+    /// The first characters of the deployment's fingerprint: enough to tell two monitors apart.
+    pub deployment: String,
+    /// Whether this process holds the lead, and so may write and page.
+    pub leader: bool,
+    pub started_at: Timestamp,
+    /// When the engine thread last took up an input.
+    pub engine_alive_at: Option<Timestamp>,
+    pub sources: Vec<SourceStatus>,
+    pub store: StoreStatus,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStatus {
+    pub name: Name,
+    /// The start of the last read of the open rows that came to its end.
+    pub last_ok: Option<Timestamp>,
+    /// The last read that failed; kept after the source is back.
+    pub last_error: Option<Failure>,
+    /// How often it is polled.
+    pub poll_every: Span,
+    /// Without a complete read for this long the source counts as blind.
+    pub stale_after: Span,
+    /// How long the last complete read took.
+    pub last_poll_took: Option<Span>,
+    pub rows_last_scan: u64,
+    /// Whether the first look at the whole of it is done.
+    pub caught_up: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreStatus {
+    pub last_commit: Option<Timestamp>,
+    /// The sequence number of the last commit.
+    pub sequence: u64,
+    /// The last write that failed; kept after the store is back.
+    pub last_error: Option<Failure>,
+}
+
+/// How well a source can be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// Read recently, and the last read came to its end.
+    Clear,
+    /// Read recently; the last try failed.
+    Failing { cause: String },
+    /// The process has started and the first read is still under way.
+    NotYet,
+    /// Nothing is known of it since `since`.
+    Blind { since: Timestamp, cause: String },
+}
+
+impl SourceStatus {
+    /// As configured, before the first read.
+    pub fn new(name: Name, poll_every: Span, stale_after: Span) -> Self {
+        SourceStatus {
+            name,
+            last_ok: None,
+            last_error: None,
+            poll_every,
+            stale_after,
+            last_poll_took: None,
+            rows_last_scan: 0,
+            caught_up: false,
+        }
+    }
+
+    /// How well it can be seen at `now`. A source never read is given `stale_after` from the start
+    /// of the process, unless it has already refused.
+    pub fn sight(&self, started_at: Timestamp, now: Timestamp) -> Sight {
+        let failing = self.last_error.as_ref().filter(|error| self.last_ok.is_none_or(|ok| error.at >= ok));
+        let stale = now.since(self.last_ok.unwrap_or(started_at)) > self.stale_after;
+        match (self.last_ok, failing) {
+            (Some(since), Some(error)) if stale => Sight::Blind { since, cause: error.cause.clone() },
+            (Some(since), None) if stale => {
+                Sight::Blind { since, cause: "no read has come to its end since then".to_owned() }
+            }
+            (Some(_), Some(error)) => Sight::Failing { cause: error.cause.clone() },
+            (Some(_), None) => Sight::Clear,
+            (None, Some(error)) => Sight::Blind { since: started_at, cause: error.cause.clone() },
+            (None, None) if stale => {
+                Sight::Blind { since: started_at, cause: "the first read has not come to its end".to_owned() }
+            }
+            (None, None) => Sight::NotYet,
+        }
+    }
+}
+
+impl Sight {
+    /// Whether figures about the source may be shown as true.
+    pub fn is_seen(&self) -> bool {
+        matches!(self, Sight::Clear | Sight::Failing { .. })
+    }
+
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Sight::Clear => "seen",
+            Sight::Failing { .. } => "failing",
+            Sight::NotYet => "not_yet_read",
+            Sight::Blind { .. } => "blind",
+        }
+    }
+}
+
+impl StoreStatus {
+    /// The failure that is still the last word of the store; `None` when it takes writes.
+    pub fn failing(&self) -> Option<&Failure> {
+        self.last_error.as_ref().filter(|error| self.last_commit.is_none_or(|ok| error.at >= ok))
+    }
+}
+
+/// Why a process that runs is not ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unready {
+    EngineSilent { secs: i64 },
+    NotLeading,
+    StoreNotWritable { cause: String },
+    SourceNotSeen { source: Name, sight: Sight },
+}
+
+impl Status {
+    /// How long the engine has been silent, once that is too long.
+    pub fn engine_silent(&self, now: Timestamp) -> Option<Span> {
+        let silent = now.since(self.engine_alive_at.unwrap_or(self.started_at));
+        (silent > ENGINE_SILENT_AFTER).then_some(silent)
+    }
+
+    pub fn source(&self, name: &str) -> Option<&SourceStatus> {
+        self.sources.iter().find(|source| &*source.name == name)
+    }
+
+    /// Whether figures about this source may be shown as true. A source that isn't configured any
+    /// more isn't seen.
+    pub fn sees(&self, name: &str, now: Timestamp) -> bool {
+        self.source(name).is_some_and(|source| source.sight(self.started_at, now).is_seen())
+    }
+
+    /// Empty when the process does its whole work: it leads, writes and sees every source.
+    pub fn unready(&self, now: Timestamp) -> Vec<Unready> {
+        let mut reasons = Vec::new();
+        if let Some(silent) = self.engine_silent(now) {
+            reasons.push(Unready::EngineSilent { secs: silent.secs() });
+        }
+        if !self.leader {
+            reasons.push(Unready::NotLeading);
+        }
+        if let Some(error) = self.store.failing() {
+            reasons.push(Unready::StoreNotWritable { cause: error.cause.clone() });
+        }
+        for source in &self.sources {
+            let sight = source.sight(self.started_at, now);
+            if !sight.is_seen() {
+                reasons.push(Unready::SourceNotSeen { source: source.name.clone(), sight });
+            }
+        }
+        reasons
+    }
+}
+
+/// The one status of a process, shared by the loops that write it and those that show it.
+#[derive(Clone, Debug)]
+pub struct StatusHandle(Arc<ArcSwap<Status>>);
+
+impl StatusHandle {
+    pub fn new(status: Status) -> Self {
+        StatusHandle(Arc::new(ArcSwap::from_pointee(status)))
+    }
+
+    pub fn load(&self) -> Arc<Status> {
+        self.0.load_full()
+    }
+
+    /// Changes it as one step; `change` may run again when another thread was quicker.
+    pub fn update(&self, change: impl Fn(&mut Status)) {
+        self.0.rcu(|old| {
+            let mut new = Status::clone(old);
+            change(&mut new);
+            new
+        });
+    }
+
+    /// Changes what is said of one source; a name that isn't there changes nothing.
+    pub fn update_source(&self, name: &str, change: impl Fn(&mut SourceStatus)) {
+        self.update(|status| {
+            if let Some(source) = status.sources.iter_mut().find(|source| &*source.name == name) {
+                change(source);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_secs(1_000);
+
+    fn at(secs: i64) -> Timestamp {
+        START.plus(Span::from_secs(secs))
+    }
+
+    fn source() -> SourceStatus {
+        SourceStatus::new("reports".into(), Span::from_secs(1), Span::from_secs(60))
+    }
+
+    fn failure(secs: i64) -> Option<Failure> {
+        Some(Failure { at: at(secs), cause: "connection refused".into() })
+    }
+
+    #[test]
+    fn a_source_is_blind_once_its_last_complete_read_is_stale() {
+        let source = SourceStatus { last_ok: Some(at(0)), ..source() };
+        assert_eq!(source.sight(START, at(60)), Sight::Clear);
+        assert!(matches!(source.sight(START, at(61)), Sight::Blind { since, .. } if since == at(0)));
+    }
+
+    #[test]
+    fn one_failed_poll_is_named_before_it_blinds() {
+        let source = SourceStatus { last_ok: Some(at(10)), last_error: failure(11), ..source() };
+        assert_eq!(source.sight(START, at(12)), Sight::Failing { cause: "connection refused".into() });
+        let back = SourceStatus { last_ok: Some(at(12)), ..source };
+        assert_eq!(back.sight(START, at(12)), Sight::Clear);
+    }
+
+    #[test]
+    fn a_source_that_refuses_from_the_start_is_blind_at_once() {
+        assert_eq!(source().sight(START, at(5)), Sight::NotYet);
+        let refused = SourceStatus { last_error: failure(1), ..source() };
+        assert_eq!(refused.sight(START, at(1)), Sight::Blind { since: START, cause: "connection refused".into() });
+        assert!(matches!(source().sight(START, at(61)), Sight::Blind { .. }));
+    }
+
+    #[test]
+    fn a_process_is_ready_only_when_nothing_stands_against_it() {
+        let mut status = Status {
+            version: "0.1.0",
+            mode: Mode::Live,
+            deployment: "d".into(),
+            leader: true,
+            started_at: START,
+            engine_alive_at: Some(at(9)),
+            sources: vec![SourceStatus { last_ok: Some(at(9)), ..source() }],
+            store: StoreStatus { last_commit: Some(at(9)), sequence: 4, last_error: failure(3) },
+        };
+        assert_eq!(status.unready(at(10)), []);
+        status.store.last_error = failure(10);
+        status.leader = false;
+        assert_eq!(status.unready(at(40)).len(), 3);
+        assert!(status.unready(at(40)).contains(&Unready::EngineSilent { secs: 31 }));
+        assert_eq!(status.unready(at(100)).len(), 4);
+    }
+
+    #[test]
+    fn writers_of_different_parts_do_not_lose_each_others_changes() {
+        let handle = StatusHandle::new(Status {
+            version: "0.1.0",
+            mode: Mode::Shadow,
+            deployment: "d".into(),
+            leader: false,
+            started_at: START,
+            engine_alive_at: None,
+            sources: vec![source()],
+            store: StoreStatus::default(),
+        });
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..1_000).for_each(|_| handle.update(|status| status.store.sequence += 1)));
+            scope.spawn(|| (0..1_000).for_each(|_| handle.update_source("reports", |s| s.rows_last_scan += 1)));
+        });
+        assert_eq!((handle.load().store.sequence, handle.load().sources[0].rows_last_scan), (1_000, 1_000));
+    }
+}
