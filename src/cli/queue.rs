@@ -78,7 +78,7 @@ pub fn render_table(json: &str) -> serde_json::Result<String> {
     if body.queue.is_empty() {
         lines.push("no open case is known".to_owned());
     } else {
-        lines.push(row(["RANK", "PRIORITY", "TARGET", "CATEGORY", "REFERENCE", "REPORT", "AGE"]));
+        lines.push(row(["RANK", "PRIORITY", "DUE", "CATEGORY", "REFERENCE", "REPORT", "AGE"]));
         lines.extend(body.queue.iter().map(entry_row));
         let (shown, open) = (counted(body.queue.len() as u64), counted(body.summary.open));
         lines.push(format!("{shown} of {open} open cases"));
@@ -94,15 +94,15 @@ pub fn render_table(json: &str) -> serde_json::Result<String> {
 
 fn entry_row(entry: &QueueEntry) -> String {
     let target = match &entry.next {
-        Some(next) => format!("{} {}", visible(&next.target), entry.due_words()),
+        // The target's name comes last, so that a cell too narrow never cuts the countdown.
+        Some(next) => format!("{} · {}", entry.due_words(), visible(&next.target)),
         None => entry.due_words(),
     };
-    let seen = if entry.source_seen { "" } else { " (last known)" };
     let more = if entry.reports > 1 { format!(" +{}", entry.reports - 1) } else { String::new() };
     row([
         &entry.rank.to_string(),
         entry.priority_words(),
-        &format!("{target}{seen}"),
+        &target,
         &visible(entry.category_words()),
         &visible(&entry.reference),
         &format!("{}{more}", visible(&entry.report_id)),
@@ -110,9 +110,9 @@ fn entry_row(entry: &QueueEntry) -> String {
     ])
 }
 
-/// Cells of fixed widths, a space between: 4 + 15 + 28 + 14 + 13 + 12 + 8 and six spaces are `COLUMNS`.
+/// Cells of fixed widths, a space between: 4 + 15 + 32 + 12 + 13 + 11 + 7 and six spaces are `COLUMNS`.
 fn row(cells: [&str; 7]) -> String {
-    const WIDTHS: [usize; 7] = [4, 15, 28, 14, 13, 12, 8];
+    const WIDTHS: [usize; 7] = [4, 15, 32, 12, 13, 11, 7];
     cells.iter().zip(WIDTHS).map(|(cell, width)| fitted(cell, width)).collect::<Vec<_>>().join(" ")
 }
 
