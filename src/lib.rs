@@ -9,13 +9,17 @@
 //! * What is committed happened; nothing else did. The core applies a plan only after the store has it.
 //! * Nothing here holds reported content: rows are parsed into times, names and keyed hashes at the edge.
 
+pub mod cli;
 pub mod compile;
 pub mod core;
 pub mod keys;
+pub mod metrics;
 pub mod pager;
 pub mod run;
 pub mod secret;
 pub mod source;
 pub mod status;
 pub mod store;
+pub mod web;
 pub mod zone;
+

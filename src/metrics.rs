@@ -1,0 +1,335 @@
+//! What Prometheus scrapes. Figures of the queue are read from the view at each scrape, so a drained
+//! combination reports 0 and a source that can't be seen has no gauges at all; only durations are
+//! counted live. The number of label values is bounded by the configuration and `CATEGORIES_MAX`.
+
+use crate::core::id::Name;
+use crate::core::observation::Flaw;
+use crate::core::policy::Priority;
+use crate::core::time::{Span, Timestamp};
+use crate::core::view::View;
+use crate::status::{Mode, Status};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry, TextEncoder};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+/// The content type of what `Metrics::render` gives.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Categories with a label value of their own. They come out of a database, which may write anything:
+/// those the configuration names always have one, further ones in the order in which they were first
+/// scraped until there are this many, and the rest are summed as `OTHER`.
+pub const CATEGORIES_MAX: usize = 200;
+/// The label value of all categories beyond `CATEGORIES_MAX`.
+pub const OTHER: &str = "(other)";
+/// The label value of an empty category: an empty value would be the same as no label.
+pub const EMPTY: &str = "(none)";
+
+const PAGE_STATES: [&str; 5] = ["queued", "leased", "accepted", "parked", "superseded"];
+const FLAWS: [Flaw; 6] =
+    [Flaw::NoId, Flaw::Missing, Flaw::NotATime, Flaw::TimeOutOfRange, Flaw::WrongType, Flaw::BadText];
+const POLL_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+const COMMIT_BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+/// From the 20 ms that are promised up to the day that an inherited backlog lies behind.
+const ACCEPTANCE_BUCKETS: [f64; 17] =
+    [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
+
+/// The label values that the configuration gives, so that each of them reports from the first scrape.
+#[derive(Clone, Debug, Default)]
+pub struct KnownLabels {
+    pub sources: Vec<Name>,
+    pub channels: Vec<Name>,
+    pub categories: Vec<Name>,
+}
+
+/// Pages in one state on one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageTotal {
+    pub channel: Name,
+    pub state: String,
+    pub count: u64,
+}
+
+/// The instruments of one process, in a registry of their own.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    known: KnownLabels,
+    /// Categories that have a label value of their own; it only grows, so that no counter goes back.
+    named_categories: Mutex<BTreeSet<Name>>,
+    poll: HistogramVec,
+    commit: Histogram,
+    acceptance: HistogramVec,
+}
+
+impl Metrics {
+    /// # Errors
+    /// Only when two instruments here are given one name.
+    pub fn new(known: KnownLabels) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let opts = |name: &str, help: &str, buckets: &[f64]| HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let poll = HistogramVec::new(
+            opts("tocsin_poll_duration_seconds", "Time that one complete read of a source took.", &POLL_BUCKETS),
+            &["source"],
+        )?;
+        let commit = Histogram::with_opts(opts(
+            "tocsin_commit_duration_seconds",
+            "Time that one commit to the store took.",
+            &COMMIT_BUCKETS,
+        ))?;
+        let acceptance = HistogramVec::new(
+            opts(
+                "tocsin_deadline_to_acceptance_seconds",
+                "Time from a missed deadline until the channel accepted the page that tells of it.",
+                &ACCEPTANCE_BUCKETS,
+            ),
+            &["channel", "lane"],
+        )?;
+        registry.register(Box::new(poll.clone()))?;
+        registry.register(Box::new(commit.clone()))?;
+        registry.register(Box::new(acceptance.clone()))?;
+        for source in &known.sources {
+            poll.get_metric_with_label_values(&[source])?;
+        }
+        for channel in &known.channels {
+            for lane in ["p0", "lesser"] {
+                acceptance.get_metric_with_label_values(&[&**channel, lane])?;
+            }
+        }
+        let named_categories = Mutex::new(known.categories.iter().cloned().collect());
+        Ok(Metrics { registry, known, named_categories, poll, commit, acceptance })
+    }
+
+    pub fn observe_poll(&self, source: &str, took: Span) {
+        if let Ok(histogram) = self.poll.get_metric_with_label_values(&[source]) {
+            histogram.observe(seconds(took));
+        }
+    }
+
+    pub fn observe_commit(&self, took: Span) {
+        self.commit.observe(seconds(took));
+    }
+
+    /// `after` counts from the deadline that the page tells of to the channel's acceptance.
+    pub fn observe_acceptance(&self, channel: &str, priority: Priority, after: Span) {
+        let lane = if priority == Priority::P0 { "p0" } else { "lesser" };
+        if let Ok(histogram) = self.acceptance.get_metric_with_label_values(&[channel, lane]) {
+            histogram.observe(seconds(after));
+        }
+    }
+
+    /// The whole exposition as text, families in the order of their names. `pages` is `None` when the
+    /// store didn't answer: then there are no figures of pages, rather than zeros.
+    ///
+    /// # Errors
+    /// When the encoder refuses a family; the scrape must then fail, not look like an empty queue.
+    pub fn render(
+        &self,
+        view: &View,
+        status: &Status,
+        pages: Option<&[PageTotal]>,
+        now: Timestamp,
+    ) -> Result<String, prometheus::Error> {
+        let mut scrape = Scrape::default();
+        scrape.process(status, now);
+        scrape.sources(view, status, now);
+        self.queue(&mut scrape, view, status, now);
+        self.counters(&mut scrape, view);
+        if let Some(pages) = pages {
+            self.pages(&mut scrape, pages);
+        }
+        // The encoder refuses a family without samples, such as a histogram of no source.
+        let mut families = self.registry.gather();
+        families.retain(|family| !family.get_metric().is_empty());
+        families.extend(scrape.families.into_values().map(Family::into_proto));
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        TextEncoder::new().encode_to_string(&families)
+    }
+
+    fn queue(&self, scrape: &mut Scrape, view: &View, status: &Status, now: Timestamp) {
+        for (group, counts) in view.open.iter().filter(|(group, _)| status.sees(&group.source, now)) {
+            let category = self.category(&group.category);
+            let labels = [("source", &*group.source), ("category", &*category), ("priority", group.priority.as_str())];
+            scrape.gauge("tocsin_open_cases", "Open cases.", &labels, counts.open as f64);
+            let help = "Open cases with a verified breach whose target is still unmet.";
+            scrape.gauge("tocsin_overdue_cases", help, &labels, counts.overdue as f64);
+        }
+    }
+
+    fn counters(&self, scrape: &mut Scrape, view: &View) {
+        for ((group, target), count) in &view.breaches_total {
+            let category = self.category(&group.category);
+            let labels = [
+                ("source", &*group.source),
+                ("category", &*category),
+                ("priority", group.priority.as_str()),
+                ("target", &**target),
+            ];
+            let help = "Breaches since the process started, counted when they happen.";
+            scrape.counter("tocsin_breaches_total", help, &labels, *count as f64);
+        }
+        let help = "Values of rows that could not be read, by kind of flaw.";
+        for source in &self.known.sources {
+            for flaw in FLAWS {
+                let labels = [("source", &**source), ("flaw", flaw.as_str())];
+                scrape.counter("tocsin_rejects_total", help, &labels, 0.0);
+            }
+        }
+        for ((source, flaw), count) in &view.rejects_total {
+            let labels = [("source", &**source), ("flaw", *flaw)];
+            scrape.counter("tocsin_rejects_total", help, &labels, *count as f64);
+        }
+    }
+
+    fn pages(&self, scrape: &mut Scrape, pages: &[PageTotal]) {
+        let help = "Pages in the store by channel and state.";
+        for channel in &self.known.channels {
+            for state in PAGE_STATES {
+                scrape.gauge("tocsin_pages", help, &[("channel", channel), ("state", state)], 0.0);
+            }
+        }
+        for total in pages {
+            let labels = [("channel", &*total.channel), ("state", &*total.state)];
+            scrape.gauge("tocsin_pages", help, &labels, total.count as f64);
+        }
+    }
+
+    fn category(&self, category: &Name) -> Name {
+        if category.is_empty() {
+            return EMPTY.into();
+        }
+        let mut named = self.named_categories.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.contains(category) {
+            return category.clone();
+        }
+        if named.len() >= CATEGORIES_MAX {
+            return OTHER.into();
+        }
+        named.insert(category.clone());
+        category.clone()
+    }
+}
+
+fn seconds(span: Span) -> f64 {
+    span.micros() as f64 / 1e6
+}
+
+/// Label values, in the order of the family's label names.
+type Labels = Vec<(&'static str, String)>;
+
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    samples: BTreeMap<Labels, f64>,
+}
+
+/// The families that one scrape is made of. Values under equal labels add up, as those of the
+/// categories that share `OTHER`.
+#[derive(Default)]
+struct Scrape {
+    families: BTreeMap<&'static str, Family>,
+}
+
+impl Scrape {
+    fn gauge(&mut self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)], value: f64) {
+        self.add(MetricType::GAUGE, name, help, labels, value);
+    }
+
+    fn counter(&mut self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)], value: f64) {
+        self.add(MetricType::COUNTER, name, help, labels, value);
+    }
+
+    fn add(
+        &mut self,
+        kind: MetricType,
+        name: &'static str,
+        help: &'static str,
+        labels: &[(&'static str, &str)],
+        value: f64,
+    ) {
+        let family = self.families.entry(name).or_insert_with(|| Family { name, help, kind, samples: BTreeMap::new() });
+        let labels = labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        *family.samples.entry(labels).or_default() += value;
+    }
+
+    fn process(&mut self, status: &Status, now: Timestamp) {
+        let since_epoch = |at: Timestamp| seconds(at.since(Timestamp::from_secs(0)));
+        let flag = f64::from;
+        self.gauge("tocsin_build_info", "Always 1; the version is the label.", &[("version", status.version)], 1.0);
+        self.gauge("tocsin_leader", "Whether this process leads, and so pages.", &[], flag(status.leader));
+        let help = "Whether people are paged; 0 in shadow mode.";
+        self.gauge("tocsin_live", help, &[], flag(status.mode == Mode::Live));
+        let help = "When the process started, since 1970.";
+        self.gauge("tocsin_start_time_seconds", help, &[], since_epoch(status.started_at));
+        let silence = now.since(status.engine_alive_at.unwrap_or(status.started_at));
+        let help = "Time since the engine last took up an input.";
+        self.gauge("tocsin_engine_silence_seconds", help, &[], seconds(silence).max(0.0));
+        let help = "Whether the last write to the store succeeded.";
+        self.gauge("tocsin_store_writable", help, &[], flag(status.store.failing().is_none()));
+        let help = "The sequence number of the last commit.";
+        self.gauge("tocsin_store_sequence", help, &[], status.store.sequence as f64);
+        if let Some(at) = status.store.last_commit {
+            let help = "When the store last committed, since 1970.";
+            self.gauge("tocsin_store_last_commit_timestamp_seconds", help, &[], since_epoch(at));
+        }
+    }
+
+    /// What is said of the sources themselves, blind ones included; but nothing that only a source
+    /// that is seen can tell.
+    fn sources(&mut self, view: &View, status: &Status, now: Timestamp) {
+        for source in &status.sources {
+            let seen = source.sight(status.started_at, now).is_seen();
+            let labels = [("source", &*source.name)];
+            let help = "Whether the source can be seen; without it, it has no gauges of its queue.";
+            self.gauge("tocsin_source_seen", help, &labels, f64::from(seen));
+            let age = now.since(source.last_ok.unwrap_or(status.started_at));
+            let help = "Time since the last complete read began, or since the start of the process without one.";
+            self.gauge("tocsin_poll_age_seconds", help, &labels, seconds(age).max(0.0));
+            if !seen {
+                continue;
+            }
+            let help = "Rows that the last complete read saw.";
+            self.gauge("tocsin_source_rows", help, &labels, source.rows_last_scan as f64);
+            let help = "Categories in no list of the configuration, presumed minor safety until somebody names them.";
+            let presumed = view.presumed_categories.iter().filter(|(name, _)| *name == source.name).count();
+            self.gauge("tocsin_presumed_categories", help, &labels, presumed as f64);
+        }
+        let help = "Open incidents by priority, lost sight of or not.";
+        for priority in Priority::ALL {
+            let open = view.incidents.iter().filter(|row| row.priority == priority).count();
+            self.gauge("tocsin_open_incidents", help, &[("priority", priority.as_str())], open as f64);
+        }
+    }
+}
+
+impl Family {
+    fn into_proto(self) -> MetricFamily {
+        let kind = self.kind;
+        let metrics = self.samples.into_iter().map(|(labels, value)| {
+            let pairs = labels.into_iter().map(|(name, value)| {
+                let mut pair = LabelPair::default();
+                pair.set_name(name.to_owned());
+                pair.set_value(value);
+                pair
+            });
+            let mut metric = Metric::from_label(pairs.collect());
+            if kind == MetricType::COUNTER {
+                let mut counter = Counter::default();
+                counter.set_value(value);
+                metric.set_counter(counter);
+            } else {
+                let mut gauge = Gauge::default();
+                gauge.set_value(value);
+                metric.set_gauge(gauge);
+            }
+            metric
+        });
+        let mut family = MetricFamily::default();
+        family.set_metric(metrics.collect());
+        family.set_name(self.name.to_owned());
+        family.set_help(self.help.to_owned());
+        family.set_field_type(kind);
+        family
+    }
+}

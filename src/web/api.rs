@@ -1,0 +1,347 @@
+//! The bodies of /api/v1. They hold references, ids, categories and times, never content. The page and
+//! `tocsin queue` are made of the same bodies, so that all three say the same.
+
+use super::words::{self, Summary};
+use crate::core::id::{Name, ReportId};
+use crate::core::policy::{Priority, Standing};
+use crate::core::time::{Span, Timestamp};
+use crate::core::view::{QueueRow, View};
+use crate::keys::Keys;
+use crate::status::{Failure, Sight, SourceStatus, Status, Unready};
+use crate::zone;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// What a body is built from: one moment of the monitor.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    pub view: &'a View,
+    pub status: &'a Status,
+    pub keys: &'a Keys,
+    /// The platform's own review tool by source, with `{id}` for the report's id.
+    pub links: &'a BTreeMap<Name, String>,
+    pub now: Timestamp,
+}
+
+/// Of GET /api/v1/queue: the head of the queue in rank order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueBody {
+    /// RFC 3339 in UTC, like every time here.
+    pub now: String,
+    /// When the engine last applied a change; null before the first.
+    pub as_of: Option<String>,
+    pub mode: String,
+    pub summary: Summary,
+    /// Sources of which nothing is known at present.
+    pub unseen: Vec<UnseenSource>,
+    /// Categories in no list of the configuration: their reports are presumed minor safety.
+    pub presumed_categories: Vec<PresumedCategory>,
+    pub queue: Vec<QueueEntry>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnseenSource {
+    pub source: String,
+    /// "blind" or "not_yet_read"
+    pub state: String,
+    pub since: String,
+    pub cause: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresumedCategory {
+    pub source: String,
+    pub category: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueEntry {
+    pub rank: usize,
+    /// tocsin's own name of the case, "C-XXXXX-XXXXX"; the only one that leaves the house.
+    pub reference: String,
+    pub source: String,
+    /// Whether the source can be seen; the entry is last known otherwise.
+    pub source_seen: bool,
+    /// The earliest report of the case.
+    pub report_id: String,
+    pub reports: u32,
+    pub episode: u32,
+    pub category: String,
+    pub priority: Priority,
+    pub standing: Standing,
+    pub rule: String,
+    pub received: String,
+    pub received_age_secs: i64,
+    /// The earliest unmet deadline; null when no target runs.
+    pub next: Option<NextEntry>,
+    pub overdue: bool,
+    /// Paged without proof, because the database could not be seen at the deadline.
+    pub unverified: bool,
+    pub incident: Option<String>,
+    /// The report in the platform's own tool, where the configuration knows it.
+    pub link: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextEntry {
+    pub target: String,
+    pub until: String,
+    pub deadline: String,
+    /// Negative once it has passed; whole seconds, rounded down.
+    pub due_in_secs: i64,
+}
+
+impl QueueBody {
+    /// At most `limit` entries.
+    pub fn of(moment: Moment<'_>, limit: usize) -> Self {
+        let Moment { view, status, now, .. } = moment;
+        let presumed = view.presumed_categories.iter();
+        QueueBody {
+            now: zone::rfc3339(now),
+            as_of: view.as_of.map(zone::rfc3339),
+            mode: status.mode.as_str().to_owned(),
+            summary: Summary::of(view, status, now),
+            unseen: status.sources.iter().filter_map(|source| UnseenSource::of(source, status, now)).collect(),
+            presumed_categories: presumed
+                .map(|(source, category)| PresumedCategory {
+                    source: source.to_string(),
+                    category: category.to_string(),
+                })
+                .collect(),
+            queue: view.queue.iter().take(limit).enumerate().map(|(i, row)| entry(moment, i + 1, row)).collect(),
+        }
+    }
+}
+
+impl UnseenSource {
+    fn of(source: &SourceStatus, status: &Status, now: Timestamp) -> Option<Self> {
+        let sight = source.sight(status.started_at, now);
+        let state = sight.as_str().to_owned();
+        let (since, cause) = match sight {
+            Sight::Clear | Sight::Failing { .. } => return None,
+            Sight::NotYet => (status.started_at, "the first read is under way".to_owned()),
+            Sight::Blind { since, cause } => (since, cause),
+        };
+        Some(UnseenSource { source: source.name.to_string(), state, since: zone::rfc3339(since), cause })
+    }
+}
+
+fn entry(moment: Moment<'_>, rank: usize, row: &QueueRow) -> QueueEntry {
+    let source = &row.first_report.source;
+    let now = moment.now;
+    QueueEntry {
+        rank,
+        reference: moment.keys.reference(&row.episode.case),
+        source: source.to_string(),
+        source_seen: moment.status.sees(source, now),
+        report_id: row.first_report.id.to_string(),
+        reports: row.reports,
+        episode: row.episode.episode,
+        category: row.category.to_string(),
+        priority: row.priority,
+        standing: row.standing,
+        rule: row.rule.to_string(),
+        received: zone::rfc3339(row.received),
+        received_age_secs: now.since(row.received).secs(),
+        next: row.next.as_ref().map(|next| NextEntry {
+            target: next.target.to_string(),
+            until: next.until.to_string(),
+            deadline: zone::rfc3339(next.deadline),
+            due_in_secs: next.deadline.since(now).secs(),
+        }),
+        overdue: row.overdue,
+        unverified: row.unverified,
+        incident: row.incident.map(|no| no.to_string()),
+        link: moment.links.get(source).and_then(|template| link(template, &row.first_report.id)),
+    }
+}
+
+impl QueueEntry {
+    pub fn priority_words(&self) -> &'static str {
+        words::priority_words(self.priority, self.standing)
+    }
+
+    pub fn category_words(&self) -> &str {
+        words::category_words(&self.category)
+    }
+
+    pub fn due_words(&self) -> String {
+        match &self.next {
+            Some(next) => words::due_words(Span::from_secs(next.due_in_secs), self.overdue, self.unverified),
+            None => "no deadline".to_owned(),
+        }
+    }
+
+    /// How long ago it was received.
+    pub fn age(&self) -> Span {
+        Span::from_secs(self.received_age_secs.max(0))
+    }
+}
+
+/// Puts the id into the configured link, percent-encoded so that no id can change where it leads.
+/// Anything but http and https is no link.
+fn link(template: &str, id: &ReportId) -> Option<String> {
+    if !template.starts_with("https://") && !template.starts_with("http://") {
+        return None;
+    }
+    let mut encoded = String::new();
+    for byte in id.to_string().bytes() {
+        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+        if plain {
+            encoded.push(char::from(byte));
+        } else {
+            write!(encoded, "%{byte:02X}").ok()?;
+        }
+    }
+    Some(template.replace("{id}", &encoded))
+}
+
+/// Of GET /api/v1/status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusBody {
+    pub version: String,
+    pub mode: String,
+    pub deployment: String,
+    pub leader: bool,
+    pub now: String,
+    pub started_at: String,
+    pub engine_alive_at: Option<String>,
+    pub ready: bool,
+    pub summary: Summary,
+    pub store: StoreBody,
+    pub sources: Vec<SourceBody>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreBody {
+    pub writable: bool,
+    pub sequence: u64,
+    pub last_commit: Option<String>,
+    pub last_error: Option<FailureBody>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceBody {
+    pub name: String,
+    /// "seen", "failing", "not_yet_read" or "blind"
+    pub state: String,
+    pub last_ok: Option<String>,
+    pub last_error: Option<FailureBody>,
+    pub poll_every_ms: i64,
+    pub stale_after_ms: i64,
+    pub last_poll_took_ms: Option<i64>,
+    pub rows_last_scan: u64,
+    pub caught_up: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureBody {
+    pub at: String,
+    pub cause: String,
+}
+
+/// Of GET /readyz, and the reason of its 503.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyBody {
+    pub ready: bool,
+    pub reasons: Vec<ReasonBody>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReasonBody {
+    /// "engine_silent", "not_leading", "store_not_writable" or "source_not_seen"
+    pub reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    pub detail: String,
+}
+
+impl StatusBody {
+    pub fn of(moment: Moment<'_>) -> Self {
+        let Moment { view, status, now, .. } = moment;
+        StatusBody {
+            version: status.version.to_owned(),
+            mode: status.mode.as_str().to_owned(),
+            deployment: status.deployment.clone(),
+            leader: status.leader,
+            now: zone::rfc3339(now),
+            started_at: zone::rfc3339(status.started_at),
+            engine_alive_at: status.engine_alive_at.map(zone::rfc3339),
+            ready: status.unready(now).is_empty(),
+            summary: Summary::of(view, status, now),
+            store: StoreBody {
+                writable: status.store.failing().is_none(),
+                sequence: status.store.sequence,
+                last_commit: status.store.last_commit.map(zone::rfc3339),
+                last_error: status.store.last_error.as_ref().map(FailureBody::of),
+            },
+            sources: status.sources.iter().map(|source| SourceBody::of(source, status.started_at, now)).collect(),
+        }
+    }
+}
+
+impl SourceBody {
+    fn of(source: &SourceStatus, started_at: Timestamp, now: Timestamp) -> Self {
+        let millis = |span: Span| span.micros() / 1_000;
+        SourceBody {
+            name: source.name.to_string(),
+            state: source.sight(started_at, now).as_str().to_owned(),
+            last_ok: source.last_ok.map(zone::rfc3339),
+            last_error: source.last_error.as_ref().map(FailureBody::of),
+            poll_every_ms: millis(source.poll_every),
+            stale_after_ms: millis(source.stale_after),
+            last_poll_took_ms: source.last_poll_took.map(millis),
+            rows_last_scan: source.rows_last_scan,
+            caught_up: source.caught_up,
+        }
+    }
+}
+
+impl FailureBody {
+    fn of(failure: &Failure) -> Self {
+        FailureBody { at: zone::rfc3339(failure.at), cause: failure.cause.clone() }
+    }
+}
+
+impl ReadyBody {
+    pub fn of(status: &Status, now: Timestamp) -> Self {
+        let reasons: Vec<ReasonBody> = status.unready(now).iter().map(ReasonBody::of).collect();
+        ReadyBody { ready: reasons.is_empty(), reasons }
+    }
+}
+
+impl ReasonBody {
+    fn of(unready: &Unready) -> Self {
+        let (reason, source, detail) = match unready {
+            Unready::EngineSilent { secs } => {
+                ("engine_silent", None, format!("the engine has taken up nothing for {}", Span::from_secs(*secs)))
+            }
+            Unready::NotLeading => ("not_leading", None, "this process does not lead its store".to_owned()),
+            Unready::StoreNotWritable { cause } => ("store_not_writable", None, cause.clone()),
+            Unready::SourceNotSeen { source, sight } => {
+                let detail = match sight {
+                    Sight::Blind { since, cause } => format!("not seen since {}: {cause}", zone::rfc3339(*since)),
+                    _ => "the first read is under way".to_owned(),
+                };
+                ("source_not_seen", Some(source.to_string()), detail)
+            }
+        };
+        ReasonBody { reason: reason.to_owned(), source, detail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_cannot_change_where_a_link_leads() {
+        let of = |template: &str, id: &str| link(template, &ReportId::Text(id.into()));
+        let template = "https://mod.example.org/reports/{id}";
+        assert_eq!(of(template, "a-1"), Some("https://mod.example.org/reports/a-1".into()));
+        let hostile = of(template, "../x?y=\"><script>");
+        assert_eq!(hostile, Some("https://mod.example.org/reports/..%2Fx%3Fy%3D%22%3E%3Cscript%3E".into()));
+        assert_eq!(of("javascript:alert({id})", "1"), None);
+    }
+}
