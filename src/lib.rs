@@ -22,4 +22,3 @@ pub mod status;
 pub mod store;
 pub mod web;
 pub mod zone;
-

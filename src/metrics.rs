@@ -30,10 +30,6 @@ const FLAWS: [Flaw; 6] =
     [Flaw::NoId, Flaw::Missing, Flaw::NotATime, Flaw::TimeOutOfRange, Flaw::WrongType, Flaw::BadText];
 const POLL_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 const COMMIT_BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
-/// From the 20 ms that are promised up to the day that an inherited backlog lies behind.
-const ACCEPTANCE_BUCKETS: [f64; 17] =
-    [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
-
 /// The label values that the configuration gives, so that each of them reports from the first scrape.
 #[derive(Clone, Debug, Default)]
 pub struct KnownLabels {
@@ -59,7 +55,6 @@ pub struct Metrics {
     named_categories: Mutex<BTreeSet<Name>>,
     poll: HistogramVec,
     commit: Histogram,
-    acceptance: HistogramVec,
 }
 
 impl Metrics {
@@ -77,27 +72,13 @@ impl Metrics {
             "Time that one commit to the store took.",
             &COMMIT_BUCKETS,
         ))?;
-        let acceptance = HistogramVec::new(
-            opts(
-                "tocsin_deadline_to_acceptance_seconds",
-                "Time from a missed deadline until the channel accepted the page that tells of it.",
-                &ACCEPTANCE_BUCKETS,
-            ),
-            &["channel", "lane"],
-        )?;
         registry.register(Box::new(poll.clone()))?;
         registry.register(Box::new(commit.clone()))?;
-        registry.register(Box::new(acceptance.clone()))?;
         for source in &known.sources {
             poll.get_metric_with_label_values(&[source])?;
         }
-        for channel in &known.channels {
-            for lane in ["p0", "lesser"] {
-                acceptance.get_metric_with_label_values(&[&**channel, lane])?;
-            }
-        }
         let named_categories = Mutex::new(known.categories.iter().cloned().collect());
-        Ok(Metrics { registry, known, named_categories, poll, commit, acceptance })
+        Ok(Metrics { registry, known, named_categories, poll, commit })
     }
 
     pub fn observe_poll(&self, source: &str, took: Span) {
@@ -110,12 +91,9 @@ impl Metrics {
         self.commit.observe(seconds(took));
     }
 
-    /// `after` counts from the deadline that the page tells of to the channel's acceptance.
-    pub fn observe_acceptance(&self, channel: &str, priority: Priority, after: Span) {
-        let lane = if priority == Priority::P0 { "p0" } else { "lesser" };
-        if let Ok(histogram) = self.acceptance.get_metric_with_label_values(&[channel, lane]) {
-            histogram.observe(seconds(after));
-        }
+    /// For instruments that are counted elsewhere and shown here.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// The whole exposition as text, families in the order of their names. `pages` is `None` when the

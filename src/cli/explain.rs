@@ -1,7 +1,7 @@
 //! `tocsin explain`: why a report's deadlines are what they are. With a report it reads the row and what
 //! the store keeps of it; with `--category` it needs no database and answers "what if".
 
-use crate::cli::{CliError, load_config};
+use crate::cli::{CliError, deployment, load_config};
 use crate::config::Config;
 use crate::core::calendar::{Interval, Stretch};
 use crate::core::case::Case;
@@ -125,7 +125,7 @@ fn from_row(config: &Config, key: ReportKey, row: Row, now: Timestamp) -> Case {
 
 /// The report in its database, with what the store keeps of its case.
 async fn find(config: &Config, args: &Args, report: &str, zone: Zone) -> Result<(Case, Timestamp), CliError> {
-    let keys = config.keys()?;
+    let keys = deployment::keys(config)?;
     let now = SystemClock.now();
     let wanted = |name: &str| args.source.as_deref().is_none_or(|only| only == name);
     for settings in config.sources.iter().filter(|settings| wanted(&settings.name)) {

@@ -1,12 +1,12 @@
 //! `tocsin run`: the monitor over the configured databases, with the page, until SIGTERM or Ctrl-C.
 
-use crate::cli::{CliError, load_config};
+use crate::cli::{CliError, deployment, load_config};
 use crate::config::Config;
 use crate::core::id::Name;
 use crate::core::time::Span;
 use crate::core::view::View;
 use crate::keys::Keys;
-use crate::metrics::Metrics;
+use crate::metrics::{KnownLabels, Metrics};
 use crate::pager::Channels;
 use crate::run::clock::{Clock, SystemClock};
 use crate::run::monitor::{self, Parts, WatchedSource};
@@ -68,7 +68,7 @@ pub async fn listen_anywhere() -> Result<TcpListener, CliError> {
 /// When the store can't be opened or led, or another process takes the lead.
 pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<(), CliError> {
     let clock = SystemClock;
-    let keys = config.keys()?;
+    let keys = deployment::keys(&config)?;
     let store = Arc::new(SqlStore::open(&config.store.url, &keys.fingerprint()).await?);
     let names: Vec<Name> = config.channels.keys().cloned().collect();
     let metrics_failed = |error: prometheus::Error| CliError::Failed { operation: "make the metrics", cause: error.to_string() };
@@ -81,8 +81,8 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         let source = Arc::new(AnySource::open(settings.clone(), keys.clone())?);
         sources.push(WatchedSource { name: settings.name.clone(), every: settings.poll, source });
     }
-    let metrics = Metrics::new(&config.source_names(), &names, &outbox_stats).map_err(metrics_failed)?;
-    let metrics = Arc::new(metrics);
+    let metrics = Arc::new(Metrics::new(known_labels(&config)).map_err(metrics_failed)?);
+    outbox_stats.register(metrics.registry()).map_err(metrics_failed)?;
     let web_state = WebState {
         view: view.clone(),
         status: status.clone(),
@@ -104,6 +104,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         status,
         view,
         outbox_stats,
+        metrics,
     };
     tokio::spawn(stop_at_a_signal(stop));
     let mut stopped = stopping.clone();
@@ -139,6 +140,14 @@ async fn stop_at_a_signal(stop: watch::Sender<bool>) {
         }
         tracing::info!("stopping: finishing what is under way; a second signal ends it at once");
         stop.send_replace(true);
+    }
+}
+
+fn known_labels(config: &Config) -> KnownLabels {
+    KnownLabels {
+        sources: config.sources.iter().map(|source| source.name.clone()).collect(),
+        channels: config.channels.keys().cloned().collect(),
+        categories: config.policy.categories.keys().cloned().collect(),
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Fed {
     /// Whether pages were added to the P0 lane and to the other.
     pub pages_p0: bool,
     pub pages_lesser: bool,
+    /// How long the commit took that the store took; `None` where there was nothing to commit.
+    pub commit_took: Option<Span>,
 }
 
 impl<S: Store, C: Clock> Engine<S, C> {
@@ -179,11 +181,13 @@ impl<S: Store, C: Clock> Engine<S, C> {
 
     fn apply(&mut self, decision: Decision, now: Timestamp) -> Fed {
         let plan = &decision.plan;
+        let mut commit_took = None;
         if plan.is_durable() {
             self.sequence += 1;
-            let sequence = self.sequence;
+            let (sequence, committed) = (self.sequence, self.clock.now());
+            commit_took = Some(committed.since(now));
             self.status.update(|status| {
-                (status.store.sequence, status.store.last_commit) = (sequence, Some(now));
+                (status.store.sequence, status.store.last_commit) = (sequence, Some(committed));
             });
         }
         for alarm in &plan.alarms {
@@ -193,6 +197,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             asks: asks(&self.core, plan),
             pages_p0: plan.pages.iter().any(|page| page.priority == Priority::P0),
             pages_lesser: plan.pages.iter().any(|page| page.priority != Priority::P0),
+            commit_took,
         };
         self.core.apply(decision);
         fed

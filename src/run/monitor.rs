@@ -7,6 +7,7 @@ use crate::core::policy::Policy;
 use crate::core::time::{Span, Timestamp};
 use crate::core::view::View;
 use crate::keys::Keys;
+use crate::metrics::Metrics;
 use crate::pager::Sender;
 use crate::run::asks::Asks;
 use crate::run::clock::Clock;
@@ -43,6 +44,7 @@ pub struct Parts<St, So, Se, C> {
     pub status: StatusHandle,
     pub view: Arc<ArcSwap<View>>,
     pub outbox_stats: OutboxStats,
+    pub metrics: Arc<Metrics>,
 }
 
 pub struct WatchedSource<So> {
@@ -72,7 +74,7 @@ where
     Se: Sender,
     C: Clock,
 {
-    let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats } = parts;
+    let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats, metrics } = parts;
     let engine = Engine::start(policy, store.clone(), clock.clone(), keys, status.clone(), &holder).await?;
     view.store(Arc::new(engine.core().view(clock.now())));
     let (proof, proof_inputs) = mpsc::channel(PROOF_INPUTS);
@@ -86,7 +88,7 @@ where
         asks.insert(name.clone(), waiting.clone());
         let (clock, inputs) = (clock.clone(), inputs.clone());
         let poller = Arc::new(Poller { name, every, source, clock, inputs, asks: waiting });
-        loops.spawn(poll(poller.clone(), status.clone(), shutdown.clone()));
+        loops.spawn(poll(poller.clone(), status.clone(), metrics.clone(), shutdown.clone()));
         loops.spawn(answer(poller, shutdown.clone()));
     }
     drop(inputs);
@@ -95,7 +97,7 @@ where
         let (outbox, wake, shutdown) = (outbox.clone(), wake.clone(), shutdown.clone());
         loops.spawn(async move { outbox.run(lane, wake, shutdown).await });
     }
-    let seat = Seat { engine, clock, status, view, asks, lanes, proof_inputs, scan_inputs, shutdown };
+    let seat = Seat { engine, clock, status, metrics, view, asks, lanes, proof_inputs, scan_inputs, shutdown };
     let ended = on_a_thread_of_its_own(seat).await;
     if ended.is_err() {
         // Without an engine nothing may be read or sent; what is on its way goes again under its key.
@@ -122,6 +124,7 @@ struct Seat<St: Store, C: Clock> {
     engine: Engine<St, C>,
     clock: C,
     status: StatusHandle,
+    metrics: Arc<Metrics>,
     view: Arc<ArcSwap<View>>,
     asks: BTreeMap<Name, Arc<Asks>>,
     lanes: [Arc<Notify>; 2],
@@ -175,6 +178,9 @@ impl<St: Store, C: Clock> Seat<St, C> {
     }
 
     fn pass_on(&self, fed: Fed) {
+        if let Some(took) = fed.commit_took {
+            self.metrics.observe_commit(took);
+        }
         for (lane, pages) in self.lanes.iter().zip([fed.pages_p0, fed.pages_lesser]) {
             if pages {
                 lane.notify_one();
@@ -196,6 +202,7 @@ impl<St: Store, C: Clock> Seat<St, C> {
 async fn poll<So: Source, C: Clock>(
     poller: Arc<Poller<So, C>>,
     status: StatusHandle,
+    metrics: Arc<Metrics>,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let mut failing = false;
@@ -212,6 +219,7 @@ async fn poll<So: Source, C: Clock>(
                     tracing::info!(source = %poller.name, "the source can be read again");
                 }
                 failing = false;
+                metrics.observe_poll(&poller.name, scanned.ended.since(scanned.began));
                 status.update_source(&poller.name, |source| {
                     source.last_ok = Some(scanned.began);
                     source.last_poll_took = Some(scanned.ended.since(scanned.began));

@@ -1,5 +1,7 @@
 //! The integration tests, one binary. Each module is about one thing; each test is a sentence.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails loudly, and says what it measured")]
+
 mod calendar_model;
 mod calendar_properties;
 mod delivery;
@@ -9,4 +11,3 @@ mod real_data;
 mod support;
 mod tidy;
 mod web_page;
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails loudly, and says what it measured")]

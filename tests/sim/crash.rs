@@ -136,7 +136,12 @@ impl World {
         let engine = Engine::start(policy, store.clone(), self.clock.clone(), keys, status, "test").await;
         let mut engine = engine.unwrap();
         let sender = Faulty { inner: self.receiver.clone(), faults: faults.clone() };
-        let outbox = Outbox::new(store, sender, self.clock.clone(), OutboxStats::new(&["p0-pager".into(), "pager".into()]).unwrap());
+        let outbox = Outbox::new(
+            store,
+            sender,
+            self.clock.clone(),
+            OutboxStats::new(&["p0-pager".into(), "pager".into()]).unwrap(),
+        );
         let (proof, mut proofs) = mpsc::channel(100);
         let (scan, mut scans) = mpsc::channel(100);
         let asks = Arc::new(Asks::default());

@@ -289,7 +289,6 @@ async fn what_the_configuration_names_reports_from_the_first_scrape() {
         "tocsin_open_incidents{priority=\"P0\"}",
         "tocsin_poll_duration_seconds_count{source=\"reports\"}",
         "tocsin_commit_duration_seconds_count",
-        "tocsin_deadline_to_acceptance_seconds_count{channel=\"log\",lane=\"p0\"}",
     ] {
         assert_eq!(empty.value(series), Some(0.0), "{series}");
     }
@@ -300,7 +299,6 @@ async fn what_the_configuration_names_reports_from_the_first_scrape() {
 #[tokio::test]
 async fn counters_and_durations_hold_what_was_counted() {
     let served_state = bad_night();
-    served_state.metrics.observe_acceptance("log", Priority::P0, Span::from_micros(15_000));
     served_state.metrics.observe_commit(Span::from_micros(700));
     served_state.metrics.observe_poll("reports", Span::from_micros(4_200));
     let found = Exposition::parse(&get(&Served::of(served_state).await, "/metrics").await);
@@ -309,11 +307,6 @@ async fn counters_and_durations_hold_what_was_counted() {
     assert_eq!(found.value(breaches), Some(3.0));
     assert_eq!(found.value("tocsin_rejects_total{source=\"reports\",flaw=\"not_a_time\"}"), Some(21.0));
     assert_eq!(found.value("tocsin_pages{channel=\"webhook-tns\",state=\"parked\"}"), Some(1.0));
-    let bucket = |le: &str| {
-        let labels = format!("channel=\"log\",lane=\"p0\",le=\"{le}\"");
-        found.value(&format!("tocsin_deadline_to_acceptance_seconds_bucket{{{labels}}}"))
-    };
-    assert_eq!((bucket("0.01"), bucket("0.02"), bucket("+Inf")), (Some(0.0), Some(1.0), Some(1.0)));
     assert_eq!(found.value("tocsin_commit_duration_seconds_sum"), Some(0.0007));
 }
 
