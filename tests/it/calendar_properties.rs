@@ -257,7 +257,8 @@ proptest! {
             let horizon = calendar.horizon();
             prop_assert!(calendar.open_between(horizon.from, horizon.until) > Span::ZERO);
         }
-        let spec = CalendarSpec::read("Europe/Berlin", "24/7", None, [], [("2026-01-03", own.as_str())]).expect("reads");
+        let open = [("2026-01-03", own.as_str())];
+        let spec = CalendarSpec::read("Europe/Berlin", "24/7", None, [], open).expect("reads");
         if let Err(error) = compile(&spec, at("2026-01-01T00:00:00Z"), at("2026-01-06T00:00:00Z")) {
             prop_assert_eq!(error.date(), Some("2026-01-03".to_owned()));
         }
