@@ -12,16 +12,15 @@ const WEEKDAYS: [&str; 7] = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Germany's public holidays in all its states, as its laws have them.
-const HOLIDAYS: [(i32, [&str; 9]); 4] = [
-    (2011, ["01-01", "04-22", "04-25", "05-01", "06-02", "06-13", "10-03", "12-25", "12-26"]),
-    (2012, ["01-01", "04-06", "04-09", "05-01", "05-17", "05-28", "10-03", "12-25", "12-26"]),
-    (2026, ["01-01", "04-03", "04-06", "05-01", "05-14", "05-25", "10-03", "12-25", "12-26"]),
-    (2027, ["01-01", "03-26", "03-29", "05-01", "05-06", "05-17", "10-03", "12-25", "12-26"]),
+const HOLIDAYS: [(i32, [(u32, u32); 9]); 4] = [
+    (2011, [(1, 1), (4, 22), (4, 25), (5, 1), (6, 2), (6, 13), (10, 3), (12, 25), (12, 26)]),
+    (2012, [(1, 1), (4, 6), (4, 9), (5, 1), (5, 17), (5, 28), (10, 3), (12, 25), (12, 26)]),
+    (2026, [(1, 1), (4, 3), (4, 6), (5, 1), (5, 14), (5, 25), (10, 3), (12, 25), (12, 26)]),
+    (2027, [(1, 1), (3, 26), (3, 29), (5, 1), (5, 6), (5, 17), (10, 3), (12, 25), (12, 26)]),
 ];
 
 fn is_holiday(date: NaiveDate) -> bool {
-    let day = date.format("%m-%d").to_string();
-    HOLIDAYS.iter().any(|(year, days)| *year == date.year() && days.contains(&day.as_str()))
+    HOLIDAYS.iter().any(|(year, days)| *year == date.year() && days.contains(&(date.month(), date.day())))
 }
 
 /// Minutes since midnight; an end past 24:00 is on the next day.
@@ -98,7 +97,7 @@ impl Plan {
         }
         let (own, before) = (self.week_of(date), self.week_of(yesterday));
         let leaves_a_night = before.iter().any(|span| span.end > MINUTES_PER_DAY);
-        let by_week = today(own) || ((own.is_empty() || !self.days_replace) && tonight(before));
+        let by_week = today(own) || (tonight(before) && (own.is_empty() || !self.days_replace));
         let holiday = |date| self.holidays && is_holiday(date);
         match &self.on_holidays {
             None => by_week && !holiday(date),
