@@ -5,6 +5,7 @@ use super::api::{Moment, QueueBody, QueueEntry};
 use super::words::{self, Level, ago, counted, utc_words};
 use crate::core::id::IncidentNo;
 use crate::core::incident::IncidentKind;
+use crate::core::policy::{Priority, Standing};
 use crate::core::time::Span;
 use crate::core::view::IncidentRow;
 use crate::status::{Mode, Sight, SourceStatus};
@@ -75,15 +76,19 @@ struct PlainPage<'a> {
 }
 
 impl QueueEntry {
-    /// The class of its row; the words beside it say the same.
+    /// The classes of its row; the words beside it say the same.
     fn row_class(&self) -> &'static str {
-        if self.overdue { "overdue" } else { "running" }
+        match (self.overdue, self.priority) {
+            (true, Priority::P0) => "overdue p0",
+            (true, _) => "overdue lesser",
+            (false, _) => "running",
+        }
     }
 
     fn priority_class(&self) -> &'static str {
-        match self.priority_words() {
-            "P0 minor safety" => "p0",
-            "P0 presumed" => "p0 presumed",
+        match (self.priority, self.standing) {
+            (Priority::P0, Standing::Known) => "p0",
+            (Priority::P0, Standing::Presumed) => "p0 presumed",
             _ => "lesser",
         }
     }
@@ -248,7 +253,10 @@ impl PageLine {
             priority: page.priority.as_str(),
             kind: page.kind.as_str(),
             channel: page.channel.to_string(),
-            state: row.state.clone(),
+            state: match row.state.as_str() {
+                "queued" | "leased" if row.attempts > 0 => format!("{}, not accepted yet", row.state),
+                state => state.to_owned(),
+            },
             state_class: match row.state.as_str() {
                 "parked" => "bad",
                 "queued" | "leased" if row.attempts > 0 => "bad",

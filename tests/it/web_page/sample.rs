@@ -99,6 +99,10 @@ pub fn bad_night_view() -> View {
     ];
     queue[0].reports = 7;
     queue[1].unverified = true;
+    queue[1].incident = Some(IncidentNo(13));
+    for lesser in &mut queue[4..7] {
+        lesser.incident = Some(IncidentNo(11));
+    }
     queue[3].standing = Standing::Presumed;
     queue.extend((0..24).map(|i| row("reports", 4_000 + i, "spam", Priority::P4, Some(20_000 + 977 * i))));
     queue.push(row("reports", 4_100, "other_unclear", Priority::P4, None));
