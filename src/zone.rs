@@ -151,11 +151,9 @@ impl fmt::Display for Zone {
 fn near_name(name: &str) -> Option<&'static str> {
     let wanted = name.trim().to_lowercase().replace(' ', "_");
     let names = || TZ_VARIANTS.iter().map(|tz| tz.name());
-    let same = |known: &&str| {
-        let known = known.to_lowercase();
-        known == wanted || known.rsplit('/').next() == Some(wanted.as_str())
-    };
-    names().find(same).or_else(|| {
+    let city = |known: &&str| known.to_lowercase().rsplit('/').next() == Some(wanted.as_str());
+    let same = names().find(|known| known.to_lowercase() == wanted).or_else(|| names().find(city));
+    same.or_else(|| {
         let slips = names().map(|known| (edits(&known.to_lowercase(), &wanted), known));
         slips.min().filter(|(edits, _)| *edits <= 2 && wanted.len() > 4).map(|(_, known)| known)
     })
@@ -253,3 +251,6 @@ fn utc(at: Timestamp) -> NaiveDateTime {
     let nearest = if at < Timestamp::from_secs(0) { NaiveDateTime::MIN } else { NaiveDateTime::MAX };
     DateTime::from_timestamp_micros(at.micros()).map_or(nearest, |at| at.naive_utc())
 }
+
+#[cfg(test)]
+mod tests;

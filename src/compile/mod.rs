@@ -1,0 +1,3 @@
+//! Adapters that turn what people write into the core's types, once, when a configuration loads.
+
+pub mod calendar;
