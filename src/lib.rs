@@ -11,6 +11,7 @@
 
 pub mod cli;
 pub mod compile;
+pub mod config;
 pub mod core;
 pub mod keys;
 pub mod metrics;
@@ -22,3 +23,4 @@ pub mod status;
 pub mod store;
 pub mod web;
 pub mod zone;
+

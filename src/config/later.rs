@@ -1,0 +1,46 @@
+//! Keys that the configuration will have and that mean nothing yet. Each is refused at its place with what
+//! to do instead: a key that is ignored is a promise that nobody keeps.
+
+/// What to do without the key, if it is one that is not built yet in the table of this title.
+pub fn advice(title: &str, key: &str) -> Option<&'static str> {
+    LATER.iter().find(|(tables, name, _)| *name == key && tables.contains(&title)).map(|(_, _, advice)| *advice)
+}
+
+const RULES: &[&str] = &["[[rules]]"];
+const TARGETS: &[&str] = &["a target", "a target of [minor_safety]"];
+const ESCALATIONS: &[&str] = &["[[escalations]]"];
+const ROOT: &[&str] = &["the configuration"];
+const SOURCES: &[&str] = &["[[sources]]"];
+
+const LATER: &[(&[&str], &str, &str)] = &[
+    (ROOT, "packs", "write what the law asks as targets of your own rules for now"),
+    (ROOT, "obligations", "write them as targets of your rules for now"),
+    (ROOT, "heartbeat", "watch /healthz from outside for now"),
+    (ROOT, "weekly", "`tocsin replay` writes every breach of a span of time for now"),
+    (ROOT, "tests", "`tocsin check` shows the rules in their order for now"),
+    (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
+    (SOURCES, "history", "map what has a column of its own under [sources.events]"),
+    (SOURCES, "facts", "rules match by `categories` for now"),
+    (SOURCES, "verify_url", "deadlines are verified on the source's own url for now"),
+    (SOURCES, "verify_url_env", "deadlines are verified on the source's own url for now"),
+    (SOURCES, "verify_url_file", "deadlines are verified on the source's own url for now"),
+    (&["[sources.columns]"], "updated", "every poll reads all open rows for now"),
+    (&["[categories]"], "minor_when", "list the categories under `minor_safety`"),
+    (&["[categories]"], "raised_when", "order reports by the rules' priorities for now"),
+    (&["[minor_safety]"], "spread", "give `targets` the shortest time that you need"),
+    (RULES, "when", "rules match by `categories` for now"),
+    (RULES, "obligations", "write them as targets for now"),
+    (RULES, "raised_when", "order reports by the rules' priorities for now"),
+    (RULES, "spread", "give `targets` the shortest time that you need"),
+    (TARGETS, "warn", "add a shorter target over the same events for now"),
+    (TARGETS, "repeat", "a target runs once an episode for now"),
+    (ESCALATIONS, "warn", "pages ring at the breach for now"),
+    (ESCALATIONS, "repeat", "let the pager product repeat until somebody acknowledges"),
+    (ESCALATIONS, "act_within", "let the pager product escalate for now"),
+    (&["[blind]"], "expect", "silence isn't watched for now"),
+    (&["[blind]"], "stale_after", "a stale source shows on /readyz for now"),
+    (&["[store]"], "keep_months", "everything is kept for now"),
+];
+
+/// Kinds of channels that are not built yet.
+pub const CHANNEL_KINDS: &[&str] = &["pagerduty", "alertmanager", "goalert", "slack", "email", "directory"];

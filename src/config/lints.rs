@@ -1,0 +1,247 @@
+//! Warnings: what loads but would hurt at night. Each has its place and what to do about it.
+
+use super::Mode;
+use super::calendars::CalendarsRead;
+use super::channels::{ChannelsRead, LOG_CHANNEL};
+use super::read::Reader;
+use super::rules::{CategoriesRead, EscalationRead, MinorSafetyRead, RuleRead};
+use super::sources::SourceRead;
+use super::targets::TargetRead;
+use crate::core::id::Name;
+use crate::core::observation::EventName;
+use crate::core::policy::{Categories, CategoryClass, Due};
+use crate::source::settings::{CategoryFrom, Settings};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The parts as they were read, with their places.
+pub struct Parts<'p, 't> {
+    pub mode: Mode,
+    pub has_deployment_secret: bool,
+    pub sources: &'p [SourceRead<'t>],
+    pub categories: &'p CategoriesRead,
+    pub minor_safety: &'p MinorSafetyRead,
+    pub rules: &'p [RuleRead],
+    pub escalations: &'p [EscalationRead<'t>],
+    pub operators: Option<&'p Name>,
+    pub channels: &'p ChannelsRead<'t>,
+    pub calendars: &'p CalendarsRead<'t>,
+}
+
+pub fn warn(r: &Reader, parts: &Parts) {
+    warn_of_sources(r, parts);
+    warn_of_categories(r, parts);
+    warn_of_rules(r, parts);
+    let sight = Sight::of(parts.sources);
+    for read in &parts.minor_safety.targets {
+        warn_of_target(r, read, &sight, true);
+    }
+    for read in parts.rules.iter().flat_map(|rule| &rule.targets) {
+        warn_of_target(r, read, &sight, false);
+    }
+    warn_of_unused(r, parts);
+    if parts.mode == Mode::Live {
+        warn_of_live(r, parts);
+    }
+}
+
+/// What the sources together can show.
+struct Sight {
+    events: BTreeSet<EventName>,
+    actor: bool,
+    outcome: bool,
+}
+
+impl Sight {
+    fn of(sources: &[SourceRead]) -> Sight {
+        let settings = || sources.iter().filter_map(|source| source.settings.as_ref());
+        Sight {
+            events: sources.iter().flat_map(|source| source.events.iter().map(|(name, _)| *name)).collect(),
+            actor: settings().any(maps_people),
+            outcome: settings().any(|settings| settings.states.outcome.is_some()),
+        }
+    }
+
+    /// A closure that counts is a response too, and on P0 one for a violation is a confirmation.
+    fn shows(&self, event: EventName, p0: bool) -> bool {
+        let by_closure = match event {
+            EventName::FirstResponse => true,
+            EventName::Confirmed => p0 && self.outcome,
+            _ => false,
+        };
+        self.events.contains(&event) || by_closure && self.events.contains(&EventName::Closed)
+    }
+}
+
+fn maps_people(settings: &Settings) -> bool {
+    settings.events.iter().any(|event| event.by.is_some()) && !settings.actors.people.is_empty()
+}
+
+fn warn_of_sources(r: &Reader, parts: &Parts) {
+    for source in parts.sources {
+        let Some(settings) = &source.settings else { continue };
+        let name = &settings.name;
+        let (has_by, has_people) =
+            (settings.events.iter().any(|event| event.by.is_some()), !settings.actors.people.is_empty());
+        match (has_by, has_people) {
+            (true, true) => {}
+            (true, false) => {
+                let what = format!("source {name} names no `people`: on P0 everybody counts as automated");
+                let advice = "add to [sources.actors]: people = [\"mod-*\"], with the ids of your reviewers";
+                r.warn(&source.place, what, advice);
+            }
+            (false, _) => {
+                let what = format!(
+                    "source {name} maps no actor: that a script closed a minor's report can't be told from a person"
+                );
+                let advice = "add `by` to an event and `people` to [sources.actors]: \
+                              closed = { column = \"resolved_at\", by = \"resolved_by\" }";
+                r.warn(&source.place, what, advice);
+            }
+        }
+        if settings.states.outcome.is_none() {
+            let what = format!("source {name} maps no outcome: a closure of P0 as \"no violation\" can't be seen");
+            let advice = "add to [sources.states]: outcome = { column = \"resolution\", violation = [\"removed\"] }, \
+                 if a column says it";
+            r.warn(&source.place, what, advice);
+        }
+        if !source.events.iter().any(|(event, _)| *event == EventName::Closed) {
+            let what = format!("source {name} doesn't map `closed`: a report stays open until its row is gone");
+            r.warn(&source.place, what, "add to [sources.events]: closed = \"resolved_at\", if a column says it");
+        }
+        if let CategoryFrom::Value(category) = &settings.columns.category
+            && !parts.categories.classes.contains_key(category)
+        {
+            let what = format!("every report of source {name} is \"{category}\", which no list names: all are P0");
+            r.warn(&source.place, what, format!("add \"{category}\" to a list of [categories]"));
+        }
+    }
+}
+
+fn warn_of_categories(r: &Reader, parts: &Parts) {
+    let classes = &parts.categories.classes;
+    if !classes.values().any(|(class, _)| *class == CategoryClass::MinorSafety) {
+        let what = "no category is listed as minor safety: P0 holds only what no list names";
+        let advice = "list here the codes that concern minors, if the sources can write any";
+        r.warn(&parts.categories.minor_safety, what, advice);
+    }
+    for (name, (class, place)) in classes {
+        let matched = parts.rules.iter().any(|rule| match &rule.categories {
+            Categories::AllNamed => true,
+            Categories::Listed(listed) => listed.contains(name),
+        });
+        if *class == CategoryClass::Other && !matched {
+            let what = format!("no rule matches \"{name}\": its reports rank as P4 and have no deadline");
+            r.warn(place, what, "name it in a rule, or end with a rule for categories = [\"*\"]");
+        }
+    }
+}
+
+fn warn_of_rules(r: &Reader, parts: &Parts) {
+    let others = parts.categories.classes.iter().filter(|(_, (class, _))| *class == CategoryClass::Other);
+    let others: BTreeSet<&Name> = others.map(|(name, _)| name).collect();
+    let mut taken: BTreeMap<&Name, &Name> = BTreeMap::new();
+    for rule in parts.rules {
+        let wanted: BTreeSet<&Name> = match &rule.categories {
+            Categories::AllNamed => others.clone(),
+            Categories::Listed(listed) => listed.iter().collect(),
+        };
+        if wanted.iter().all(|category| taken.contains_key(category)) {
+            let takers: BTreeSet<&str> =
+                wanted.iter().filter_map(|category| taken.get(category)).map(|n| &***n).collect();
+            let takers = takers.into_iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(" and ");
+            let (what, advice) = if wanted.is_empty() {
+                (
+                    format!("the rule \"{}\" can never match: `other` lists no category", rule.name),
+                    "list its categories",
+                )
+            } else {
+                let what = format!("the rule \"{}\" can never match: {takers} already took its categories", rule.name);
+                (what, "the first rule that matches decides: move this one up, or remove it")
+            };
+            r.warn(&rule.place, what, advice);
+        }
+        for category in wanted {
+            taken.entry(category).or_insert(&rule.name);
+        }
+    }
+}
+
+fn warn_of_target(r: &Reader, read: &TargetRead, sight: &Sight, p0: bool) {
+    let target = &read.target;
+    let (name, from, until) = (&target.name, target.from, target.until);
+    if until == EventName::SecondReview && !(sight.actor && sight.outcome) {
+        let missing = match (sight.actor, sight.outcome) {
+            (false, false) => "no source maps an actor or an outcome",
+            (false, true) => "no source maps an actor",
+            _ => "no source maps an outcome",
+        };
+        let what = format!("the target `{name}` can't be enforced: {missing}");
+        r.warn(&read.key, what, "map `by`, `people` and `outcome`, or remove the target");
+    } else if !sight.shows(from, p0) {
+        let what = format!("the target `{name}` never starts: no source maps `{from}`");
+        r.warn(&read.key, what, format!("add to [sources.events]: {from} = \"column\", or remove the target"));
+        return;
+    }
+    if !sight.shows(until, p0) {
+        let what = format!("every report will breach `{name}`: no source maps `{until}`");
+        r.warn(&read.key, what, format!("add to [sources.events]: {until} = \"column\", or remove the target"));
+    }
+}
+
+fn warn_of_unused(r: &Reader, parts: &Parts) {
+    let notified: BTreeSet<&str> = parts
+        .escalations
+        .iter()
+        .flat_map(|escalation| &escalation.escalation.steps)
+        .flat_map(|step| step.notify.iter().map(|name| &**name))
+        .collect();
+    for (name, place) in &parts.channels.places {
+        if &**name != LOG_CHANNEL && !notified.contains(&**name) {
+            r.warn(
+                place,
+                format!("no escalation notifies the channel \"{name}\""),
+                "add it to a `notify`, or remove it",
+            );
+        }
+    }
+    let used: BTreeSet<&Name> = (parts.rules.iter().filter_map(|rule| rule.escalation.as_ref()))
+        .chain(&parts.minor_safety.escalation)
+        .chain(parts.operators)
+        .collect();
+    for escalation in parts.escalations {
+        if !used.contains(&escalation.name.name()) {
+            let what = format!("nothing uses the escalation \"{}\"", escalation.name.value);
+            r.warn(&escalation.name.place, what, "name it in a rule, or remove it");
+        }
+    }
+    let targets = parts.rules.iter().flat_map(|rule| &rule.targets);
+    let calendars: BTreeSet<&Name> = targets
+        .filter_map(|read| match &read.target.due {
+            Due::Within { calendar, .. } => calendar.as_ref(),
+            Due::Stated { .. } => None,
+        })
+        .collect();
+    for (name, place) in &parts.calendars.places {
+        if !calendars.contains(name) {
+            r.warn(place, format!("no target uses the calendar \"{name}\""), "name it in a target, or remove it");
+        }
+    }
+}
+
+fn warn_of_live(r: &Reader, parts: &Parts) {
+    if !parts.has_deployment_secret {
+        let what = "live without a deployment secret: a copy of the store could page under the same keys";
+        r.warn(&(0..0), what, "add: deployment_secret_env = \"TOCSIN_SECRET\"");
+    }
+    if parts.operators.is_none() {
+        let what = "live without [blind]: that the monitor can't see a database is only logged, nobody is paged";
+        r.warn(&(0..0), what, "add: [blind] with escalation = \"operators\"");
+    }
+    for escalation in parts.escalations {
+        let mut notified = escalation.escalation.steps.iter().flat_map(|step| &step.notify);
+        if notified.all(|name| &**name == LOG_CHANNEL) {
+            let what = format!("the escalation \"{}\" notifies only the log: nobody is paged", escalation.name.value);
+            r.warn(&escalation.name.place, what, "add a webhook channel to its `notify`");
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Categories, minor safety, rules and escalations. The minor-safety law is held here, each breach of it
+//! refused at its place: P0 has no door but the list, and no rule, calendar or duplicate opens another.
+
+use super::problem::Place;
+use super::read::{Empty, Entry, Reader, Table, Text};
+use super::targets::{TargetRead, TargetTerms, Whose, undefined};
+use crate::core::id::Name;
+use crate::core::policy::{Categories, CategoryClass, Escalation, MINOR_SAFETY_RULE, NO_RULE, Priority, Step};
+use crate::core::time::Span;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Both lists, with the place of each category.
+#[derive(Default)]
+pub struct CategoriesRead {
+    pub classes: BTreeMap<Name, (CategoryClass, Place)>,
+    /// Where the list of minor safety stands.
+    pub minor_safety: Place,
+}
+
+pub fn categories(r: &Reader, root: &Table) -> CategoriesRead {
+    const EXAMPLE: &str = "[categories] with minor_safety = [\"csam\"] and other = [\"spam\"]";
+    let mut read = CategoriesRead::default();
+    let table = root
+        .require(r, "categories", EXAMPLE)
+        .and_then(|entry| entry.table(r, "[categories]", &["minor_safety", "other"], EXAMPLE));
+    let Some(table) = table else { return read };
+    let lists = [("minor_safety", CategoryClass::MinorSafety, "csam"), ("other", CategoryClass::Other, "spam")];
+    for (key, class, sample) in lists {
+        let example = format!("{key} = [\"{sample}\"]");
+        let Some(entry) = table.require(r, key, &format!("{example}, or {key} = []")) else { continue };
+        if class == CategoryClass::MinorSafety {
+            read.minor_safety = entry.key.place.clone();
+        }
+        for text in entry.texts(r, Empty::Allowed, &example) {
+            if text.value == "*" {
+                let what = "\"*\" is not a category: a code that no list names is presumed to be minor safety";
+                r.refuse(&text.place, what, "list the codes that the sources write");
+            } else if read.classes.contains_key(text.value) {
+                let what = format!("\"{}\" is in both lists", text.value);
+                r.refuse(&text.place, what, "remove it from `other` if it concerns minors, else from `minor_safety`");
+            } else {
+                read.classes.insert(text.name(), (class, text.place));
+            }
+        }
+    }
+    read
+}
+
+/// What rules and minor safety may refer to.
+pub struct Terms<'t> {
+    pub targets: TargetTerms<'t>,
+    pub escalations: BTreeSet<&'t str>,
+}
+
+pub struct MinorSafetyRead {
+    pub targets: Vec<TargetRead>,
+    pub escalation: Option<Name>,
+}
+
+pub fn minor_safety(r: &Reader, root: &Table, terms: &Terms) -> Option<MinorSafetyRead> {
+    const EXAMPLE: &str =
+        "[minor_safety] with targets = { first_response = \"15m\", closed = \"1h\" } and escalation = \"minor-safety\"";
+    let Some(entry) = root.get("minor_safety") else {
+        r.refuse(
+            &root.place,
+            "[minor_safety] is missing: P0 has no deadlines and nobody to page",
+            format!("add: {EXAMPLE}"),
+        );
+        return None;
+    };
+    let table = entry.table(r, "[minor_safety]", &["targets", "escalation"], EXAMPLE)?;
+    let targets = table
+        .require(r, "targets", "targets = { first_response = \"15m\", closed = \"1h\" }")
+        .map(|entry| super::targets::read(r, &entry, Whose::MinorSafety, &terms.targets));
+    let escalation = table
+        .require(r, "escalation", "escalation = \"minor-safety\"")
+        .and_then(|entry| escalation_name(r, &entry, terms));
+    Some(MinorSafetyRead { targets: targets.unwrap_or_default(), escalation })
+}
+
+/// An escalation that is defined.
+pub fn escalation_name(r: &Reader, entry: &Entry, terms: &Terms) -> Option<Name> {
+    let text = entry.text(r, "escalation = \"on-call\"")?;
+    if terms.escalations.contains(text.value) {
+        return Some(text.name());
+    }
+    let add = format!("[[escalations]] with name = \"{}\" and steps", text.value);
+    undefined(r, &text, "escalation", terms.escalations.iter().copied(), &add);
+    None
+}
+
+pub struct RuleRead {
+    pub name: Name,
+    /// Where the name stands.
+    pub place: Place,
+    pub categories: Categories,
+    pub priority: Option<Priority>,
+    pub targets: Vec<TargetRead>,
+    pub escalation: Option<Name>,
+}
+
+pub fn rules(r: &Reader, root: &Table, categories: &CategoriesRead, terms: &Terms) -> Vec<RuleRead> {
+    const EXAMPLE: &str = "[[rules]] with name, categories, priority and targets";
+    const KEYS: &[&str] = &["name", "categories", "priority", "targets", "escalation"];
+    let Some(entry) = root.get("rules") else { return Vec::new() };
+    let mut read: Vec<RuleRead> = Vec::new();
+    for table in entry.tables(r, "[[rules]]", KEYS, EXAMPLE) {
+        let name = table.require(r, "name", "name = \"spam\"").and_then(|entry| entry.text(r, "name = \"spam\""));
+        let place = name.as_ref().map_or(table.place.clone(), |name| name.place.clone());
+        if let Some(name) = &name {
+            judge_rule_name(r, name, &read);
+        }
+        let listed = table
+            .require(r, "categories", "categories = [\"spam\"], or categories = [\"*\"] for all under `other`")
+            .map(|entry| rule_categories(r, &entry, categories));
+        let priority = table.require(r, "priority", "priority = \"P2\"").and_then(|entry| priority(r, &entry));
+        let targets = table
+            .require(r, "targets", "targets = { first_response = \"1h\", closed = \"4h\" }")
+            .map(|entry| super::targets::read(r, &entry, Whose::Rule, &terms.targets));
+        let escalation = table.get("escalation").and_then(|entry| escalation_name(r, &entry, terms));
+        read.push(RuleRead {
+            name: name.map_or("".into(), |name| name.name()),
+            place,
+            categories: listed.unwrap_or(Categories::Listed(BTreeSet::new())),
+            priority,
+            targets: targets.unwrap_or_default(),
+            escalation,
+        });
+    }
+    read
+}
+
+fn judge_rule_name(r: &Reader, name: &Text, before: &[RuleRead]) {
+    if name.value == MINOR_SAFETY_RULE {
+        let what = format!("no rule can be named \"{MINOR_SAFETY_RULE}\": that is P0, which needs no rule");
+        r.refuse(&name.place, what, "put its categories and targets under [categories] and [minor_safety]");
+    } else if name.value == NO_RULE {
+        let what = format!("no rule can be named \"{NO_RULE}\": that is what a report without one is shown under");
+        r.refuse(&name.place, what, "write what the rule is about, such as \"spam\"");
+    } else if before.iter().any(|rule| &*rule.name == name.value) {
+        let what = format!("two rules are named \"{}\"", name.value);
+        r.refuse(&name.place, what, "give each rule a name of its own: breaches and metrics carry it");
+    }
+}
+
+fn rule_categories(r: &Reader, entry: &Entry, known: &CategoriesRead) -> Categories {
+    let texts = entry.texts(r, Empty::Refused, "categories = [\"spam\"]");
+    if let [only] = texts.as_slice()
+        && only.value == "*"
+    {
+        return Categories::AllNamed;
+    }
+    let mut listed = BTreeSet::new();
+    for text in texts {
+        if text.value == "*" {
+            let what = "\"*\" stands beside other categories, but already means all that are listed under `other`";
+            r.refuse(&text.place, what, "write categories = [\"*\"] alone, or names alone");
+            continue;
+        }
+        match known.classes.get(text.value) {
+            Some((CategoryClass::Other, _)) => {
+                listed.insert(text.name());
+            }
+            Some((CategoryClass::MinorSafety, _)) => {
+                let what = format!("\"{}\" is minor safety, which no rule can rank or time", text.value);
+                r.refuse(&text.place, what, "remove it here: [minor_safety] already holds for it");
+            }
+            None => {
+                let others = known.classes.iter().filter(|(_, (class, _))| *class == CategoryClass::Other);
+                let others = others.map(|(name, _)| &**name);
+                undefined(r, &text, "category", others, &format!("\"{}\" to `other` in [categories]", text.value));
+            }
+        }
+    }
+    Categories::Listed(listed)
+}
+
+fn priority(r: &Reader, entry: &Entry) -> Option<Priority> {
+    let text = entry.text(r, "priority = \"P2\"")?;
+    let found = Priority::ALL.into_iter().find(|priority| priority.as_str() == text.value);
+    match found {
+        Some(Priority::P0) => {
+            let what = "no rule can have the priority P0: that is minor safety and nothing else";
+            r.refuse(&text.place, what, "write \"P1\" to \"P4\", or list its categories under `minor_safety`");
+            None
+        }
+        Some(priority) => Some(priority),
+        None => {
+            let what = format!("there is no priority \"{}\"", text.value);
+            r.refuse(&text.place, what, "write \"P1\", \"P2\", \"P3\" or \"P4\"; P1 is the most urgent");
+            None
+        }
+    }
+}
+
+/// An escalation, with the place of its name.
+pub struct EscalationRead<'t> {
+    pub name: Text<'t>,
+    pub escalation: Escalation,
+}
+
+const ESCALATION_EXAMPLE: &str = "steps = [{ at = \"0m\", notify = [\"log\"] }]";
+
+pub fn escalations<'t>(r: &Reader, root: &Table<'t>, channels: &BTreeSet<&str>) -> Vec<EscalationRead<'t>> {
+    let Some(entry) = root.get("escalations") else { return Vec::new() };
+    let mut read: Vec<EscalationRead> = Vec::new();
+    for table in entry.tables(r, "[[escalations]]", &["name", "steps"], "[[escalations]] with name and steps") {
+        let name = table.require(r, "name", "name = \"on-call\"").and_then(|entry| entry.text(r, "name = \"on-call\""));
+        let steps = table.require(r, "steps", ESCALATION_EXAMPLE).map(|entry| steps(r, &entry, channels));
+        let Some(name) = name else { continue };
+        if read.iter().any(|known| known.name.value == name.value) {
+            let what = format!("two escalations are named \"{}\"", name.value);
+            r.refuse(&name.place, what, "give each a name of its own, or join their `notify`");
+        }
+        read.push(EscalationRead { name, escalation: Escalation { steps: steps.unwrap_or_default() } });
+    }
+    read
+}
+
+fn steps(r: &Reader, entry: &Entry, channels: &BTreeSet<&str>) -> Vec<Step> {
+    let tables = entry.tables(r, "a step", &["at", "notify"], ESCALATION_EXAMPLE);
+    if tables.is_empty() {
+        r.refuse(
+            &entry.place,
+            "the escalation has no step, so it would page nobody",
+            format!("write: {ESCALATION_EXAMPLE}"),
+        );
+    }
+    if let Some(second) = tables.get(1) {
+        let advice = "remove it: keep one step at \"0m\" and let the pager product escalate for now";
+        r.refuse(&second.place, "a second step is not built yet", advice);
+    }
+    let mut steps = Vec::new();
+    for (i, table) in tables.iter().enumerate() {
+        let at = table.require(r, "at", "at = \"0m\"");
+        let at = at.and_then(|entry| Some((entry.duration(r, "at = \"0m\"")?.span, entry.place)));
+        if let Some((_, place)) = at.as_ref().filter(|(at, _)| i == 0 && *at != Span::ZERO) {
+            let what = "the first step must ring at once: a later one is not built yet";
+            r.refuse(place, what, "write: at = \"0m\"");
+        }
+        let notify = table.require(r, "notify", "notify = [\"log\"]").map(|entry| notify(r, &entry, channels));
+        if let (Some((at, _)), Some(notify)) = (at, notify) {
+            steps.push(Step { at, notify });
+        }
+    }
+    steps
+}
+
+fn notify(r: &Reader, entry: &Entry, channels: &BTreeSet<&str>) -> Vec<Name> {
+    let mut names = Vec::new();
+    for text in entry.texts(r, Empty::Refused, "notify = [\"log\"]") {
+        if channels.contains(text.value) {
+            names.push(text.name());
+            continue;
+        }
+        let add = format!("{} = {{ kind = \"webhook\", .. }} to [channels]", text.value);
+        undefined(r, &text, "channel", channels.iter().copied(), &add);
+    }
+    names
+}
+
+/// Who hears that the monitor itself is in trouble.
+pub fn operators(r: &Reader, root: &Table, terms: &Terms) -> Option<Name> {
+    const EXAMPLE: &str = "escalation = \"operators\"";
+    let table = root.get("blind")?.table(r, "[blind]", &["escalation"], EXAMPLE)?;
+    escalation_name(r, &table.require(r, "escalation", EXAMPLE)?, terms)
+}
