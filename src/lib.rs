@@ -23,4 +23,3 @@ pub mod status;
 pub mod store;
 pub mod web;
 pub mod zone;
-

@@ -27,7 +27,8 @@ pub fn keys(config: &Config) -> Result<Keys, CliError> {
         return Ok(Keys::new(secret.as_bytes()));
     }
     let mut bytes = [0u8; SECRET_BYTES];
-    let no_randomness = |error: getrandom::Error| CliError::Failed { operation: "make a deployment secret", cause: error.to_string() };
+    let no_randomness =
+        |error: getrandom::Error| CliError::Failed { operation: "make a deployment secret", cause: error.to_string() };
     getrandom::fill(&mut bytes).map_err(no_randomness)?;
     let secret = STANDARD.encode(bytes);
     write(&path, &secret).map_err(failed)?;
@@ -36,6 +37,11 @@ pub fn keys(config: &Config) -> Result<Keys, CliError> {
         "no deployment secret is configured: made one; keep this file with the store, or set deployment_secret_env"
     );
     Ok(Keys::new(secret.as_bytes()))
+}
+
+/// Keys for a look that stores and sends nothing.
+pub fn throwaway_keys() -> Keys {
+    Keys::new(b"nothing made with this is kept")
 }
 
 /// `tocsin.db.secret` beside an SQLite store; beside the configuration where the store is elsewhere.

@@ -2,7 +2,7 @@
 //! the store keeps of it; with `--category` it needs no database and answers "what if".
 
 use crate::cli::{CliError, deployment, load_config};
-use crate::config::Config;
+use crate::config::{Config, Need};
 use crate::core::calendar::{Interval, Stretch};
 use crate::core::case::Case;
 use crate::core::explain::{Explanation, TargetExplained, explain};
@@ -55,14 +55,19 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> Result<(), CliError> {
-    let config = load_config(&args.config)?;
+    let need = if args.report.is_some() { Need::Sources } else { Need::Nothing };
+    let config = load_config(&args.config, need)?;
     let zone = config.sources.first().map_or(Zone::UTC, |source| source.timezone);
     let (case, now) = match &args.report {
         Some(report) => find(&config, &args, report, zone).await?,
         None => what_if(&config, &args, zone)?,
     };
     let explanation = explain(&case, &config.policy, now);
-    if args.json { print_json(&explanation) } else { print_text(&case, &explanation, now) }
+    if args.json {
+        print_json(&explanation)
+    } else {
+        print_text(&case, &explanation, now)
+    }
     Ok(())
 }
 
@@ -138,7 +143,8 @@ async fn find(config: &Config, args: &Args, report: &str, zone: Zone) -> Result<
             case.refresh(&config.policy, at);
             return Ok((case, at));
         }
-        let mut case = kept(config, &keys, &key, &row).await?.unwrap_or_else(|| from_row(config, key.clone(), row.clone(), now));
+        let mut case =
+            kept(config, &keys, &key, &row).await?.unwrap_or_else(|| from_row(config, key.clone(), row.clone(), now));
         case.see(&key, Some(row), now);
         case.refresh(&config.policy, now);
         return Ok((case, now));
@@ -195,7 +201,10 @@ fn time(flag: &'static str, text: &str, zone: Zone) -> Result<Timestamp, CliErro
 
 fn unknown_event(name: &str) -> CliError {
     let known: Vec<&str> = EventName::ALL.iter().map(|name| name.as_str()).collect();
-    CliError::Failed { operation: "read --event", cause: format!("no event is called {name}; there are {}", known.join(", ")) }
+    CliError::Failed {
+        operation: "read --event",
+        cause: format!("no event is called {name}; there are {}", known.join(", ")),
+    }
 }
 
 #[derive(Serialize)]
@@ -279,7 +288,12 @@ fn print_text(case: &Case, explanation: &Explanation, now: Timestamp) {
         for (interval, stretch) in &target.walk {
             let mark = if *stretch == Stretch::Counted { "+" } else { " " };
             let length = interval.until.since(interval.from);
-            println!("  {mark} {} to {}  {length}, {}", rfc3339(interval.from), rfc3339(interval.until), why(target, *stretch));
+            println!(
+                "  {mark} {} to {}  {length}, {}",
+                rfc3339(interval.from),
+                rfc3339(interval.until),
+                why(target, *stretch)
+            );
         }
     }
 }

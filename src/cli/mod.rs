@@ -1,2 +1,150 @@
-//! x
+//! The command line: it reads arguments, loads the configuration, and prints. Everything else is the
+//! library's.
+
+pub mod check;
+mod demo;
+mod deployment;
+mod explain;
+pub mod init;
+mod inspect;
 pub mod queue;
+mod replay;
+mod serve;
+
+use crate::config::{Config, Drawing, Need};
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The configuration is at fault; EX_CONFIG of sysexits.h.
+pub const EXIT_CONFIG: u8 = 78;
+/// The command itself failed, such as on a file that can't be written.
+pub const EXIT_FAILED: u8 = 1;
+
+#[derive(Debug, Parser)]
+#[command(name = "tocsin", version, about = "Report-queue SLA monitor for trust-and-safety teams")]
+struct Arguments {
+    /// How the log is written.
+    #[arg(long, global = true, value_enum, default_value = "text", env = "TOCSIN_LOG_FORMAT")]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A synthetic platform with the real monitor over it, on this machine only.
+    Demo(demo::Args),
+    /// Watch the configured report databases.
+    Run(serve::Args),
+    /// Say whether a configuration can be used, and what it means.
+    Check(check::CheckArgs),
+    /// Write a commented configuration to start from.
+    Init(init::InitArgs),
+    /// Print the ranked queue of the running monitor.
+    Queue(queue::Args),
+    /// Play a source's history through a configuration.
+    Replay(replay::Args),
+    /// Say why a report's deadlines are what they are.
+    Explain(explain::Args),
+}
+
+/// What a command ends with when it doesn't succeed. Each says what was tried, on what, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// Already printed with its places.
+    #[error("{} was refused: {problems}", file.display())]
+    Config { file: PathBuf, problems: String },
+    #[error(transparent)]
+    Source(#[from] crate::source::SourceError),
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    #[error(transparent)]
+    Open(#[from] crate::store::OpenError),
+    #[error(transparent)]
+    Queue(#[from] queue::QueueError),
+    #[error(transparent)]
+    Monitor(#[from] crate::run::monitor::MonitorError),
+    #[error(transparent)]
+    Channel(#[from] crate::pager::ChannelError),
+    #[error("write {}: {cause}", path.display())]
+    Write { path: PathBuf, cause: std::io::Error },
+    #[error("{flag} \"{text}\": not a time; write 2026-11-23T08:00:00Z, or a local time of the source's zone")]
+    Time { flag: &'static str, text: String },
+    #[error("{operation}: {cause}")]
+    Failed { operation: &'static str, cause: String },
+}
+
+/// Reads the arguments and does what they say.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let demo = matches!(arguments.command, Command::Demo(_));
+    start_log(arguments.log_format, demo);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&CliError::Failed { operation: "start the runtime", cause: error.to_string() }),
+    };
+    match runtime.block_on(dispatch(arguments.command)) {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
+    let done = match command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Run(args) => serve::run(args).await,
+        Command::Check(args) => return check::check(&args, inspect::inspect).await,
+        Command::Init(args) => return Ok(init::init(&args)),
+        Command::Queue(args) => queue::run(args).await,
+        Command::Replay(args) => replay::run(args).await,
+        Command::Explain(args) => explain::run(args).await,
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
+fn fail(error: &CliError) -> ExitCode {
+    eprintln!("tocsin: {error}");
+    match error {
+        CliError::Config { .. } => ExitCode::from(EXIT_CONFIG),
+        _ => ExitCode::from(EXIT_FAILED),
+    }
+}
+
+/// Text for people, JSON for machines, both on standard error. RUST_LOG overrides what is logged.
+fn start_log(format: LogFormat, demo: bool) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match (format, demo) {
+        (LogFormat::Json, _) => log.json().flatten_event(true).init(),
+        (LogFormat::Text, true) => log.with_target(false).compact().init(),
+        (LogFormat::Text, false) => log.init(),
+    }
+}
+
+/// Loads the configuration in the process's own environment; when it is refused, prints every reason.
+#[expect(clippy::print_stderr, reason = "the command line is where people are told")]
+fn load_config(file: &Path, need: Need) -> Result<Config, CliError> {
+    Config::load_for(file, &|name| std::env::var(name).ok(), need).map_err(|errors| {
+        eprintln!("{}\n", errors.0.render(drawing(&std::io::stderr())));
+        let problems = match errors.0.problems().len() {
+            1 => "1 problem".to_owned(),
+            count => format!("{count} problems"),
+        };
+        CliError::Config { file: file.to_owned(), problems }
+    })
+}
+
+/// Colours and lines for a terminal, unless NO_COLOR asks for none.
+fn drawing(stream: &impl std::io::IsTerminal) -> Drawing {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if stream.is_terminal() && !no_color { Drawing::Terminal } else { Drawing::Plain }
+}

@@ -1,9 +1,12 @@
 //! `tocsin queue`: asks the running process for the head of the queue and writes it as a table of at
 //! most `COLUMNS` columns. Names out of a database can't move the cursor or turn the text round.
 
+use crate::cli::{CliError, load_config};
+use crate::config::Need;
 use crate::web::api::{QueueBody, QueueEntry};
 use crate::web::words::{category_words, counted};
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 use unicode_width::UnicodeWidthChar;
 
@@ -11,6 +14,35 @@ use unicode_width::UnicodeWidthChar;
 pub const COLUMNS: usize = 100;
 /// The running process answers out of memory; longer means that it doesn't.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration of the running monitor, for its address.
+    #[arg(long, value_name = "FILE", default_value = "tocsin.toml")]
+    config: PathBuf,
+    /// The running monitor's page, such as http://127.0.0.1:8080; otherwise [web] listen says.
+    #[arg(long, value_name = "URL")]
+    at: Option<String>,
+    /// Cases to show, from the most urgent.
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the head of the running monitor's queue.
+#[expect(clippy::print_stdout, reason = "the command's output")]
+pub async fn run(args: Args) -> Result<(), CliError> {
+    let url = match args.at {
+        Some(url) => url,
+        None => format!("http://{}", load_config(&args.config, Need::Nothing)?.web.listen),
+    };
+    let json = fetch(&url, args.limit).await?;
+    let table = if args.json { Ok(json) } else { render_table(&json) };
+    let text = table.map_err(|cause| QueueError::Unreadable { url, cause })?;
+    println!("{}", text.trim_end());
+    Ok(())
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {

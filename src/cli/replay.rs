@@ -1,8 +1,8 @@
 //! `tocsin replay`: what this configuration would have made of a source's history. It reads every row,
 //! closed ones too, plays them through the core and writes breaches as CSV and pages as NDJSON.
 
-use crate::cli::{CliError, load_config};
-use crate::config::Config;
+use crate::cli::{CliError, deployment, load_config};
+use crate::config::{Config, Need};
 use crate::core::id::{Name, ReportId};
 use crate::core::observation::Row;
 use crate::core::plan::{BATCH, BreachRecord, Page};
@@ -40,8 +40,8 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> Result<(), CliError> {
-    let config = load_config(&args.config)?;
-    let keys = Keys::new(b"replay");
+    let config = load_config(&args.config, Need::Sources)?;
+    let keys = deployment::throwaway_keys();
     let zone = config.sources.first().map_or(Zone::UTC, |source| source.timezone);
     let from = args.from.as_deref().map(|text| instant("--from", text, zone)).transpose()?;
     let until = args.until.as_deref().map(|text| instant("--until", text, zone)).transpose()?;

@@ -1,7 +1,7 @@
 //! `tocsin run`: the monitor over the configured databases, with the page, until SIGTERM or Ctrl-C.
 
 use crate::cli::{CliError, deployment, load_config};
-use crate::config::Config;
+use crate::config::{Config, Need};
 use crate::core::id::Name;
 use crate::core::time::Span;
 use crate::core::view::View;
@@ -33,9 +33,9 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> Result<(), CliError> {
-    let config = load_config(&args.config)?;
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
+    let config = load_config(&args.config, Need::All)?;
+    for warning in config.warnings.problems() {
+        tracing::warn!("configuration: {}; {}", warning.what, warning.advice);
     }
     let listener = listen(&config).await?;
     serve(config, listener, false).await
@@ -71,7 +71,8 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let keys = deployment::keys(&config)?;
     let store = Arc::new(SqlStore::open(&config.store.url, &keys.fingerprint()).await?);
     let names: Vec<Name> = config.channels.keys().cloned().collect();
-    let metrics_failed = |error: prometheus::Error| CliError::Failed { operation: "make the metrics", cause: error.to_string() };
+    let metrics_failed =
+        |error: prometheus::Error| CliError::Failed { operation: "make the metrics", cause: error.to_string() };
     let outbox_stats = OutboxStats::new(&names).map_err(metrics_failed)?;
     let status = StatusHandle::new(status(&config, &keys, clock));
     let view = Arc::new(ArcSwap::from_pointee(View::default()));
@@ -160,7 +161,11 @@ fn status(config: &Config, keys: &Keys, clock: SystemClock) -> Status {
         leader: false,
         started_at: clock.now(),
         engine_alive_at: None,
-        sources: sources.map(|source| SourceStatus::new(source.name.clone(), source.poll, STALE_AFTER.max(source.poll.plus(source.poll)))).collect(),
+        sources: sources
+            .map(|source| {
+                SourceStatus::new(source.name.clone(), source.poll, STALE_AFTER.max(source.poll.plus(source.poll)))
+            })
+            .collect(),
         store: StoreStatus::default(),
     }
 }

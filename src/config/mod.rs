@@ -30,6 +30,7 @@ use crate::core::policy::{DeletedMeans, MinorSafety, Policy, Priority, Rule, Sou
 use crate::pager::ChannelSettings;
 use crate::secret::Secret;
 use crate::source::settings::Settings;
+pub use crate::status::Mode;
 use read::{Reader, Table};
 use secrets::Surroundings;
 use sha2::{Digest, Sha256};
@@ -59,14 +60,6 @@ const KEYS: &[&str] = &[
     "store",
     "web",
 ];
-
-/// Whether pages reach people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Decides and records, and pages only the log.
-    Shadow,
-    Live,
-}
 
 #[derive(Clone, Debug)]
 pub struct StoreSettings {

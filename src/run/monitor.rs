@@ -67,7 +67,10 @@ pub enum MonitorError {
 ///
 /// # Errors
 /// When the store can't be led or read at the start, or another process has taken the lead.
-pub async fn run<St, So, Se, C>(parts: Parts<St, So, Se, C>, shutdown: watch::Receiver<bool>) -> Result<(), MonitorError>
+pub async fn run<St, So, Se, C>(
+    parts: Parts<St, So, Se, C>,
+    shutdown: watch::Receiver<bool>,
+) -> Result<(), MonitorError>
 where
     St: Store,
     So: Source,

@@ -3,10 +3,10 @@
 
 mod world;
 
-use crate::cli::{CliError, serve};
-use crate::config::Config;
+use crate::cli::{CliError, load_config, serve};
+use crate::config::Need;
 use crate::run::clock::SystemClock;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use world::World;
 
 const CONFIG: &str = include_str!("demo.toml");
@@ -26,12 +26,13 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let path = directory.0.join("tocsin.toml");
     let text = CONFIG.replace("127.0.0.1:8080", &format!("127.0.0.1:{}", args.port));
     std::fs::write(&path, text).map_err(|cause| CliError::Write { path: path.clone(), cause })?;
-    let config = load(&path)?;
+    let config = load_config(&path, Need::All)?;
     let listener = match serve::listen(&config).await {
         Ok(listener) => listener,
         Err(_) => serve::listen_anywhere().await?,
     };
-    let failed = |error: sqlx::Error| CliError::Failed { operation: "make the synthetic platform", cause: error.to_string() };
+    let failed =
+        |error: sqlx::Error| CliError::Failed { operation: "make the synthetic platform", cause: error.to_string() };
     let world = World::create(&directory.0.join("reports.db"), args.seed, SystemClock).await.map_err(failed)?;
     tokio::spawn(async move {
         if let Err(error) = world.live().await {
@@ -42,18 +43,11 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     serve::serve(config, listener, true).await
 }
 
-fn load(path: &Path) -> Result<Config, CliError> {
-    let environment = |name: &str| (name == "TOCSIN_SECRET").then(|| "the demo keeps nothing secret".to_owned());
-    Config::load(path, &environment).map_err(|errors| {
-        super::check::print_problems(&errors);
-        CliError::Config(path.to_owned())
-    })
-}
-
 #[expect(clippy::print_stdout, reason = "the command's output")]
 fn welcome(listener: &tokio::net::TcpListener) -> Result<(), CliError> {
     let address = listener.local_addr();
-    let address = address.map_err(|error| CliError::Failed { operation: "read the page's address", cause: error.to_string() })?;
+    let address =
+        address.map_err(|error| CliError::Failed { operation: "read the page's address", cause: error.to_string() })?;
     println!("tocsin demo: every report here is synthetic; targets are seconds where yours are hours");
     println!("  the queue and the pages:  http://{address}/");
     println!("  metrics and health:       http://{address}/metrics  /healthz  /readyz");
