@@ -63,6 +63,7 @@ pub struct Case {
     pub category: Name,
     pub rule: Name,
     pub escalation: Option<Name>,
+    #[serde(with = "pairs")]
     pub reports: BTreeMap<ReportKey, Report>,
     pub clocks: Vec<Clock>,
     /// Credited pauses; always empty on P0.
@@ -451,4 +452,18 @@ fn credit(pauses: &mut Vec<Interval>, stretch: Interval) {
 /// How long ago an instant was, never negative.
 pub fn age(of: Timestamp, now: Timestamp) -> Span {
     now.since(of).max(Span::ZERO)
+}
+
+/// Reports as a list of (key, report), because a key is no name that JSON could give a member.
+mod pairs {
+    use super::{BTreeMap, Report, ReportKey};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(reports: &BTreeMap<ReportKey, Report>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(reports)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<ReportKey, Report>, D::Error> {
+        Ok(Vec::<(ReportKey, Report)>::deserialize(from)?.into_iter().collect())
+    }
 }

@@ -2,6 +2,16 @@
 //! the leader's token; what is committed happened, nothing else did. One SQL text serves SQLite and
 //! PostgreSQL.
 
+mod commit;
+mod db;
+mod load;
+mod open;
+mod outbox;
+mod sql;
+
+pub use open::OpenError;
+pub use sql::SqlStore;
+
 use crate::core::case::Case;
 use crate::core::id::{CaseKey, IncidentNo, Name};
 use crate::core::incident::Incident;

@@ -1,0 +1,237 @@
+//! Writing a plan: one transaction that begins by taking the next sequence number under the leader's
+//! token. If that is refused nothing is written, and if anything fails the number stays free.
+
+use super::db::{Answer, Arg, Db, Tx, args};
+use super::sql::{committed, failed, json};
+use super::{Commit, NewPage, Result, StoreError};
+use crate::core::clock::Ending;
+use crate::core::incident::{Incident, IncidentKind};
+use crate::core::plan::{BreachRecord, KeptCase, Outcome, Plan};
+use crate::core::policy::Standing;
+use crate::core::time::Timestamp;
+use std::collections::BTreeMap;
+
+const OPERATION: &str = "commit a plan";
+
+const INTO_CASES: &str =
+    "INSERT INTO cases (episode, case_key, episode_no, source, priority, settled, state, sequence)";
+const OVER_CASES: &str = "ON CONFLICT (episode) DO UPDATE SET priority = excluded.priority, \
+     settled = excluded.settled, state = excluded.state, sequence = excluded.sequence";
+
+const INTO_INCIDENTS: &str = "INSERT INTO incidents (no, kind, escalation, open, opened_at, resolved_at, state)";
+const OVER_INCIDENTS: &str = "ON CONFLICT (no) DO UPDATE SET open = excluded.open, \
+     resolved_at = excluded.resolved_at, state = excluded.state";
+
+const INTO_BREACHES: &str = "INSERT INTO breaches (episode, target, report, deadline, source, first_report, \
+     category, rule, priority, started, detected_at, inherited, status, ended, ended_at, contradicted_at, incident, \
+     policy_hash, keys)";
+/// Verified is final. One that was withdrawn and is incurred after all is a new finding.
+const OVER_BREACHES: &str = "ON CONFLICT (episode, target, report, deadline) DO UPDATE SET \
+     status = CASE breaches.status WHEN 'verified' THEN 'verified' ELSE excluded.status END, \
+     detected_at = CASE breaches.status WHEN 'withdrawn' THEN excluded.detected_at ELSE breaches.detected_at END, \
+     ended = excluded.ended, ended_at = excluded.ended_at, \
+     contradicted_at = COALESCE(breaches.contradicted_at, excluded.contradicted_at), \
+     incident = COALESCE(excluded.incident, breaches.incident)";
+
+const INTO_PAGES: &str = "INSERT INTO pages (incident, round, step, channel, kind, priority, created_at, alert_key, \
+     delivery_key, payload, state, attempts, due_at)";
+const OVER_PAGES: &str = "ON CONFLICT (incident, round, step, channel, kind) DO NOTHING";
+
+const INTO_OUTCOMES: &str = "INSERT INTO outcomes (episode, source, category, rule, priority, standing, received, \
+     first_response, ended_at, conclusion, reports, reopenings, targets)";
+/// A report below P0 that was reopened ends a second time: its last end counts.
+const OVER_OUTCOMES: &str = "ON CONFLICT (episode) DO UPDATE SET category = excluded.category, \
+     rule = excluded.rule, priority = excluded.priority, standing = excluded.standing, \
+     received = excluded.received, first_response = excluded.first_response, ended_at = excluded.ended_at, \
+     conclusion = excluded.conclusion, reports = excluded.reports, reopenings = excluded.reopenings, \
+     targets = excluded.targets";
+
+const INTO_REJECTS: &str = "INSERT INTO rejects (source, report, column_name, flaw, first_seen, last_seen, count)";
+const OVER_REJECTS: &str = "ON CONFLICT (source, report, column_name, flaw) DO UPDATE SET \
+     last_seen = excluded.last_seen, count = rejects.count + excluded.count";
+
+const TAKE_SEQUENCE: &str = "UPDATE deployment SET sequence = $1, next_incident = $2 \
+     WHERE id = 1 AND sequence = $3 AND leader_token = $4";
+
+const TAKE_LEAD: &str = "UPDATE deployment SET leader_token = leader_token + 1, leader_holder = $1, \
+     leader_since = $2 WHERE id = 1 RETURNING leader_token";
+
+/// Rows of one table, ready before the transaction begins so that it stays short.
+struct Rows {
+    head: &'static str,
+    tail: &'static str,
+    rows: Vec<Vec<Arg>>,
+}
+
+pub(super) async fn lead(db: &Db, holder: &str, now: Timestamp) -> Result<u64> {
+    const OPERATION: &str = "take the lead";
+    let take = async {
+        let mut tx = db.begin().await?;
+        let token = tx.fetch_one(TAKE_LEAD, args![holder, now]).await?.count(0)?;
+        Ok((tx, token))
+    };
+    let (tx, token) = take.await.map_err(failed(OPERATION))?;
+    committed(tx, OPERATION).await?;
+    Ok(token)
+}
+
+pub(super) async fn commit(db: &Db, commit: &Commit<'_>) -> Result<()> {
+    let tables = tables(commit).map_err(failed(OPERATION))?;
+    let mut tx = db.begin().await.map_err(failed(OPERATION))?;
+    take_sequence(&mut tx, commit).await?;
+    for table in tables {
+        tx.insert(table.head, table.tail, table.rows).await.map_err(failed(OPERATION))?;
+    }
+    committed(tx, OPERATION).await
+}
+
+async fn take_sequence(tx: &mut Tx, commit: &Commit<'_>) -> Result<()> {
+    let expected = commit.sequence.checked_sub(1).ok_or_else(|| StoreError::Failed {
+        operation: OPERATION,
+        source: sqlx::Error::InvalidArgument("the first sequence number is 1".to_owned()),
+    })?;
+    let next = args![commit.sequence, commit.next_incident, expected, commit.token];
+    let taken = tx.execute(TAKE_SEQUENCE, next).await.map_err(failed(OPERATION))?;
+    if taken == 1 {
+        return Ok(());
+    }
+    let token = async { tx.fetch_one("SELECT leader_token FROM deployment WHERE id = 1", args![]).await?.count(0) };
+    let theirs = token.await.map_err(failed(OPERATION))?;
+    Err(StoreError::Fenced { operation: OPERATION, ours: commit.token, theirs })
+}
+
+/// Every row of the plan. A key that occurs twice in it keeps its last state, because one statement
+/// can't write a row twice.
+fn tables(commit: &Commit<'_>) -> Answer<Vec<Rows>> {
+    let plan = commit.plan;
+    let cases = by_key(plan.kept.iter().map(|kept| Ok((&kept.case.key, case_row(kept, commit.sequence)?))))?;
+    let incidents = plan.incidents.values().map(incident_row).collect::<Answer<_>>()?;
+    let breaches =
+        by_key(plan.breaches.iter().map(|breach| {
+            Ok(((&breach.episode, &breach.target, &breach.report, breach.deadline), breach_row(breach)?))
+        }))?;
+    let outcomes = by_key(plan.outcomes.iter().map(|outcome| Ok((&outcome.episode, outcome_row(outcome)?))))?;
+    Ok(vec![
+        Rows { head: INTO_CASES, tail: OVER_CASES, rows: cases },
+        Rows { head: INTO_INCIDENTS, tail: OVER_INCIDENTS, rows: incidents },
+        Rows { head: INTO_BREACHES, tail: OVER_BREACHES, rows: breaches },
+        Rows { head: INTO_PAGES, tail: OVER_PAGES, rows: commit.pages.iter().map(page_row).collect() },
+        Rows { head: INTO_OUTCOMES, tail: OVER_OUTCOMES, rows: outcomes },
+        Rows { head: INTO_REJECTS, tail: OVER_REJECTS, rows: reject_rows(plan, commit.at) },
+    ])
+}
+
+fn by_key<K: Ord>(rows: impl Iterator<Item = Answer<(K, Vec<Arg>)>>) -> Answer<Vec<Vec<Arg>>> {
+    Ok(rows.collect::<Answer<BTreeMap<K, Vec<Arg>>>>()?.into_values().collect())
+}
+
+fn case_row(kept: &KeptCase, sequence: u64) -> Answer<Vec<Arg>> {
+    let case = &kept.case;
+    Ok(args![
+        case.key.to_string(),
+        case.key.case.to_string(),
+        case.key.episode,
+        &**case.key.case.source(),
+        case.priority.as_str(),
+        kept.settled,
+        json(case)?,
+        sequence,
+    ])
+}
+
+fn incident_row(incident: &Incident) -> Answer<Vec<Arg>> {
+    let kind = match &incident.kind {
+        IncidentKind::Episode(_) => "episode",
+        IncidentKind::Group { .. } => "group",
+        IncidentKind::Bundle { .. } => "bundle",
+    };
+    Ok(args![
+        incident.no.0,
+        kind,
+        &*incident.escalation,
+        incident.is_open(),
+        incident.opened_at,
+        incident.resolved_at,
+        json(incident)?,
+    ])
+}
+
+fn breach_row(breach: &BreachRecord) -> Answer<Vec<Arg>> {
+    let (ended, ended_at) = match breach.ended {
+        None => (None, None),
+        Some(Ending::Met { at }) => (Some("met".to_owned()), Some(at)),
+        Some(Ending::Moot { at }) => (Some("moot".to_owned()), Some(at)),
+    };
+    let mut row = args![
+        breach.episode.to_string(),
+        &*breach.target,
+        breach.report.as_ref().map(ToString::to_string).unwrap_or_default(),
+        breach.deadline,
+        &**breach.episode.case.source(),
+        breach.first_report.to_string(),
+        &*breach.category,
+        &*breach.rule,
+        breach.priority.as_str(),
+        breach.started,
+        breach.detected_at,
+        breach.inherited,
+        breach.status.as_str(),
+    ];
+    row.push(Arg::Text(ended));
+    row.extend(args![ended_at, breach.contradicted_at]);
+    row.push(Arg::Int(breach.incident.map(|no| i64::try_from(no.0).unwrap_or(i64::MAX))));
+    let keys = (&breach.episode, &breach.report, &breach.first_report);
+    row.extend(args![&*breach.policy_hash, json(&keys)?]);
+    Ok(row)
+}
+
+fn page_row(page: &NewPage) -> Vec<Arg> {
+    args![
+        page.incident.0,
+        page.round,
+        page.step,
+        &*page.channel,
+        page.kind.as_str(),
+        page.priority.as_str(),
+        page.created_at,
+        page.alert_key.as_str(),
+        page.delivery_key.as_str(),
+        page.payload.as_str(),
+        "queued",
+        0_i64,
+        page.created_at,
+    ]
+}
+
+fn outcome_row(outcome: &Outcome) -> Answer<Vec<Arg>> {
+    let standing = match outcome.standing {
+        Standing::Known => "known",
+        Standing::Presumed => "presumed",
+    };
+    Ok(args![
+        outcome.episode.to_string(),
+        &**outcome.episode.case.source(),
+        &*outcome.category,
+        &*outcome.rule,
+        outcome.priority.as_str(),
+        standing,
+        outcome.received,
+        outcome.first_response,
+        outcome.ended_at,
+        outcome.conclusion.as_str(),
+        outcome.reports,
+        outcome.reopenings,
+        json(&outcome.targets)?,
+    ])
+}
+
+/// How often each place and kind occurs in the plan.
+fn reject_rows(plan: &Plan, at: Timestamp) -> Vec<Vec<Arg>> {
+    let mut counts = BTreeMap::<_, u64>::new();
+    for (source, reject) in &plan.rejects {
+        let report = reject.id.as_ref().map(ToString::to_string).unwrap_or_default();
+        *counts.entry((&**source, report, &*reject.column, reject.flaw.as_str())).or_default() += 1;
+    }
+    let row = |((source, report, column, flaw), count)| args![source, report, column, flaw, at, at, count];
+    counts.into_iter().map(row).collect()
+}

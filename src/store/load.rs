@@ -1,0 +1,198 @@
+//! Reading back what was committed. What this version can't read is named by table and key, never by
+//! what it holds.
+
+use super::db::{Answer, Db, Row, Tx, args};
+use super::sql::failed;
+use super::{Result, StoreError, Stored};
+use crate::core::case::{Case, Conclusion};
+use crate::core::clock::Ending;
+use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, ReportKey};
+use crate::core::plan::{BreachRecord, BreachStatus, Outcome, TargetOutcome};
+use crate::core::policy::{Priority, Standing};
+use serde::de::DeserializeOwned;
+
+const LOAD: &str = "load the store";
+/// Rows that one statement of `load` reads, and keys that one of `recall` asks for.
+const CASES_PER_READ: u32 = 1_000;
+const KEYS_PER_RECALL: usize = 512;
+
+const UNSETTLED: &str = "SELECT priority, episode, state FROM cases \
+     WHERE settled = 0 AND (priority, episode) > ($1, $2) ORDER BY priority, episode LIMIT $3";
+const OPEN_INCIDENTS: &str = "SELECT no, state FROM incidents WHERE open = 1 ORDER BY no";
+const BREACHES: &str = "SELECT episode, target, deadline, category, rule, priority, started, detected_at, inherited, \
+     status, ended, ended_at, contradicted_at, incident, policy_hash, keys FROM breaches \
+     ORDER BY detected_at DESC, episode, target, report, deadline LIMIT $1";
+const OUTCOME: &str = "SELECT category, rule, priority, standing, received, first_response, ended_at, conclusion, \
+     reports, reopenings, targets FROM outcomes WHERE episode = $1";
+
+pub(super) async fn load(db: &Db) -> Result<Stored> {
+    let mut tx = db.begin_reading().await.map_err(failed(LOAD))?;
+    let ask = "SELECT sequence, next_incident FROM deployment WHERE id = 1";
+    let row = tx.fetch_one(ask, args![]).await.map_err(failed(LOAD))?;
+    let mut stored = Stored {
+        sequence: row.count(0).map_err(failed(LOAD))?,
+        next_incident: row.count(1).map_err(failed(LOAD))?,
+        cases: cases(&mut tx).await?,
+        ..Stored::default()
+    };
+    for row in tx.fetch(OPEN_INCIDENTS, args![]).await.map_err(failed(LOAD))? {
+        let no = row.int(0).map_err(failed(LOAD))?;
+        stored.incidents.push(state(&row, 1, LOAD, "incidents", &no.to_string())?);
+    }
+    // Nothing was written: how a reading transaction ends is no matter.
+    let _ = tx.commit().await;
+    Ok(stored)
+}
+
+/// Every unsettled case, P0 first, a bounded number of rows at a time.
+async fn cases(tx: &mut Tx) -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    let (mut priority, mut episode) = (String::new(), String::new());
+    loop {
+        let after = args![priority.as_str(), episode.as_str(), CASES_PER_READ];
+        let rows = tx.fetch(UNSETTLED, after).await.map_err(failed(LOAD))?;
+        for row in &rows {
+            priority = row.text(0).map_err(failed(LOAD))?.to_owned();
+            episode = row.text(1).map_err(failed(LOAD))?.to_owned();
+            cases.push(state(row, 2, LOAD, "cases", &episode)?);
+        }
+        if rows.len() < CASES_PER_READ as usize {
+            return Ok(cases);
+        }
+    }
+}
+
+pub(super) async fn sequence(db: &Db) -> Result<u64> {
+    const OPERATION: &str = "read the sequence";
+    let read = async {
+        let rows = db.fetch("SELECT sequence FROM deployment WHERE id = 1", args![]).await?;
+        rows.first().ok_or(sqlx::Error::RowNotFound)?.count(0)
+    };
+    read.await.map_err(failed(OPERATION))
+}
+
+pub(super) async fn recall(db: &Db, keys: &[CaseKey]) -> Result<Vec<Case>> {
+    const OPERATION: &str = "recall cases";
+    let mut cases = Vec::new();
+    for keys in keys.chunks(KEYS_PER_RECALL) {
+        let mut args: Vec<_> = keys.iter().flat_map(|key| args![key.to_string()]).collect();
+        // Filled up to a power of two, so that the few statements there are stay prepared.
+        if let Some(last) = args.last().cloned() {
+            args.resize(keys.len().next_power_of_two(), last);
+        }
+        let places: Vec<String> = (1..=args.len()).map(|n| format!("${n}")).collect();
+        let sql = format!(
+            "SELECT episode, state FROM cases WHERE case_key IN ({}) AND episode_no = \
+             (SELECT MAX(latest.episode_no) FROM cases latest WHERE latest.case_key = cases.case_key) ORDER BY episode",
+            places.join(",")
+        );
+        for row in db.fetch(sql, args).await.map_err(failed(OPERATION))? {
+            let episode = row.text(0).map_err(failed(OPERATION))?.to_owned();
+            cases.push(state(&row, 1, OPERATION, "cases", &episode)?);
+        }
+    }
+    Ok(cases)
+}
+
+pub(super) async fn breaches(db: &Db, limit: u32) -> Result<Vec<BreachRecord>> {
+    const OPERATION: &str = "list breaches";
+    let rows = db.fetch(BREACHES, args![limit]).await.map_err(failed(OPERATION))?;
+    let read = |row: &Row| {
+        let episode = row.text(0).map_err(failed(OPERATION))?.to_owned();
+        let keys = state(row, 15, OPERATION, "breaches", &episode)?;
+        breach(row, keys).map_err(failed(OPERATION))?.ok_or_else(|| unreadable(OPERATION, "breaches", &episode))
+    };
+    rows.iter().map(read).collect()
+}
+
+fn breach(row: &Row, keys: (EpisodeKey, Option<ReportKey>, ReportKey)) -> Answer<Option<BreachRecord>> {
+    let (episode, report, first_report) = keys;
+    let status = match row.text(9)? {
+        "unverified" => BreachStatus::Unverified,
+        "verified" => BreachStatus::Verified,
+        "withdrawn" => BreachStatus::Withdrawn,
+        _ => return Ok(None),
+    };
+    let ended = match (row.opt_text(10)?, row.opt_at(11)?) {
+        (None, _) => None,
+        (Some("met"), Some(at)) => Some(Ending::Met { at }),
+        (Some("moot"), Some(at)) => Some(Ending::Moot { at }),
+        _ => return Ok(None),
+    };
+    let Some(priority) = priority(row.text(5)?) else { return Ok(None) };
+    Ok(Some(BreachRecord {
+        episode,
+        target: row.text(1)?.into(),
+        report,
+        first_report,
+        category: row.text(3)?.into(),
+        rule: row.text(4)?.into(),
+        priority,
+        started: row.opt_at(6)?,
+        deadline: row.at(2)?,
+        detected_at: row.at(7)?,
+        inherited: row.int(8)? != 0,
+        status,
+        ended,
+        contradicted_at: row.opt_at(12)?,
+        incident: row.opt_int(13)?.map(|no| IncidentNo(no.unsigned_abs())),
+        policy_hash: row.text(14)?.into(),
+    }))
+}
+
+pub(super) async fn outcome(db: &Db, episode: &EpisodeKey) -> Result<Option<Outcome>> {
+    const OPERATION: &str = "read an outcome";
+    let key = episode.to_string();
+    let rows = db.fetch(OUTCOME, args![key.as_str()]).await.map_err(failed(OPERATION))?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let targets = state(row, 10, OPERATION, "outcomes", &key)?;
+    let outcome = outcome_of(row, episode, targets).map_err(failed(OPERATION))?;
+    outcome.map(Some).ok_or_else(|| unreadable(OPERATION, "outcomes", &key))
+}
+
+fn outcome_of(row: &Row, episode: &EpisodeKey, targets: Vec<TargetOutcome>) -> Answer<Option<Outcome>> {
+    let standing = match row.text(3)? {
+        "known" => Standing::Known,
+        "presumed" => Standing::Presumed,
+        _ => return Ok(None),
+    };
+    let conclusion = match row.text(7)? {
+        "violation" => Conclusion::Violation,
+        "no_violation" => Conclusion::NoViolation,
+        "closed" => Conclusion::Closed,
+        "vanished" => Conclusion::Vanished,
+        _ => return Ok(None),
+    };
+    let Some(priority) = priority(row.text(2)?) else { return Ok(None) };
+    Ok(Some(Outcome {
+        episode: episode.clone(),
+        category: row.text(0)?.into(),
+        rule: row.text(1)?.into(),
+        priority,
+        standing,
+        received: row.at(4)?,
+        first_response: row.opt_at(5)?,
+        ended_at: row.at(6)?,
+        conclusion,
+        reports: row.small(8)?,
+        reopenings: row.small(9)?,
+        targets,
+    }))
+}
+
+pub(super) fn priority(text: &str) -> Option<Priority> {
+    Priority::ALL.into_iter().find(|priority| priority.as_str() == text)
+}
+
+/// A column of JSON.
+fn state<T: DeserializeOwned>(row: &Row, column: usize, operation: &'static str, table: &str, key: &str) -> Result<T> {
+    let text = row.text(column).map_err(failed(operation))?;
+    serde_json::from_str(text).map_err(|_| unreadable(operation, table, key))
+}
+
+pub(super) fn unreadable(operation: &'static str, table: &str, key: &str) -> StoreError {
+    let what = format!(
+        "the row {key} of {table} can't be read by this version; start the version that wrote it, or restore a backup"
+    );
+    StoreError::Unreadable { operation, what }
+}

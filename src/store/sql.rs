@@ -1,0 +1,123 @@
+//! The store over a database: `SqlStore` keeps the contract of `Store` by one SQL text for SQLite and
+//! PostgreSQL. What each operation does is in `commit`, `load` and `outbox`.
+
+use super::db::{Answer, CommitError, Db, Tx, args};
+use super::{
+    Attempt, Commit, Lane, LeasedPage, PageCount, PageRow, Result, Store, StoreError, Stored, commit, load, outbox,
+};
+use crate::core::case::Case;
+use crate::core::id::{CaseKey, EpisodeKey};
+use crate::core::plan::{BreachRecord, Outcome};
+use crate::core::time::Timestamp;
+
+/// An open store. Cloning is not needed: every operation takes `&self`.
+#[derive(Debug)]
+pub struct SqlStore {
+    db: Db,
+}
+
+impl SqlStore {
+    pub(super) fn of(db: Db) -> SqlStore {
+        SqlStore { db }
+    }
+
+    /// Closes every connection; SQLite folds its log into the file.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+
+    /// The breaches last detected, newest first.
+    pub async fn breaches(&self, limit: u32) -> Result<Vec<BreachRecord>> {
+        load::breaches(&self.db, limit).await
+    }
+
+    /// What remains of an ended episode.
+    pub async fn outcome(&self, episode: &EpisodeKey) -> Result<Option<Outcome>> {
+        load::outcome(&self.db, episode).await
+    }
+
+    /// Puts what a person did into the inbox and gives its number. `body` is JSON.
+    pub async fn put_inbox(&self, kind: &str, body: &str, by_whom: &str, at: Timestamp) -> Result<i64> {
+        const OPERATION: &str = "put into the inbox";
+        const INSERT: &str = "INSERT INTO inbox (kind, body, by_whom, at) VALUES ($1, $2, $3, $4) RETURNING id";
+        let insert = async {
+            let mut tx = self.db.begin().await?;
+            let id = tx.fetch_one(INSERT, args![kind, body, by_whom, at]).await?.int(0)?;
+            Ok((tx, id))
+        };
+        let (tx, id) = insert.await.map_err(failed(OPERATION))?;
+        committed(tx, OPERATION).await?;
+        Ok(id)
+    }
+
+    /// Queues every parked page again, as after a reload. Gives their number.
+    pub async fn release_parked(&self, now: Timestamp) -> Result<u64> {
+        outbox::release_parked(&self.db, now).await
+    }
+
+    /// Ends every lease, as after a start: whoever held one before is gone or fenced, and a page
+    /// that waits for a dead process's lease is late. A page sent twice carries the same key.
+    pub async fn release_leases(&self, now: Timestamp) -> Result<u64> {
+        outbox::release_leases(&self.db, now).await
+    }
+}
+
+impl Store for SqlStore {
+    async fn lead(&self, holder: &str, now: Timestamp) -> Result<u64> {
+        commit::lead(&self.db, holder, now).await
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        load::load(&self.db).await
+    }
+
+    async fn sequence(&self) -> Result<u64> {
+        load::sequence(&self.db).await
+    }
+
+    async fn commit(&self, commit: &Commit<'_>) -> Result<()> {
+        commit::commit(&self.db, commit).await
+    }
+
+    async fn recall(&self, keys: &[CaseKey]) -> Result<Vec<Case>> {
+        load::recall(&self.db, keys).await
+    }
+
+    async fn lease_pages(&self, lane: Lane, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<LeasedPage>> {
+        outbox::lease_pages(&self.db, lane, now, until, limit).await
+    }
+
+    async fn next_page_at(&self, lane: Lane) -> Result<Option<Timestamp>> {
+        outbox::next_page_at(&self.db, lane).await
+    }
+
+    async fn record(&self, attempt: &Attempt) -> Result<()> {
+        outbox::record(&self.db, attempt).await
+    }
+
+    async fn pages(&self, limit: u32) -> Result<Vec<PageRow>> {
+        outbox::pages(&self.db, limit).await
+    }
+
+    async fn page_counts(&self) -> Result<Vec<PageCount>> {
+        outbox::page_counts(&self.db).await
+    }
+}
+
+/// For everything before a COMMIT: it didn't happen.
+pub(super) fn failed(operation: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
+    move |source| StoreError::Failed { operation, source }
+}
+
+/// Commits, and tells apart what surely didn't happen from what may have.
+pub(super) async fn committed(tx: Tx, operation: &'static str) -> Result<()> {
+    tx.commit().await.map_err(|error| match error {
+        CommitError::Refused(source) => StoreError::Failed { operation, source },
+        CommitError::Unknown(source) => StoreError::Ambiguous { operation, source },
+    })
+}
+
+/// JSON for a column. Only a defect in a type makes this fail.
+pub(super) fn json<T: serde::Serialize>(value: &T) -> Answer<String> {
+    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(Box::new(error)))
+}
