@@ -8,5 +8,6 @@ mod delivery;
 mod kit;
 mod law;
 mod real_data;
+mod store_contract;
 mod support;
 mod tidy;
