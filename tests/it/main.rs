@@ -8,6 +8,7 @@ mod delivery;
 mod kit;
 mod law;
 mod real_data;
+mod store_contract;
 mod support;
 mod tidy;
 mod web_page;

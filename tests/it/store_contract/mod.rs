@@ -1,0 +1,29 @@
+//! What a store promises, once for SQLite and once for PostgreSQL: the same sentences, one of them the
+//! embedded file and the other a server.
+
+mod commits;
+mod home;
+mod lost_answers;
+mod opening;
+mod outbox;
+mod reading;
+mod records;
+
+/// Runs each sentence against a new store of both kinds.
+macro_rules! on_both {
+    ($($sentence:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $sentence() {
+                super::$sentence(super::Home::sqlite(stringify!($sentence))).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $sentence() {
+                super::$sentence(super::Home::postgres(stringify!($sentence)).await).await;
+            })+
+        }
+    };
+}
+use on_both;
