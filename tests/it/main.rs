@@ -1,0 +1,3 @@
+//! Every integration test in one binary, so that the crate is linked once.
+
+mod source_reading;
