@@ -8,7 +8,9 @@ mod delivery;
 mod kit;
 mod law;
 mod real_data;
+mod source_reading;
 mod store_contract;
 mod support;
 mod tidy;
 mod web_page;
+
