@@ -9,6 +9,7 @@
 //! * What is committed happened; nothing else did. The core applies a plan only after the store has it.
 //! * Nothing here holds reported content: rows are parsed into times, names and keyed hashes at the edge.
 
+pub mod cli;
 pub mod compile;
 pub mod config;
 pub mod core;

@@ -1,0 +1,113 @@
+//! `tocsin check`: judges a configuration, alone or against its databases, and shows on one screen what it
+//! promises. Exit 0, or 78 with everything that must change.
+
+#![expect(clippy::print_stdout, reason = "the summary is the answer of this command")]
+#![expect(clippy::print_stderr, reason = "the command line is where people are told")]
+
+use super::{EXIT_CONFIG, drawing, load_config};
+use crate::config::{Config, Mode, Need};
+use crate::core::policy::{Categories, CategoryClass, Due, Target};
+use crate::source::settings::{RowsFrom, Settings};
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The configuration to judge.
+    #[arg(long, value_name = "FILE", default_value = "tocsin.toml")]
+    pub config: PathBuf,
+    /// Judge the file alone: no database is opened, and secrets may be missing.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// Loads, asks `inspect` of each source unless offline, and prints the summary. `inspect` opens a source's
+/// database and returns a line on what it found, or what doesn't fit the mapping.
+pub async fn check(args: &CheckArgs, inspect: impl AsyncFn(&Config, &Settings) -> Result<String, String>) -> ExitCode {
+    let need = if args.offline { Need::Nothing } else { Need::All };
+    let Some(config) = load_config(&args.config, need) else { return ExitCode::from(EXIT_CONFIG) };
+    print!("{}", summary(&config));
+    let mut fits = true;
+    if !args.offline {
+        for source in &config.sources {
+            match inspect(&config, source).await {
+                Ok(found) => println!("source {}: {found}", source.name),
+                Err(complaint) => {
+                    fits = false;
+                    eprintln!("source {}: {complaint}", source.name);
+                }
+            }
+        }
+    }
+    if !config.warnings.problems().is_empty() {
+        println!("\n{}", config.warnings.render(drawing(&std::io::stdout())));
+    }
+    if fits { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CONFIG) }
+}
+
+/// One screen: mode, sources, what P0 promises, the rules in the order in which they are asked.
+pub fn summary(config: &Config) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        let written = writeln!(out, "{text}");
+        debug_assert!(written.is_ok(), "writing to a String can't fail");
+    };
+    let mode = match config.mode {
+        Mode::Shadow => "shadow: decides and records, pages only the log",
+        Mode::Live => "live: pages people",
+    };
+    line(format!("{} loads; policy {}", config.file.display(), &config.policy.hash[..12]));
+    line(format!("mode      {mode}"));
+    for source in &config.sources {
+        let rows = match &source.rows {
+            RowsFrom::Table(table) => format!("table {table}"),
+            RowsFrom::Query(_) => "a query".to_owned(),
+        };
+        let events: Vec<&str> = source.events.iter().map(|event| event.name.as_str()).collect();
+        let (name, poll) = (&source.name, source.poll);
+        line(format!("source    {name}: {rows}, every {poll}, {}; events {}", source.timezone, events.join(", ")));
+    }
+    let policy = &config.policy;
+    let listed = |class| policy.categories.iter().filter(|(_, known)| **known == class).count();
+    line(format!(
+        "categories {} of minor safety, {} other; a code in neither list is presumed P0",
+        listed(CategoryClass::MinorSafety),
+        listed(CategoryClass::Other)
+    ));
+    line("\nrules, the first that matches decides:".to_owned());
+    line(format!("  P0  minor safety -> {}", policy.minor_safety.escalation));
+    line(format!("      {}", targets(&policy.minor_safety.targets)));
+    for rule in &policy.rules {
+        let escalation = rule.escalation.as_deref().unwrap_or("nobody");
+        let categories = match &rule.categories {
+            Categories::AllNamed => "every other category".to_owned(),
+            Categories::Listed(listed) => listed.iter().map(|name| &**name).collect::<Vec<_>>().join(", "),
+        };
+        line(format!("  {}  {} [{categories}] -> {escalation}", rule.priority, rule.name));
+        line(format!("      {}", targets(&rule.targets)));
+    }
+    out
+}
+
+/// "closed within 4h, filed within 24h of confirmed".
+fn targets(targets: &[Target]) -> String {
+    if targets.is_empty() {
+        return "no target".to_owned();
+    }
+    let spoken = targets.iter().map(|target| {
+        let name = if *target.name == *target.until.as_str() {
+            target.name.to_string()
+        } else {
+            format!("{} ({})", target.name, target.until)
+        };
+        match &target.due {
+            Due::Within { span, calendar: None } => format!("{name} within {span} of {}", target.from),
+            Due::Within { span, calendar: Some(calendar) } => {
+                format!("{name} within {span} of {} on {calendar}", target.from)
+            }
+            Due::Stated { column } => format!("{name} by {column}"),
+        }
+    });
+    spoken.collect::<Vec<_>>().join("; ")
+}
