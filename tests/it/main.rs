@@ -4,6 +4,7 @@
 
 mod calendar_model;
 mod calendar_properties;
+mod config_refused;
 mod delivery;
 mod kit;
 mod law;
@@ -13,4 +14,3 @@ mod store_contract;
 mod support;
 mod tidy;
 mod web_page;
-

@@ -1,0 +1,123 @@
+//! Configurations that don't load, each with the whole message that a person gets. A message that changes
+//! shows in a diff: read it aloud, would a tired person know what to change? `UPDATE_SNAPSHOTS=1` writes
+//! the messages anew.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use tocsin::config::{Config, ConfigErrors, Drawing, Need, Weight};
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
+}
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "REPORTS_DATABASE_URL" => Some("postgres://tocsin@localhost/reports".into()),
+        "TOCSIN_SECRET" => Some("0123456789abcdef".into()),
+        "SHORT" => Some("whsec_c2hvcnQ=".into()),
+        "EMPTY" => Some(String::new()),
+        _ => None,
+    }
+}
+
+fn refused(path: &Path) -> ConfigErrors {
+    match Config::load(path, &env) {
+        Ok(_) => panic!("{} must be refused, but loads", path.display()),
+        Err(errors) => errors,
+    }
+}
+
+/// The message with the file's name alone, the same wherever the project lies.
+fn message(path: &Path) -> String {
+    let directory = format!("{}/", path.parent().expect("a file has a directory").display());
+    refused(path).0.render(Drawing::Plain).replace(&directory, "") + "\n"
+}
+
+#[test]
+fn each_refused_configuration_says_where_and_what_would_be_right() {
+    let update = std::env::var_os("UPDATE_SNAPSHOTS").is_some();
+    let directory = data().join("config/refused");
+    let listing = std::fs::read_dir(&directory).expect("tests/data/config/refused is there");
+    let mut files: Vec<PathBuf> = listing.map(|entry| entry.expect("an entry can be read").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    assert!(files.len() >= 40, "only {} refused configurations were found", files.len());
+    let mut wrong = Vec::new();
+    for file in files {
+        let (now, kept) = (message(&file), file.with_extension("txt"));
+        if update {
+            std::fs::write(&kept, &now).expect("a snapshot can be written");
+        }
+        let before = std::fs::read_to_string(&kept).unwrap_or_default();
+        if before != now {
+            wrong.push(format!("{}\nexpected:\n{before}\ngot:\n{now}", file.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn the_sketch_is_refused_only_for_what_is_not_built_yet() {
+    let errors = refused(&data().join("config/sketch.toml"));
+    let mut named = BTreeSet::new();
+    for problem in errors.0.problems() {
+        assert_eq!(problem.weight, Weight::Refusal);
+        assert!(problem.what.ends_with("not built yet"), "{} {}", problem.what, problem.advice);
+        named.insert(problem.what.as_str());
+    }
+    let expected = [
+        "`act_within` is not built yet",
+        "`expect` is not built yet",
+        "`facts` is not built yet",
+        "`heartbeat` is not built yet",
+        "`history` is not built yet",
+        "`keep_months` is not built yet",
+        "`minor_when` is not built yet",
+        "`obligations` is not built yet",
+        "`packs` is not built yet",
+        "`raised_when` is not built yet",
+        "`repeat` is not built yet",
+        "`spread` is not built yet",
+        "`stale_after` is not built yet",
+        "`tests` is not built yet",
+        "`updated` is not built yet",
+        "`warn` is not built yet",
+        "`weekly` is not built yet",
+        "`when` is not built yet",
+        "a second step is not built yet",
+        "channels of kind \"directory\" are not built yet",
+        "channels of kind \"email\" are not built yet",
+        "channels of kind \"pagerduty\" are not built yet",
+    ];
+    assert_eq!(named.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_configurations_of_the_real_records_load() {
+    for records in ["boston311", "urlhaus"] {
+        let file = data().join(records).join("tocsin.toml");
+        if let Err(errors) = Config::load_for(&file, &env, Need::Sources) {
+            panic!("{} is refused:\n{errors}", file.display());
+        }
+    }
+}
+
+#[test]
+fn what_init_writes_loads_with_any_url_that_a_database_can_have() {
+    let directory = tempdir();
+    for url in [None, Some("postgres://tocsin@h/db?sslmode=require"), Some("sqlite:/var/lib/a \"b\".db")] {
+        let file = directory.join("tocsin.toml");
+        std::fs::write(&file, tocsin::cli::init::template(url)).expect("a temporary file can be written");
+        let config = Config::load(&file, &env).unwrap_or_else(|errors| panic!("{url:?} is refused:\n{errors}"));
+        if let Some(url) = url {
+            assert_eq!(config.sources[0].url.expose(), url);
+        }
+        assert!(tocsin::cli::check::summary(&config).contains("P0  minor safety -> minor-safety"));
+    }
+}
+
+fn tempdir() -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("config-refused-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a temporary directory can be made");
+    directory
+}
