@@ -69,12 +69,10 @@ async fn two_senders_never_lease_the_same_page(home: Home) {
     let other = home.open().await;
     let mut leased = Vec::new();
     for _ in 0..15 {
-        let few = |store: &SqlStore| {
-            let lease = store.lease_pages(Lane::P0, minute(2), minute(9), 3);
-            async move { lease.await.unwrap() }
-        };
-        let (one, two) = tokio::join!(few(&led.store), few(&other));
-        leased.extend(one.into_iter().chain(two).map(|leased| leased.id));
+        let few = (Lane::P0, minute(2), minute(9), 3);
+        let one = led.store.lease_pages(few.0, few.1, few.2, few.3);
+        let (one, two) = tokio::join!(one, other.lease_pages(few.0, few.1, few.2, few.3));
+        leased.extend(one.unwrap().into_iter().chain(two.unwrap()).map(|leased| leased.id));
     }
     leased.extend(lease(&other, Lane::P0, minute(2)).await.iter().map(|leased| leased.id));
     assert_eq!(leased.len(), 60);
