@@ -69,11 +69,10 @@ async fn two_senders_never_lease_the_same_page(home: Home) {
     let other = home.open().await;
     let mut leased = Vec::new();
     for _ in 0..15 {
-        let few = |store: &SqlStore| {
-            let lease = store.lease_pages(Lane::P0, minute(2), minute(9), 3);
-            async move { lease.await.unwrap() }
-        };
-        let (one, two) = tokio::join!(few(&led.store), few(&other));
+        let one = led.store.lease_pages(Lane::P0, minute(2), minute(9), 3);
+        let two = other.lease_pages(Lane::P0, minute(2), minute(9), 3);
+        let (one, two) = tokio::join!(one, two);
+        let (one, two) = (one.unwrap(), two.unwrap());
         leased.extend(one.into_iter().chain(two).map(|leased| leased.id));
     }
     leased.extend(lease(&other, Lane::P0, minute(2)).await.iter().map(|leased| leased.id));
