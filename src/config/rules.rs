@@ -204,14 +204,23 @@ const ESCALATION_EXAMPLE: &str = "steps = [{ at = \"0m\", notify = [\"log\"] }]"
 pub fn escalations<'t>(r: &Reader, root: &Table<'t>, channels: &BTreeSet<&str>) -> Vec<EscalationRead<'t>> {
     let Some(entry) = root.get("escalations") else { return Vec::new() };
     let mut read: Vec<EscalationRead> = Vec::new();
-    for table in entry.tables(r, "[[escalations]]", &["name", "steps", "repeat", "act_within"], "[[escalations]] with name and steps") {
+    for table in entry.tables(
+        r,
+        "[[escalations]]",
+        &["name", "steps", "repeat", "act_within"],
+        "[[escalations]] with name and steps",
+    ) {
         let name = table.require(r, "name", "name = \"on-call\"").and_then(|entry| entry.text(r, "name = \"on-call\""));
         let steps = table.require(r, "steps", ESCALATION_EXAMPLE).map(|entry| steps(r, &entry, channels));
         let length = |key: &str, example: &str| {
             let entry = table.get(key)?;
             let span = entry.duration(r, example)?.span;
             if span == Span::ZERO {
-                r.refuse(&entry.place, format!("`{key}` is zero, so it would ring without end"), format!("write: {example}"));
+                r.refuse(
+                    &entry.place,
+                    format!("`{key}` is zero, so it would ring without end"),
+                    format!("write: {example}"),
+                );
                 return None;
             }
             Some(span)
