@@ -17,7 +17,7 @@ pub use error::{CalendarSpecError, Field};
 use crate::core::calendar::{Calendar, CalendarError, Interval};
 use crate::core::time::{Span, Timestamp};
 use crate::zone::{self, Zone};
-use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
 use hours::Hours;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +44,7 @@ const EARLIEST: Timestamp = Timestamp::from_secs(-2_208_988_800);
 const LATEST: Timestamp = Timestamp::from_secs(250_246_886_400);
 
 const MINUTES_PER_DAY: i64 = 24 * 60;
-/// Minutes of local time since midnight at the start of the year 1.
+/// Minutes of local time, since 1970 or since a date's midnight.
 type LocalMinute = i64;
 
 impl CalendarSpec {
@@ -87,21 +87,7 @@ pub fn compile(spec: &CalendarSpec, from: Timestamp, until: Timestamp) -> Result
         open_dates.insert(*date, spans::read(*date, text)?);
     }
 
-    let mut open: Vec<(LocalMinute, LocalMinute)> = Vec::new();
-    // An interval that reaches into the horizon began on one of the two dates before.
-    let first = spec.timezone.local(horizon.from).date() - TimeDelta::days(2);
-    let last = spec.timezone.local(horizon.until).date();
-    for date in first.iter_days().take_while(|date| *date <= last) {
-        let midnight = i64::from(date.num_days_from_ce()) * MINUTES_PER_DAY;
-        if spec.timezone.skips(date) {
-            continue;
-        }
-        match open_dates.get(&date) {
-            Some(own) => open.extend(own.iter().map(|(start, end)| (midnight + start, midnight + end))),
-            None if closed.contains(&date) || hours.is_closing_holiday(date) => {}
-            None => hours.on(date, |start, end| open.push((midnight + start, midnight + end))),
-        }
-    }
+    let open = open_minutes(spec, &hours, &closed, &open_dates, horizon);
     let instants = union(open).into_iter().map(|(start, end)| {
         let (from, until) = (local(start), local(end));
         (spec.timezone.resolve(from), spec.timezone.resolve_latest(until))
@@ -118,6 +104,36 @@ pub fn compile(spec: &CalendarSpec, from: Timestamp, until: Timestamp) -> Result
     })
 }
 
+/// The open stretches of local time, each within one date, of all dates that the horizon touches.
+fn open_minutes(
+    spec: &CalendarSpec,
+    hours: &Hours,
+    closed: &BTreeSet<NaiveDate>,
+    open_dates: &BTreeMap<NaiveDate, Vec<(LocalMinute, LocalMinute)>>,
+    horizon: Interval,
+) -> Vec<(LocalMinute, LocalMinute)> {
+    let mut open = Vec::new();
+    let first = spec.timezone.local(horizon.from).date() - TimeDelta::days(1);
+    let last = spec.timezone.local(horizon.until).date();
+    for date in first.iter_days().take_while(|date| *date <= last) {
+        if spec.timezone.skips(date) {
+            continue;
+        }
+        let midnight = midnight(date);
+        let mut push = |start: LocalMinute, end: LocalMinute| open.push((midnight + start, midnight + end));
+        let own = |date| open_dates.get(&date).into_iter().flatten();
+        for (_, end) in own(date - TimeDelta::days(1)).filter(|(_, end)| *end > MINUTES_PER_DAY) {
+            push(0, end - MINUTES_PER_DAY);
+        }
+        if open_dates.contains_key(&date) {
+            own(date).for_each(|(start, end)| push(*start, MINUTES_PER_DAY.min(*end)));
+        } else if !closed.contains(&date) && !hours.is_closing_holiday(date) {
+            hours.on(date, push);
+        }
+    }
+    open
+}
+
 /// Sorted, with those that touch or overlap made one and the empty ones gone.
 fn union<T: Ord + Copy>(stretches: impl IntoIterator<Item = (T, T)>) -> Vec<(T, T)> {
     let mut sorted: Vec<(T, T)> = stretches.into_iter().filter(|(start, end)| start < end).collect();
@@ -132,12 +148,12 @@ fn union<T: Ord + Copy>(stretches: impl IntoIterator<Item = (T, T)>) -> Vec<(T, 
     joined
 }
 
-fn local(minute: LocalMinute) -> NaiveDateTime {
-    NaiveDate::default().and_time(NaiveTime::MIN) + TimeDelta::minutes(minute - local_minute_of_1970())
+fn midnight(date: NaiveDate) -> LocalMinute {
+    (date - NaiveDate::default()).num_days() * MINUTES_PER_DAY
 }
 
-fn local_minute_of_1970() -> LocalMinute {
-    i64::from(NaiveDate::default().num_days_from_ce()) * MINUTES_PER_DAY
+fn local(minute: LocalMinute) -> NaiveDateTime {
+    NaiveDateTime::default() + TimeDelta::minutes(minute)
 }
 
 #[cfg(test)]

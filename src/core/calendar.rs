@@ -1,8 +1,11 @@
 //! A calendar compiled to a table of open intervals in UTC, with prefix sums of open time, so that a
-//! deadline is two binary searches. It knows nothing of zones, holidays or opening-hours syntax: an
+//! deadline is two lookups. It knows nothing of zones, holidays or opening-hours syntax: an
 //! adapter resolves those once and this table is the result.
 
+mod lookup;
+
 use super::time::{Span, Timestamp};
+use lookup::Lookup;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -30,6 +33,12 @@ pub struct Calendar {
     /// Open microseconds before each interval, and behind the last the sum of all.
     #[serde(skip_serializing)]
     open_before: Vec<i64>,
+    /// Among the instants at which intervals begin.
+    #[serde(skip_serializing)]
+    by_begin: Lookup,
+    /// Among the open microseconds that have passed as intervals end.
+    #[serde(skip_serializing)]
+    by_elapsed: Lookup,
 }
 
 /// Why a table is no calendar.
@@ -86,7 +95,9 @@ impl Calendar {
             sum = sum.saturating_add(open.until.since(open.from).micros());
             open_before.push(sum);
         }
-        Ok(Calendar { horizon, intervals: merged, open_before })
+        let begins: Vec<i64> = merged.iter().map(|open| open.from.micros()).collect();
+        let (by_begin, by_elapsed) = (Lookup::new(&begins), Lookup::new(&open_before[1..]));
+        Ok(Calendar { horizon, intervals: merged, open_before, by_begin, by_elapsed })
     }
 
     /// Where this calendar is known. Recompile before `until` comes near.
@@ -99,7 +110,7 @@ impl Calendar {
         if until <= from {
             return Span::ZERO;
         }
-        Span::from_micros(self.open_until(until).0 - self.open_until(from).0)
+        Span::from_micros(self.open_until(until) - self.open_until(from))
     }
 
     /// The earliest instant at which `within` of open time has elapsed since `from`: time used up
@@ -112,10 +123,12 @@ impl Calendar {
         if from < self.horizon.from {
             return None;
         }
-        let (elapsed, begun) = self.open_until(from);
-        let target = elapsed.checked_add(within.micros())?;
-        let index = self.first_reaching(target, begun.saturating_sub(1))?;
-        Some(self.intervals[index].from.plus(Span::from_micros(target - self.open_before[index])))
+        let target = self.open_until(from).checked_add(within.micros())?;
+        let elapsed_by_end = &self.open_before[1..];
+        let range = self.by_elapsed.around(target);
+        let index = range.start + elapsed_by_end[range].partition_point(|elapsed| *elapsed < target);
+        let reaches = self.intervals.get(index)?;
+        Some(reaches.from.plus(Span::from_micros(target - self.open_before[index])))
     }
 
     /// The open intervals, clipped to [from, until).
@@ -124,26 +137,13 @@ impl Calendar {
         self.intervals[first..].iter().map_while(move |open| open.clipped(from, until))
     }
 
-    /// Open microseconds before `at`, and how many intervals have begun by then.
-    fn open_until(&self, at: Timestamp) -> (i64, usize) {
-        let begun = self.intervals.partition_point(|open| open.from <= at);
-        let Some(last) = begun.checked_sub(1) else { return (0, 0) };
+    /// Open microseconds before `at`.
+    fn open_until(&self, at: Timestamp) -> i64 {
+        let range = self.by_begin.around(at.micros());
+        let begun = range.start + self.intervals[range].partition_point(|open| open.from <= at);
+        let Some(last) = begun.checked_sub(1) else { return 0 };
         let open = self.intervals[last];
-        (self.open_before[last] + at.min(open.until).since(open.from).micros(), begun)
-    }
-
-    /// The first interval, from `start` on, by whose end `target` has elapsed. Most deadlines lie a few
-    /// intervals ahead, so the search doubles its stride from there instead of halving the whole table.
-    fn first_reaching(&self, target: i64, start: usize) -> Option<usize> {
-        let elapsed_by_end = &self.open_before[1..];
-        let (mut low, mut stride) = (start, 1);
-        while low + stride <= elapsed_by_end.len() && elapsed_by_end[low + stride - 1] < target {
-            low += stride;
-            stride *= 2;
-        }
-        let high = (low + stride).min(elapsed_by_end.len());
-        let index = low + elapsed_by_end[low..high].partition_point(|elapsed| *elapsed < target);
-        (index < elapsed_by_end.len()).then_some(index)
+        self.open_before[last] + at.min(open.until).since(open.from).micros()
     }
 }
 

@@ -67,6 +67,17 @@ fn hours_that_close_as_the_repeated_hour_begins_do_not_enter_it() {
 }
 
 #[test]
+fn hours_that_close_within_the_repeated_hour_close_at_its_second_pass() {
+    let bar = spec("America/New_York", "Sa 22:00-01:30");
+    let calendar = compile(&bar, at("2015-10-31T12:00:00Z"), at("2015-11-02T12:00:00Z")).expect("compiles");
+    assert_eq!(
+        calendar.due(at("2015-11-01T02:00:00Z"), Span::from_mins(270)).map(rfc3339).as_deref(),
+        Some("2015-11-01T06:30:00Z")
+    );
+    assert_eq!(calendar.due(at("2015-11-01T02:00:00Z"), Span::from_mins(271)), None);
+}
+
+#[test]
 fn opening_times_that_the_clock_skips_are_later_by_the_gap() {
     let early = spec("Australia/Lord_Howe", "02:10-05:00");
     assert_eq!(shown(&early, "2026-10-03T12:00:00Z", "2026-10-04T12:00:00Z"), ["10-04 02:40-05:00"]);
