@@ -61,6 +61,9 @@ pub fn minor_safety(r: &Reader, root: &Table, terms: &Terms) -> Option<MinorSafe
     const EXAMPLE: &str =
         "[minor_safety] with targets = { first_response = \"15m\", closed = \"1h\" } and escalation = \"minor-safety\"";
     let Some(entry) = root.get("minor_safety") else {
+        if root.has_misspelt("minor_safety") {
+            return None;
+        }
         r.refuse(
             &root.place,
             "[minor_safety] is missing: P0 has no deadlines and nobody to page",
