@@ -22,6 +22,8 @@ pub enum Input {
     /// A scan of a source's open rows, begun at `began`, is complete: whatever is known to be open and
     /// wasn't seen by it must be read by key.
     ScanEnded { source: Name, began: Timestamp },
+    /// A named person takes an incident.
+    Acknowledge { incident: IncidentNo, by: Name, inbox: i64 },
     /// Time has passed.
     Tick,
 }
@@ -187,6 +189,8 @@ pub struct Plan {
     pub pages: Vec<Page>,
     pub outcomes: Vec<Outcome>,
     pub rejects: Vec<(Name, Reject)>,
+    /// The entry of the store's inbox that this plan takes up.
+    pub taken_up: Option<i64>,
     pub alarms: BTreeSet<Alarm>,
     /// Breaches that this plan adds, for the counters: memory only.
     pub incurred: Vec<(Group, Name)>,
@@ -213,6 +217,7 @@ impl Plan {
             && self.breaches.is_empty()
             && self.pages.is_empty()
             && self.outcomes.is_empty()
-            && self.rejects.is_empty())
+            && self.rejects.is_empty()
+            && self.taken_up.is_none())
     }
 }

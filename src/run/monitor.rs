@@ -28,6 +28,8 @@ const SCAN_INPUTS: usize = 2;
 const PROOF_INPUTS: usize = 64;
 /// How stale the published view may be while the engine is busy.
 const VIEW_EVERY: Span = Span::from_micros(250_000);
+/// How often the engine looks for what people did.
+const INBOX_EVERY: Span = Span::from_secs(1);
 /// The engine shows that it is alive at least this often.
 const ALIVE_EVERY: Span = Span::from_secs(1);
 
@@ -140,8 +142,15 @@ impl<St: Store, C: Clock> Seat<St, C> {
     /// Takes up inputs, what is due before all: a deadline, then proof, then the rows of scans.
     async fn sit(mut self) -> Result<(), StoreError> {
         let mut published = Timestamp::MIN;
+        let mut looked = Timestamp::MIN;
         loop {
             let now = self.clock.now();
+            if now >= looked.plus(INBOX_EVERY) {
+                looked = now;
+                for fed in self.engine.take_up_inbox().await? {
+                    self.pass_on(fed);
+                }
+            }
             self.status.update(|status| status.engine_alive_at = Some(now));
             let wake = self.engine.core().next_wake().unwrap_or(Timestamp::MAX);
             let input = if wake <= now { Some(Input::Tick) } else { self.next(wake.min(now.plus(ALIVE_EVERY))).await };
@@ -149,7 +158,7 @@ impl<St: Store, C: Clock> Seat<St, C> {
                 Some(input) => {
                     let caught_up = match &input {
                         Input::ScanEnded { source, .. } => Some(source.clone()),
-                        Input::Rows(_) | Input::Tick => None,
+                        Input::Rows(_) | Input::Acknowledge { .. } | Input::Tick => None,
                     };
                     let fed = self.engine.feed(input).await?;
                     self.pass_on(fed);
