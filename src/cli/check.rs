@@ -140,14 +140,18 @@ mod tests {
     async fn check_answers_78_for_a_bad_file_or_a_database_that_does_not_fit_and_else_0() {
         let good = args("good", crate::config::TEMPLATE);
         let code = |exit: ExitCode| format!("{exit:?}");
+        let of = |done: Result<ExitCode, CliError>| match done {
+            Ok(exit) => code(exit),
+            Err(error) => code(error.exit_code()),
+        };
         let fits = async |_: &Config, _: &Settings| Ok("3 rows".to_owned());
         let misfits = async |_: &Config, _: &Settings| Err("no table reports".to_owned());
-        assert_eq!(code(check(&good, fits).await), code(ExitCode::SUCCESS));
-        assert_eq!(code(check(&good, misfits).await), code(ExitCode::from(78)));
+        assert_eq!(of(check(&good, fits).await), code(ExitCode::SUCCESS));
+        assert_eq!(of(check(&good, misfits).await), code(ExitCode::from(78)));
         let offline = CheckArgs { offline: true, config: good.config.clone() };
-        assert_eq!(code(check(&offline, misfits).await), code(ExitCode::SUCCESS));
+        assert_eq!(of(check(&offline, misfits).await), code(ExitCode::SUCCESS));
         let bad = args("bad", "mode = 1");
-        assert_eq!(code(check(&bad, fits).await), code(ExitCode::from(78)));
+        assert_eq!(of(check(&bad, fits).await), code(ExitCode::from(78)));
         for args in [good, bad] {
             std::fs::remove_file(args.config).expect("the temporary file is still there");
         }

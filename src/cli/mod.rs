@@ -116,9 +116,15 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
 #[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
 fn fail(error: &CliError) -> ExitCode {
     eprintln!("tocsin: {error}");
-    match error {
-        CliError::Config { .. } => ExitCode::from(EXIT_CONFIG),
-        _ => ExitCode::from(EXIT_FAILED),
+    error.exit_code()
+}
+
+impl CliError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            CliError::Config { .. } => ExitCode::from(EXIT_CONFIG),
+            _ => ExitCode::from(EXIT_FAILED),
+        }
     }
 }
 

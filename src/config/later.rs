@@ -32,7 +32,6 @@ const LATER: &[(&[&str], &str, &str)] = &[
     (RULES, "obligations", "write them as targets for now"),
     (RULES, "raised_when", "order reports by the rules' priorities for now"),
     (RULES, "spread", "give `targets` the shortest time that you need"),
-    (TARGETS, "warn", "add a shorter target over the same events for now"),
     (TARGETS, "repeat", "a target runs once an episode for now"),
     (ESCALATIONS, "warn", "pages ring at the breach for now"),
     (&["[blind]"], "expect", "silence isn't watched for now"),

@@ -210,7 +210,7 @@ impl Case {
             || self.reopenings > 0
             || (self.ended.is_some() && !self.is_settled())
             || self.reports.values().any(|report| report.anchored_at_first_sight || report.is_paused())
-            || self.clocks.iter().any(|clock| clock.breach().is_some())
+            || self.clocks.iter().any(|clock| clock.breach().is_some() || clock.warned_of.is_some())
     }
 
     /// The earliest report: what a page and the board call the case by.
@@ -330,7 +330,7 @@ impl Case {
             let evidence = self.evidence(target, &self.clocks[index], &facts, deleted_means);
             let deadline = self.deadline(target, &self.clocks[index], &evidence, policy);
             let clock = &mut self.clocks[index];
-            clock.set_deadline(evidence.started, deadline, now);
+            clock.set_deadline(evidence.started, deadline, target.warn, now);
             let turn = clock.step(&evidence, now);
             if turn != Turn::Nothing {
                 turns.push((index, turn));

@@ -7,7 +7,9 @@ use super::engine::Core;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{HOLD_AT_START, Incident, IncidentKind};
 use super::observation::{EventName, Observation, Received, Row};
-use super::plan::{Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, TargetOutcome};
+use super::plan::{
+    Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, TargetOutcome, Warning,
+};
 use super::policy::{Assessment, Priority, Standing};
 use super::time::{Span, Timestamp};
 use super::view::Group;
@@ -271,6 +273,7 @@ impl<'c> Draft<'c> {
     fn turn(&mut self, key: &EpisodeKey, index: usize, turn: Turn) {
         match turn {
             Turn::Nothing => {}
+            Turn::Warn => self.warn(key, index),
             Turn::Ask => {
                 let reports = self.case(key).map(|case| case.reports.keys().cloned().collect::<Vec<_>>());
                 self.plan.asks.extend(reports.into_iter().flatten());
@@ -432,6 +435,15 @@ impl<'c> Draft<'c> {
             unverified: matches!(clock.state, ClockState::Unverified { .. }),
             inherited: breach.inherited,
         })
+    }
+
+    fn warn(&mut self, key: &EpisodeKey, index: usize) {
+        let Some(case) = self.case(key) else { return };
+        let clock = &case.clocks[index];
+        let Some(deadline) = clock.deadline else { return };
+        let (category, target) = (case.category.clone(), clock.target.clone());
+        let warning = Warning { episode: key.clone(), category, priority: case.priority, target, deadline };
+        self.plan.warnings.push(warning);
     }
 
     fn tally(&mut self, key: &EpisodeKey, index: usize) {

@@ -75,6 +75,9 @@ pub struct Target {
     pub from: EventName,
     pub until: EventName,
     pub due: Due,
+    /// How long before the deadline it warns; without a breach, and once for each deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn: Option<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -224,6 +224,14 @@ impl<S: Store, C: Clock> Engine<S, C> {
         for alarm in &plan.alarms {
             tell(alarm);
         }
+        for warning in &plan.warnings {
+            tracing::warn!(
+                case = self.keys.reference(&warning.episode.case),
+                priority = %warning.priority, category = %warning.category, target = %warning.target,
+                left = %warning.deadline.since(now),
+                "a deadline comes near"
+            );
+        }
         let fed = Fed {
             asks: asks(&self.core, plan),
             pages_p0: plan.pages.iter().any(|page| page.priority == Priority::P0),

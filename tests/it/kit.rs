@@ -22,7 +22,7 @@ pub fn target(until: EventName, within_mins: i64) -> Target {
         _ => EventName::Received,
     };
     let due = Due::Within { span: Span::from_mins(within_mins), calendar: None };
-    Target { name: until.as_str().into(), from, until, due }
+    Target { name: until.as_str().into(), from, until, due, warn: None }
 }
 
 /// P0: first response 15 min, closed 60, second review 240. "threat" is P1, "ncii" P2, "spam" P4.
