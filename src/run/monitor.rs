@@ -28,6 +28,8 @@ const SCAN_INPUTS: usize = 2;
 const PROOF_INPUTS: usize = 64;
 /// How stale the published view may be while the engine is busy.
 const VIEW_EVERY: Span = Span::from_micros(250_000);
+/// How long a plan may take to reach the store once the process is told to stop.
+const STOP_WITHIN: Span = Span::from_secs(5);
 /// The engine shows that it is alive at least this often.
 const ALIVE_EVERY: Span = Span::from_secs(1);
 
@@ -151,7 +153,15 @@ impl<St: Store, C: Clock> Seat<St, C> {
                         Input::ScanEnded { source, .. } => Some(source.clone()),
                         Input::Rows(_) | Input::Tick => None,
                     };
-                    let fed = self.engine.feed(input).await?;
+                    let give_up = stopped_for(STOP_WITHIN, self.shutdown.clone(), self.clock.clone());
+                    let fed = tokio::select! {
+                        biased;
+                        fed = self.engine.feed(input) => fed?,
+                        () = give_up => {
+                            tracing::warn!("stopping while the store is away: what it did not take is seen again at the next start");
+                            return Ok(());
+                        }
+                    };
                     self.pass_on(fed);
                     if let Some(source) = caught_up {
                         self.status.update_source(&source, |source| source.caught_up = true);
@@ -198,6 +208,16 @@ impl<St: Store, C: Clock> Seat<St, C> {
                 waiting.add(asks);
             }
         }
+    }
+}
+
+/// Returns once the process has been told to stop for this long.
+async fn stopped_for<C: Clock>(span: Span, mut shutdown: watch::Receiver<bool>, clock: C) {
+    if shutdown.wait_for(|stop| *stop).await.is_ok() {
+        clock.sleep_until(clock.now().plus(span)).await;
+    } else {
+        // Nobody is left who could say so.
+        std::future::pending::<()>().await;
     }
 }
 

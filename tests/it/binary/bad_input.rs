@@ -8,20 +8,18 @@ use tocsin::core::time::Timestamp;
 use tocsin::zone::rfc3339;
 
 #[tokio::test]
-async fn rows_of_nonsense_in_sqlite_are_taken_for_the_strictest_they_could_be() {
-    nonsense("nonsense_lite", Base::Sqlite, "'the day before yesterday'").await;
-}
-
-#[tokio::test]
-async fn rows_of_nonsense_in_postgres_are_taken_for_the_strictest_they_could_be() {
-    nonsense("nonsense_pg", Base::Postgres, "'infinity'").await;
+async fn rows_of_nonsense_are_taken_for_the_strictest_they_could_be() {
+    let lite = nonsense("nonsense_lite", Base::Sqlite, "'the day before yesterday'");
+    tokio::join!(lite, nonsense("nonsense_pg", Base::Postgres, "'infinity'"));
 }
 
 async fn nonsense(hint: &str, source: Base, unreadable: &str) {
     let rig = Rig::new(hint, source, Base::Sqlite).await;
     let long_ago = rfc3339(now().minus(secs(3_600)));
     let insert = |id: &str, reason: &str, received: &str| {
-        format!("insert into reports (id, item, reason, created_at) values ({id}, 'item-' || {id}, {reason}, {received});")
+        format!(
+            "insert into reports (id, item, reason, created_at) values ({id}, 'item-' || {id}, {reason}, {received});"
+        )
     };
     let text = [
         format!("insert into reports (item, reason, created_at) values ('lost', 'csam', '{long_ago}');"),
@@ -55,7 +53,8 @@ async fn nonsense(hint: &str, source: Base, unreadable: &str) {
     let (_, metrics) = rig.get("/metrics").await;
     for flaw in ["no_id", "missing"] {
         let count = format!("flaw=\"{flaw}\"");
-        let told = metrics.lines().any(|line| line.contains("reject") && line.contains(&count) && !line.ends_with(" 0"));
+        let told =
+            metrics.lines().any(|line| line.contains("reject") && line.contains(&count) && !line.ends_with(" 0"));
         assert!(told, "{flaw} is not counted: {metrics}");
     }
     assert!(monitor.is_running() && rig.get("/readyz").await.0 == 200);
@@ -63,7 +62,9 @@ async fn nonsense(hint: &str, source: Base, unreadable: &str) {
 
 async fn closes_before_its_opening(rig: &Rig, id: &str, at: Timestamp) {
     let at = rfc3339(at);
-    rig.platform.sql(&format!("update reports set resolved_at = '{at}', resolved_by = 'mod-1' where id = '{id}'")).await;
+    rig.platform
+        .sql(&format!("update reports set resolved_at = '{at}', resolved_by = 'mod-1' where id = '{id}'"))
+        .await;
 }
 
 #[tokio::test]
@@ -87,13 +88,8 @@ async fn text_in_a_column_of_numbers_is_an_unreadable_time_and_rings_all_the_sam
 }
 
 #[tokio::test]
-async fn a_table_or_column_missing_in_sqlite_is_named_and_found_when_it_appears() {
-    missing("missing_lite", Base::Sqlite).await;
-}
-
-#[tokio::test]
-async fn a_table_or_column_missing_in_postgres_is_named_and_found_when_it_appears() {
-    missing("missing_pg", Base::Postgres).await;
+async fn a_missing_table_or_column_is_named_and_found_when_it_appears() {
+    tokio::join!(missing("missing_lite", Base::Sqlite), missing("missing_pg", Base::Postgres));
 }
 
 async fn missing(hint: &str, source: Base) {

@@ -75,7 +75,8 @@ async fn queue_prints_the_ranked_queue_of_the_running_monitor() {
     assert_eq!(code, 0, "{told}");
     let body: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(body["queue"][0]["report_id"], "worse");
-    let (code, _, told) = run(rig.scratch.path(), &["queue", "--at", &format!("http://127.0.0.1:{}", free_port())], &[]);
+    let (code, _, told) =
+        run(rig.scratch.path(), &["queue", "--at", &format!("http://127.0.0.1:{}", free_port())], &[]);
     assert!(code == 1 && told.contains("is `tocsin run`"), "{code} {told}");
 }
 
@@ -160,7 +161,10 @@ async fn a_first_start_on_11125_open_reports_rings_at_most_3_times_in_30_seconds
     let text = text
         .replace("mode = \"shadow\"", "mode = \"live\"")
         .replace("notify = [\"log\"]", "notify = [\"hook\"]")
-        .replace("[channels]", "[channels]\nhook = { kind = \"webhook\", url_env = \"HOOK\", secret_env = \"SECRET\" }");
+        .replace(
+            "[channels]",
+            "[channels]\nhook = { kind = \"webhook\", url_env = \"HOOK\", secret_env = \"SECRET\" }",
+        );
     let text = format!("{text}\n[web]\nlisten = \"127.0.0.1:{}\"\n", free_port());
     std::fs::write(scratch.path().join("tocsin.toml"), text).unwrap();
     let variables = [("TOCSIN_SOURCE_URL", url.as_str()), ("HOOK", &receiver.url), ("SECRET", HOOK_SECRET)];

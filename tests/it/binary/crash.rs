@@ -2,6 +2,7 @@
 //! else has, and no page came under two keys. The instants come out of a seed, which a failure tells.
 
 use super::platform::Base;
+use super::proxy::Wire;
 use super::rig::Rig;
 use super::{eventually, hold, now, secs};
 use crate::delivery::receiver::Reply;
@@ -10,13 +11,33 @@ use tocsin::core::time::{Span, Timestamp};
 use tocsin::run::clock::{Clock, SystemClock};
 
 #[tokio::test]
-async fn killed_12_times_a_monitor_of_sqlite_loses_no_page_and_doubles_none() {
-    killed("kill_lite", Base::Sqlite, Base::Sqlite, 12, 2020).await;
+async fn killed_12_times_a_monitor_loses_no_page_and_doubles_none() {
+    let lite = killed("kill_lite", Base::Sqlite, Base::Sqlite, 12, 2020);
+    tokio::join!(lite, killed("kill_pg", Base::Postgres, Base::Postgres, 12, 2021));
 }
 
 #[tokio::test]
-async fn killed_12_times_a_monitor_of_postgres_loses_no_page_and_doubles_none() {
-    killed("kill_pg", Base::Postgres, Base::Postgres, 12, 2021).await;
+async fn a_page_that_was_on_its_way_when_the_process_was_killed_goes_again_at_once_under_its_key() {
+    let mut rig = Rig::new("kill_sending", Base::Sqlite, Base::Sqlite).await;
+    let wire = rig.put_a_wire_before_the_receiver().await;
+    wire.set(Wire::Held);
+    rig.platform.file("late", "csam", now().minus(secs(60))).await;
+    let mut monitor = rig.start();
+    eventually("the page is on its way", secs(20), async || {
+        hold(wire.bytes_sent() > 0, || "nothing was sent".to_owned())
+    })
+    .await;
+    monitor.kill();
+    wire.set(Wire::Open);
+    let _monitor = rig.start();
+    eventually("the page goes again", secs(10), async || {
+        let requests = rig.receiver.requests().len();
+        hold(requests == 2, || format!("{requests} requests"))
+    })
+    .await;
+    every_page_is_accepted(&rig).await;
+    one_key_is_one_page(&rig);
+    assert_eq!((rig.receiver.rings(), rig.rings().len()), (1, 1));
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ async fn the_demo_tells_its_address_pages_within_30_seconds_and_leaves_nothing_b
     })
     .await;
     assert!(demo.output().contains("synthetic"));
-    demo.says(30, &["P0 minor safety overdue"]).await;
+    demo.says(30, &["P0", "minor safety overdue"]).await;
     eventually("the page lists the queue and the pages", secs(10), async || {
         let (status, body) = get(&address, "/").await;
         let listed = ["csam", "C-", "I-1", "synthetic"].iter().all(|word| body.contains(word));

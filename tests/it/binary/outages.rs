@@ -5,17 +5,12 @@ use super::platform::Base;
 use super::process::Process;
 use super::proxy::Wire;
 use super::rig::Rig;
-use super::stopping::StoreWire;
 use super::{eventually, hold, now, secs, throughout};
 
+/// Side by side, because a source counts as blind only after a minute.
 #[tokio::test]
-async fn an_sqlite_database_that_goes_away_and_comes_back_costs_no_page() {
-    source_goes_away("away_lite", Base::Sqlite).await;
-}
-
-#[tokio::test]
-async fn a_postgres_database_that_goes_away_and_comes_back_costs_no_page() {
-    source_goes_away("away_pg", Base::Postgres).await;
+async fn a_report_database_that_goes_away_and_comes_back_costs_no_page() {
+    tokio::join!(source_goes_away("away_lite", Base::Sqlite), source_goes_away("away_pg", Base::Postgres));
 }
 
 async fn source_goes_away(hint: &str, source: Base) {
@@ -33,7 +28,7 @@ async fn source_goes_away(hint: &str, source: Base) {
     assert_eq!((&page["unverified"], &page["target"]), (&true.into(), &"first_response".into()));
     monitor.says(5, &["the source cannot be read", "reports"]).await;
     assert_eq!(rig.get("/healthz").await.0, 200);
-    rig.is_unready(90, &["reports", "blind"]).await;
+    rig.is_unready(90, &["source_not_seen", "reports", "not seen since"]).await;
     assert!(monitor.is_running());
     let metrics = rig.get("/metrics").await.1;
     assert!(!metrics.contains("tocsin_open_cases{"), "an unseen source has no figures: {metrics}");
@@ -73,13 +68,8 @@ async fn everything_resolves(rig: &Rig, ids: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_store_that_refuses_connections_for_a_while_costs_no_page() {
-    store_goes_away("store_cut", Wire::Cut).await;
-}
-
-#[tokio::test]
-async fn a_store_that_falls_silent_for_a_while_costs_no_page() {
-    store_goes_away("store_held", Wire::Held).await;
+async fn a_store_that_refuses_connections_or_falls_silent_for_a_while_costs_no_page() {
+    tokio::join!(store_goes_away("store_cut", Wire::Cut), store_goes_away("store_held", Wire::Held));
 }
 
 /// For longer than a statement may take, so that answers to COMMIT are lost.
@@ -87,14 +77,14 @@ const AWAY_SECS: i64 = 14;
 
 async fn store_goes_away(hint: &str, how: Wire) {
     let mut rig = Rig::new(hint, Base::Sqlite, Base::Postgres).await;
-    let store = StoreWire::before(&mut rig).await;
+    let wire = rig.put_a_wire_before_the_store().await;
     let mut monitor = rig.start();
     rig.is_ready().await;
     let mut filed = 0;
     file_more(&rig, &mut filed, 10).await;
     rig.rang(20, &rig.p0_reference("r0")).await;
 
-    store.wire.set(how);
+    wire.set(how);
     throughout("the monitor lives", secs(AWAY_SECS), async || {
         file_more(&rig, &mut filed, 1).await;
         hold(monitor.is_running(), || "it ended".to_owned())
@@ -102,7 +92,7 @@ async fn store_goes_away(hint: &str, how: Wire) {
     .await;
     rig.is_unready(10, &["store"]).await;
     assert_eq!(rig.get("/healthz").await.0, 200);
-    store.wire.set(Wire::Open);
+    wire.set(Wire::Open);
     nothing_is_lost_or_doubled(&rig, &monitor, filed).await;
 }
 

@@ -61,7 +61,8 @@ async fn rings_once_and_resolves(hint: &str, source: Base, store: Base) {
     for case in [&p0, &p1] {
         assert_eq!((&case["unverified"], &case["inherited"]), (&false.into(), &false.into()), "{case}");
     }
-    throughout("nothing rings again", secs(3), async || hold(rig.receiver.rings() == 2, || "more rings".to_owned())).await;
+    throughout("nothing rings again", secs(3), async || hold(rig.receiver.rings() == 2, || "more rings".to_owned()))
+        .await;
 
     let at = tocsin::zone::rfc3339(now());
     rig.platform

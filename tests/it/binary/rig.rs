@@ -2,6 +2,7 @@
 
 use super::platform::{Base, Platform};
 use super::process::Process;
+use super::proxy::Proxy;
 use super::{eventually, hold, secs};
 use crate::delivery::receiver::{Receiver, Reply, Request};
 use crate::support::{ScratchDir, fresh_postgres_database};
@@ -125,6 +126,24 @@ impl Rig {
             hook_url: receiver.url.clone(),
         };
         Rig { scratch, platform, receiver, settings, port: free_port(), keys: Keys::new(DEPLOYMENT_SECRET.as_bytes()) }
+    }
+
+    /// Pages pass a wire from the next start on.
+    pub async fn put_a_wire_before_the_receiver(&mut self) -> Proxy {
+        let address = self.receiver.url.strip_prefix("http://").unwrap().strip_suffix("/hook").unwrap().to_owned();
+        let wire = Proxy::to(&address).await;
+        self.settings.hook_url = format!("http://{}/hook", wire.address);
+        wire
+    }
+
+    /// The store, in PostgreSQL, is reached through a wire from the next start on.
+    pub async fn put_a_wire_before_the_store(&mut self) -> Proxy {
+        let url = self.settings.store_url.clone();
+        let (who, rest) = url.rsplit_once('@').unwrap();
+        let (server, database) = rest.split_once('/').unwrap();
+        let wire = Proxy::to(server).await;
+        self.settings.store_url = format!("{who}@{}/{database}", wire.address);
+        wire
     }
 
     /// Writes the configuration and starts the monitor.

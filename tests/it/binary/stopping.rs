@@ -1,16 +1,14 @@
 //! SIGTERM: what is under way comes to its end and is recorded, and the process is gone within seconds.
 
 use super::platform::Base;
-use super::proxy::{Proxy, Wire};
+use super::proxy::Wire;
 use super::rig::Rig;
 use super::{eventually, hold, now, secs};
 
 #[tokio::test]
 async fn sigterm_waits_for_the_page_that_is_on_its_way_and_records_its_acceptance() {
     let mut rig = Rig::new("drain", Base::Sqlite, Base::Sqlite).await;
-    let address = rig.receiver.url.strip_prefix("http://").unwrap().strip_suffix("/hook").unwrap().to_owned();
-    let wire = Proxy::to(&address).await;
-    rig.settings.hook_url = format!("http://{}/hook", wire.address);
+    let wire = rig.put_a_wire_before_the_receiver().await;
     wire.set(Wire::Held);
     rig.platform.file("late", "csam", now().minus(secs(60))).await;
     let mut monitor = rig.start();
@@ -53,33 +51,17 @@ async fn sigterm_ends_an_idle_monitor_at_once_and_a_restart_rings_nothing_anew()
 #[tokio::test]
 async fn sigterm_ends_a_monitor_whose_store_is_away() {
     let mut rig = Rig::new("stop_storeless", Base::Sqlite, Base::Postgres).await;
-    let store = StoreWire::before(&mut rig).await;
+    let wire = rig.put_a_wire_before_the_store().await;
     let mut monitor = rig.start();
     rig.is_ready().await;
-    store.wire.set(Wire::Cut);
+    wire.set(Wire::Cut);
     rig.platform.file("unstored", "csam", now().minus(secs(60))).await;
-    monitor.says(20, &["the store does not take a plan"]).await;
+    rig.is_unready(20, &["store"]).await;
     monitor.signal("TERM");
-    let status = monitor.ends(15).await;
-    assert!(status.code().is_some(), "{status}");
+    assert_eq!(monitor.ends(20).await.code(), Some(0));
+    monitor.says(1, &["stopping while the store is away"]).await;
 
-    store.wire.set(Wire::Open);
+    wire.set(Wire::Open);
     let _again = rig.start();
     rig.rang(20, &rig.p0_reference("unstored")).await;
-}
-
-/// A store that is reached through a wire.
-pub struct StoreWire {
-    pub wire: Proxy,
-}
-
-impl StoreWire {
-    pub async fn before(rig: &mut Rig) -> StoreWire {
-        let url = rig.settings.store_url.clone();
-        let (who, rest) = url.rsplit_once('@').unwrap();
-        let (server, database) = rest.split_once('/').unwrap();
-        let wire = Proxy::to(server).await;
-        rig.settings.store_url = format!("{who}@{}/{database}", wire.address);
-        StoreWire { wire }
-    }
 }
