@@ -35,8 +35,6 @@ const LATER: &[(&[&str], &str, &str)] = &[
     (TARGETS, "warn", "add a shorter target over the same events for now"),
     (TARGETS, "repeat", "a target runs once an episode for now"),
     (ESCALATIONS, "warn", "pages ring at the breach for now"),
-    (ESCALATIONS, "repeat", "let the pager product repeat until somebody acknowledges"),
-    (ESCALATIONS, "act_within", "let the pager product escalate for now"),
     (&["[blind]"], "expect", "silence isn't watched for now"),
     (&["[blind]"], "stale_after", "a stale source shows on /readyz for now"),
     (&["[store]"], "keep_months", "everything is kept for now"),

@@ -2,7 +2,7 @@
 
 use super::problem::Place;
 use super::read::{Entry, Reader, Text, nearest};
-use super::sources::event_name;
+use super::sources::{event_name, nearest_event};
 use crate::core::id::Name;
 use crate::core::observation::EventName;
 use crate::core::policy::{Due, Target};
@@ -115,7 +115,7 @@ fn until_key(r: &Reader, key: &Text) -> Option<EventName> {
     if found.is_none() {
         let names = EventName::ALL.map(EventName::as_str);
         let what = format!("the target `{}` doesn't say which event meets it", key.value);
-        let advice = match nearest(key.value, names) {
+        let advice = match nearest_event(key.value) {
             Some(near) => format!("did you mean `{near}`? otherwise add until = \"closed\", or another event"),
             None => format!("add until = \"closed\", or another of {}", names.join(", ")),
         };

@@ -194,6 +194,13 @@ impl Case {
         self.first_report().map_or(Timestamp::MAX, |(_, report)| report.received)
     }
 
+    /// Whether a person has done anything to it since this instant.
+    pub fn was_acted_on(&self, since: Timestamp) -> bool {
+        let events = self.reports.values().flat_map(|report| &report.row.events);
+        let mut by_people = events.filter(|event| matches!(event.by, Actor::Person(_) | Actor::Unmapped));
+        by_people.any(|event| event.at >= since)
+    }
+
     /// The earliest first response that counts, a closure that counts included.
     pub fn first_response(&self) -> Option<Timestamp> {
         self.earliest(EventName::FirstResponse, None, DeletedMeans::Vanished)

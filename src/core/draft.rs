@@ -327,6 +327,12 @@ impl<'c> Draft<'c> {
         if before == after {
             return;
         }
+        if let Some((no, _)) = &before {
+            let now = self.now;
+            if let Some(incident) = self.incident_mut(*no).filter(|incident| incident.acknowledged.is_some()) {
+                incident.acted_at = Some(now);
+            }
+        }
         if let Some((no, member)) = before
             && !self.joined.get_mut(&no).is_some_and(|joined| joined.remove(&member))
         {
@@ -351,6 +357,27 @@ impl<'c> Draft<'c> {
         first.sort();
         first.truncate(limit);
         (count as u64, first)
+    }
+
+    /// F16: whether anybody has done anything in an incident since it was acknowledged: an action of a
+    /// person on one of its cases, or a target met.
+    pub fn was_acted_on(&self, no: IncidentNo) -> bool {
+        let Some(incident) = self.incident(no) else { return true };
+        let Some(acknowledged) = &incident.acknowledged else { return true };
+        let since = acknowledged.at;
+        if incident.acted_at.is_some_and(|at| at >= since) {
+            return true;
+        }
+        let case_acted = |key: &EpisodeKey| self.case(key).is_some_and(|case| case.was_acted_on(since));
+        match &incident.kind {
+            IncidentKind::Episode(key) => case_acted(key),
+            IncidentKind::Group { .. } => self.members(no, usize::MAX).1.iter().any(|(_, _, key)| case_acted(key)),
+            IncidentKind::Blind { .. } => false,
+            IncidentKind::Bundle { members } => members.iter().any(|member| match self.incident(*member) {
+                Some(Incident { kind: IncidentKind::Episode(key), resolved_at: None, .. }) => case_acted(key),
+                _ => true,
+            }),
+        }
     }
 
     /// Incidents whose members this draft changed or that it rang.

@@ -112,7 +112,12 @@ pub struct Step {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Escalation {
+    /// In order of `at`; the first is at zero.
     pub steps: Vec<Step>,
+    /// How often the last step rings again until somebody acknowledges.
+    pub repeat: Option<Span>,
+    /// How long an acknowledgement is believed without an action of a reviewer.
+    pub act_within: Option<Span>,
 }
 
 /// What a report that is gone from its table while open means.

@@ -10,6 +10,7 @@ use crate::core::time::{Span, Timestamp};
 use crate::keys::Keys;
 use crate::pager::payload::Payload;
 use crate::run::clock::Clock;
+use crate::run::inbox;
 use crate::status::{Failure, StatusHandle};
 use crate::store::{Commit, NewPage, Store, StoreError};
 use std::sync::Arc;
@@ -119,6 +120,36 @@ impl<S: Store, C: Clock> Engine<S, C> {
         });
         self.clock.sleep_until(failure.at.plus(*wait)).await;
         *wait = wait.plus(*wait).min(RETRY_MOST);
+    }
+
+    /// Takes up what people did since the last look.
+    ///
+    /// # Errors
+    /// As `feed`; a store that doesn't answer is asked again at the next look.
+    pub async fn take_up_inbox(&mut self) -> Result<Vec<Fed>, StoreError> {
+        let entries = match self.store.inbox().await {
+            Ok(entries) => entries,
+            Err(error @ StoreError::Unreadable { .. }) => return Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "the inbox can't be read; asking again");
+                return Ok(Vec::new());
+            }
+        };
+        let mut fed = Vec::new();
+        for entry in entries {
+            let incident = match entry.kind.as_str() {
+                inbox::ACKNOWLEDGE => inbox::incident(&entry.body),
+                _ => None,
+            };
+            if incident.is_none() {
+                tracing::error!(inbox = entry.id, kind = entry.kind, "an inbox entry that this version can't read");
+            }
+            // An entry that can't be read is taken up as one about no incident, or it would come for ever.
+            let (incident, by, inbox) = (incident.unwrap_or_default(), entry.by_whom.as_str().into(), entry.id);
+            tracing::info!(%incident, by = entry.by_whom, "acknowledged");
+            fed.push(self.feed(Input::Acknowledge { incident, by, inbox }).await?);
+        }
+        Ok(fed)
     }
 
     /// The store's memory of cases that these rows may continue.

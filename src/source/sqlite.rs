@@ -58,6 +58,9 @@ impl Drop for SqliteSession {
     }
 }
 
+/// Rows that the database's thread reads ahead of us: enough that the two rarely wait for each other.
+const ROWS_AHEAD: usize = 1_024;
+
 /// A connection that can't write, twice over: the file is opened read only, and the session refuses.
 pub async fn connect(url: &str) -> std::result::Result<SqliteConnection, String> {
     let options = SqliteConnectOptions::from_str(url)
@@ -67,6 +70,7 @@ pub async fn connect(url: &str) -> std::result::Result<SqliteConnection, String>
         .create_if_missing(false)
         .busy_timeout(Duration::from_millis(LOCK_TIMEOUT_MS))
         .pragma("query_only", "ON")
+        .row_buffer_size(ROWS_AHEAD)
         .disable_statement_logging();
     options.connect().await.map_err(|error| match &error {
         // SQLITE_CANTOPEN in its forms.
@@ -282,18 +286,25 @@ fn mapped(mapping: &Mapping, found: &[ColumnFound]) -> Result<Vec<ColumnFound>> 
     let mut columns = Vec::new();
     for name in &mapping.selection.columns {
         // SQLite's names have no case.
-        let mut same = found.iter().filter(|column| column.name.eq_ignore_ascii_case(name));
+        let mut same = found.iter().filter(|column| is_named(&column.name, name));
         let Some(column) = same.next() else {
             let there = listed(found.iter().map(|column| column.name.as_str()));
             return Err(mapping.wrong(format!("{relation} has no column {name}; its columns are: {there}")));
         };
-        if same.next().is_some() {
+        if same.next().is_some() || !column.name.eq_ignore_ascii_case(name) {
             let what = format!("{relation} yields two columns {name}; give one of them another name with AS");
             return Err(mapping.wrong(what));
         }
         columns.push(column.clone());
     }
     Ok(columns)
+}
+
+/// Of two columns of one name SQLite calls the second "name:1".
+fn is_named(found: &str, name: &str) -> bool {
+    let is_number = |end: &str| end.bytes().all(|b| b.is_ascii_digit()) && !end.is_empty();
+    found.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+        && (found.len() == name.len() || found[name.len()..].strip_prefix(':').is_some_and(is_number))
 }
 
 fn parts(mapping: &Mapping, relation: String) -> Result<Parts> {
@@ -384,5 +395,31 @@ async fn explain(mapping: &Mapping, conn: &mut SqliteConnection, error: sqlx::Er
             mapping.wrong(format!("the query can't be prepared: {}", cause(&error)))
         }
         _ => Fault::statement("reading the columns' types")(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::Connection;
+
+    #[tokio::test]
+    async fn a_connection_of_ours_refuses_every_write() {
+        let path = std::env::temp_dir().join(format!("tocsin-read-only-{}.db", std::process::id()));
+        let url = format!("sqlite:{}", path.display());
+        let writer = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let mut writer = writer.connect().await.expect("a new file");
+        writer.execute("CREATE TABLE t (n)").await.expect("a table");
+        writer.close().await.expect("a closed file");
+        let mut conn = connect(&url).await.expect("a connection");
+        for write in ["INSERT INTO t VALUES (1)", "DROP TABLE t", "PRAGMA user_version = 7"] {
+            let error = conn.execute(write).await.expect_err(write);
+            assert!(error.to_string().contains("readonly"), "{write}: {error}");
+        }
+        // Nor does it write when the session's own refusal is lifted: the file is open for reading only.
+        conn.execute("PRAGMA query_only = OFF").await.expect("a pragma of the session");
+        assert!(conn.execute("INSERT INTO t VALUES (1)").await.is_err());
+        conn.close().await.expect("a closed file");
+        std::fs::remove_file(path).expect("the test's own file");
     }
 }

@@ -35,7 +35,11 @@ pub fn policy() -> Policy {
         targets: vec![target(EventName::Closed, mins)],
         escalation: Some("on-call".into()),
     };
-    let escalation = |channel: &str| Escalation { steps: vec![Step { at: Span::ZERO, notify: vec![channel.into()] }] };
+    let escalation = |channel: &str| Escalation {
+        steps: vec![Step { at: Span::ZERO, notify: vec![channel.into()] }],
+        repeat: None,
+        act_within: None,
+    };
     let mut categories = BTreeMap::new();
     for name in ["csam", "grooming"] {
         categories.insert(name.into(), CategoryClass::MinorSafety);

@@ -7,6 +7,7 @@ mod calendar_model;
 mod calendar_properties;
 mod config_refused;
 mod delivery;
+mod escalation;
 mod kit;
 mod law;
 mod real_data;
