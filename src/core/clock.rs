@@ -64,6 +64,13 @@ pub enum Ending {
     },
 }
 
+impl Ending {
+    /// A closure ends with a reopening, and what an ended episode left moot is owed again with it.
+    fn can_be_undone(self, until: EventName) -> bool {
+        until == EventName::Closed || matches!(self, Ending::Moot { .. })
+    }
+}
+
 /// The fact that a deadline passed unmet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breach {
@@ -88,7 +95,24 @@ pub struct Evidence {
     pub moot: Option<Timestamp>,
     /// A deadline before this was already missed when the monitor first saw the case.
     pub first_seen: Timestamp,
+    /// When the latest of its reports was first seen.
+    pub joined: Timestamp,
     pub p0: bool,
+}
+
+impl Evidence {
+    /// Whether a target that was met, at this instant, is no longer. A closure is undone by a reopening,
+    /// or on P0 by a report that joins; a second review doesn't cover a later "no violation". On P0 an
+    /// earlier report moves the deadline in, and what came after that was no timely answer to it.
+    fn undoes(&self, met_at: Timestamp, deadline: Timestamp, until: EventName) -> bool {
+        let open_again = self.happened.is_none() && self.moot.is_none();
+        match until {
+            EventName::Closed if open_again => true,
+            EventName::Closed if self.p0 => self.happened.is_some() && self.joined > met_at,
+            EventName::SecondReview if open_again => self.started.is_some_and(|started| started > met_at),
+            _ => self.p0 && met_at > deadline,
+        }
+    }
 }
 
 /// What a step of a clock did that others must hear of.
@@ -199,9 +223,11 @@ impl Clock {
         let inherited = evidence.first_seen > deadline;
         let fresh = || Breach { deadline, detected_at: now, inherited, incident: None };
         match (&mut self.state, in_time) {
-            (Met { .. }, None)
-                if self.until == EventName::Closed && evidence.happened.is_none() && evidence.moot.is_none() =>
-            {
+            (Met { at }, None) if evidence.undoes(*at, deadline, self.until) => {
+                self.state = Running;
+                self.step(evidence, now)
+            }
+            (Moot, _) if evidence.moot.is_none() => {
                 self.state = Running;
                 self.step(evidence, now)
             }
@@ -218,6 +244,10 @@ impl Clock {
                 *contradicted_at = Some(now);
                 *ended = ended.or(Some(Ending::Met { at }));
                 Turn::Contradict
+            }
+            (Breached { ended: ended @ None, .. }, Some(at)) => {
+                *ended = Some(Ending::Met { at });
+                Turn::End
             }
             (Running | Asked { .. }, None) if moot => {
                 self.state = Moot;
@@ -239,8 +269,8 @@ impl Clock {
                 *ended = over;
                 Turn::End
             }
-            (Breached { ended: ended @ Some(Ending::Met { .. }), .. }, None)
-                if over.is_none() && self.until == EventName::Closed =>
+            (Breached { ended, .. }, None)
+                if over.is_none() && ended.is_some_and(|was| was.can_be_undone(self.until)) =>
             {
                 *ended = None;
                 Turn::Relapse
@@ -258,6 +288,9 @@ impl Clock {
     }
 
     fn step_without_deadline(&mut self, evidence: &Evidence) -> Turn {
+        if self.state == ClockState::Moot && evidence.moot.is_none() {
+            self.state = ClockState::Running;
+        }
         if self.state == ClockState::Running {
             match evidence.happened {
                 Some(at) if evidence.started.is_some() => self.state = ClockState::Met { at },

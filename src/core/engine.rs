@@ -73,9 +73,13 @@ impl Core {
         for case in cases {
             for report in case.reports.keys() {
                 let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
-                core.homes.insert((report.source.clone(), report.id.clone()), home);
+                let held = core.homes.entry((report.source.clone(), report.id.clone())).or_insert_with(|| home.clone());
+                // An id's latest report is what the next row of that id is about.
+                if held.incarnation < home.incarnation {
+                    *held = home;
+                }
             }
-            core.put_case(case.key.clone(), Some(case));
+            core.put_case(case.key.clone(), Some(Case { stored: true, ..case }));
         }
         core
     }
@@ -498,6 +502,11 @@ impl Core {
             category,
             count: count as u64,
         }
+    }
+
+    /// Whether a report of this id is under watch.
+    pub fn holds(&self, source: &Name, id: &ReportId) -> bool {
+        self.homes.contains_key(&(source.clone(), id.clone()))
     }
 
     /// The priority of the case that holds a report; the strictest when none does.

@@ -134,6 +134,9 @@ pub enum DeletedMeans {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcePolicy {
     pub deleted_means: DeletedMeans,
+    /// Two reads further apart than this saw nothing of what was between them, so no pause is credited
+    /// there. `None` only where reads don't follow a rhythm, as in a replay.
+    pub blind_after: Option<Span>,
 }
 
 /// A compiled configuration.
