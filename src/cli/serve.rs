@@ -70,8 +70,6 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let clock = SystemClock;
     let keys = deployment::keys(&config)?;
     let store = Arc::new(SqlStore::open(&config.store.url, &keys.fingerprint()).await?);
-    // Whoever held one is gone, or fenced in a moment: a page must not wait for a dead process's lease.
-    store.release_leases(clock.now()).await?;
     let names: Vec<Name> = config.channels.keys().cloned().collect();
     let metrics_failed =
         |error: prometheus::Error| CliError::Failed { operation: "make the metrics", cause: error.to_string() };

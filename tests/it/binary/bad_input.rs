@@ -104,7 +104,7 @@ async fn missing(hint: &str, source: Base) {
     rig.platform.sql("alter table complaints rename column created_at to filed_at").await;
     rig.platform.sql("alter table complaints rename to reports").await;
     rig.is_unready(20, &["has no column created_at", "filed_at"]).await;
-    assert!(monitor.is_running() && rig.receiver.rings() == 0);
+    assert!(monitor.is_running() && rig.rings().is_empty());
 
     rig.platform.sql("alter table reports rename column filed_at to created_at").await;
     rig.rang(20, &rig.p0_reference("waiting")).await;

@@ -4,7 +4,7 @@
 use super::platform::Base;
 use super::process::Process;
 use super::proxy::Wire;
-use super::rig::Rig;
+use super::rig::{Rig, cases};
 use super::{eventually, hold, now, secs, throughout};
 
 /// Side by side, because a source counts as blind only after a minute.
@@ -30,6 +30,7 @@ async fn source_goes_away(hint: &str, source: Base) {
     assert_eq!(rig.get("/healthz").await.0, 200);
     rig.is_unready(90, &["source_not_seen", "reports", "not seen since"]).await;
     assert!(monitor.is_running());
+    the_operators_are_told(&rig).await;
     let metrics = rig.get("/metrics").await.1;
     assert!(!metrics.contains("tocsin_open_cases{"), "an unseen source has no figures: {metrics}");
     assert!(!rig.rings().contains_key(&rig.reference("lesser")), "a lesser breach waits for proof");
@@ -43,6 +44,15 @@ async fn source_goes_away(hint: &str, source: Base) {
     monitor.says(5, &["the source can be read again"]).await;
     everything_resolves(&rig, &["due", "lesser", "meanwhile"]).await;
     assert!(rig.rings().values().all(|keys| keys.len() == 1), "{:?}", rig.rings());
+}
+
+async fn the_operators_are_told(rig: &Rig) {
+    eventually("a page about no case", secs(10), async || {
+        let requests = rig.receiver.requests();
+        let blind = requests.iter().filter(|request| request.kind() == "incident.ring" && cases(request).is_empty());
+        hold(blind.count() == 1, || format!("{} requests about cases", requests.len()))
+    })
+    .await;
 }
 
 async fn is_queued(rig: &Rig, ids: &[&str]) {

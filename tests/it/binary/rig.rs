@@ -72,6 +72,13 @@ steps = [{ at = "0m", notify = ["hook"] }]
 name  = "on-call"
 steps = [{ at = "0m", notify = ["hook"] }]
 
+[[escalations]]
+name  = "operators"
+steps = [{ at = "0m", notify = ["hook"] }]
+
+[blind]
+escalation = "operators"
+
 [channels]
 hook = { kind = "webhook", url_env = "TEST_HOOK", secret_env = "TEST_HOOK_SECRET" }
 
