@@ -236,13 +236,20 @@ struct Queue {
 }
 
 impl Store for Queue {
-    async fn lease_pages(&self, _: Lane, _: Timestamp, _: Timestamp, limit: u32) -> Result<Vec<LeasedPage>> {
+    async fn lease_pages(
+        &self,
+        _: Lane,
+        _: Timestamp,
+        _: Timestamp,
+        limit: u32,
+        _: &[Name],
+    ) -> Result<Vec<LeasedPage>> {
         let mut waiting = self.waiting.lock().unwrap();
         let count = waiting.len().min(limit as usize);
         Ok(waiting.drain(..count).map(|page| LeasedPage { id: 0, page, attempts: 0 }).collect())
     }
 
-    async fn next_page_at(&self, _: Lane) -> Result<Option<Timestamp>> {
+    async fn next_page_at(&self, _: Lane, _: &[Name]) -> Result<Option<Timestamp>> {
         Ok(self.waiting.lock().unwrap().front().map(|page| page.created_at))
     }
 
