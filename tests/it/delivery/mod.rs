@@ -3,7 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
 
+mod mail;
+mod products;
 mod receiver;
+mod service;
 mod shelf;
 mod tls;
 
@@ -19,7 +22,7 @@ use tocsin::core::policy::Priority;
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::keys::Keys;
 use tocsin::pager::payload::{Payload, PayloadCase};
-use tocsin::pager::{Answer, ChannelSettings, Channels, Outgoing, REQUEST_TIMEOUT, Sender};
+use tocsin::pager::{Answer, ChannelKind, Channels, Outgoing, REQUEST_TIMEOUT, Sender};
 use tocsin::run::clock::{Clock, SystemClock, VirtualClock};
 use tocsin::run::outbox::{LEASE, Outbox, OutboxStats, channel_sending_max, sending_max};
 use tocsin::secret::Secret;
@@ -80,8 +83,8 @@ fn page(incident: u64, kind: PageKind, priority: Priority, created_at: Timestamp
 
 fn hook(url: &str, secrets: &[&str]) -> Channels {
     let secrets = secrets.iter().map(|secret| Secret::new(*secret)).collect();
-    let settings = ChannelSettings::Webhook { url: Secret::new(url), secrets };
-    Channels::new(BTreeMap::from([("hook".into(), settings)]), Some("https://tocsin.example.org".into()))
+    let settings = ChannelKind::Webhook { url: Secret::new(url), secrets };
+    Channels::new(BTreeMap::from([("hook".into(), settings.into())]), Some("https://tocsin.example.org".into()))
         .unwrap()
 }
 
