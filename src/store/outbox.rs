@@ -1,7 +1,7 @@
 //! The outbox's side of the store. At-least-once: a page leaves it only by an answer, and a lease that
 //! its holder didn't survive ends by itself. Order is the lane's: priority, then age.
 
-use super::db::{Answer, Db, Row, Sql, Tx, args};
+use super::db::{Answer, Db, Row, Tx, args};
 use super::load::{priority, unreadable};
 use super::sql::{committed, failed};
 use super::{Attempt, Delivery, Lane, LeasedPage, NewPage, PageCount, PageRow, Result};
@@ -142,21 +142,9 @@ pub(super) async fn release_parked(db: &Db, now: Timestamp) -> Result<u64> {
     Ok(released)
 }
 
-pub(super) async fn release_leases(db: &Db, now: Timestamp) -> Result<u64> {
-    let sql = "UPDATE pages SET state = 'queued', due_at = $1, leased_until = NULL WHERE state = 'leased'";
-    write(db, "release leases", sql, now).await
-}
-
-async fn write(db: &Db, operation: &'static str, sql: impl Into<Sql>, now: Timestamp) -> Result<u64> {
-    let run = async {
-        let mut tx = db.begin().await?;
-        let changed = tx.execute(sql, args![now]).await?;
-        Ok((tx, changed))
-    };
-    let (tx, changed) = run.await.map_err(failed(operation))?;
-    committed(tx, operation).await?;
-    Ok(changed)
-}
+/// Ends every lease: a page sent twice carries the same key.
+pub(super) const END_LEASES: &str =
+    "UPDATE pages SET state = 'queued', due_at = $1, leased_until = NULL WHERE state = 'leased'";
 
 pub(super) async fn pages(db: &Db, limit: u32) -> Result<Vec<PageRow>> {
     const OPERATION: &str = "list pages";

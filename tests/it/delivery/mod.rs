@@ -5,7 +5,7 @@
 
 mod mail;
 mod products;
-mod receiver;
+pub mod receiver;
 mod service;
 mod shelf;
 mod tls;
