@@ -8,6 +8,7 @@ mod calendars;
 mod channels;
 mod later;
 mod lints;
+mod pagers;
 mod problem;
 mod read;
 mod rules;
@@ -192,6 +193,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     let channels = channels::read(r, root);
     let calendars = calendars::read(r, root);
     let categories = rules::categories(r, root);
+    pagers::judge_codenamed(r, &channels.codenamed, &categories);
     let escalations = rules::escalations(r, root, &channels.names);
     let terms = rules::Terms {
         targets: targets::TargetTerms {
