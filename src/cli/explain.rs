@@ -82,6 +82,7 @@ fn what_if(config: &Config, args: &Args, zone: Zone) -> Result<(Case, Timestamp)
         dues: Vec::new(),
         paused: false,
         verdict: Verdict::Unmapped,
+        facts: Vec::new(),
     };
     for event in &args.events {
         let (name, at) = pair("--event", event, '=')?;

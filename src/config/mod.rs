@@ -6,6 +6,7 @@
 
 mod calendars;
 mod channels;
+mod facts;
 mod later;
 mod lints;
 mod problem;
@@ -26,12 +27,13 @@ pub use sources::SOURCE_URL_VARIABLE;
 
 use crate::compile::calendar::CalendarSpec;
 use crate::core::id::Name;
-use crate::core::policy::{DeletedMeans, MinorSafety, Policy, Priority, Rule, SourcePolicy, Target};
+use crate::core::policy::{DeletedMeans, Index, MinorSafety, Policy, Priority, Rule, SourcePolicy, Target};
 use crate::pager::ChannelSettings;
 use crate::secret::Secret;
 use crate::source::settings::Settings;
 pub use crate::status::Mode;
 use read::{Reader, Table};
+use rules::RuleRead;
 use secrets::Surroundings;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -189,9 +191,10 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     let deployment_secret = settings::deployment_secret(r, root);
     let (store, web) = (settings::store(r, root), settings::web(r, root));
     let sources = sources::read(r, root);
+    let facts = facts::join(r, &sources);
     let channels = channels::read(r, root);
     let calendars = calendars::read(r, root);
-    let categories = rules::categories(r, root);
+    let categories = rules::categories(r, root, &facts);
     let escalations = rules::escalations(r, root, &channels.names);
     let terms = rules::Terms {
         targets: targets::TargetTerms {
@@ -199,6 +202,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
             dues: sources.iter().flat_map(|source| source.dues.iter().cloned()).collect(),
         },
         escalations: escalations.iter().map(|escalation| escalation.name.value).collect(),
+        facts: &facts,
     };
     let minor_safety = rules::minor_safety(r, root, &terms);
     let rules = rules::rules(r, root, &categories, &terms);
@@ -228,7 +232,14 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     let policy = Policy {
         hash: "".into(),
         categories: categories.classes.into_iter().map(|(name, (class, _))| (name, class)).collect(),
-        minor_safety: MinorSafety { targets: targets_of(minor_safety.targets), escalation: minor_safety.escalation? },
+        facts,
+        minor_when: categories.minor_when,
+        raised_when: categories.raised_when,
+        minor_safety: MinorSafety {
+            targets: targets_of(minor_safety.targets),
+            escalation: minor_safety.escalation?,
+            spread: minor_safety.spread,
+        },
         rules: rules.into_iter().map(rule_of).collect::<Option<_>>()?,
         escalations: escalations.into_iter().map(|read| (read.name.name(), read.escalation)).collect(),
         operators,
@@ -237,6 +248,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
             .map(|source| (source.name.clone(), source_policy(source.states.deleted_means)))
             .collect(),
         calendars: calendars.compiled,
+        index: Index::default(),
     };
     Some(Config {
         file: path.to_owned(),
@@ -258,10 +270,11 @@ fn targets_of(read: Vec<targets::TargetRead>) -> Vec<Target> {
 }
 
 /// `None` for a rule whose priority was refused, P0 above all.
-fn rule_of(read: rules::RuleRead) -> Option<Rule> {
+fn rule_of(mut read: RuleRead) -> Option<Rule> {
     let priority = read.priority.filter(|priority| *priority != Priority::P0)?;
-    let targets = targets_of(read.targets);
-    Some(Rule { name: read.name, categories: read.categories, priority, targets, escalation: read.escalation })
+    let targets = targets_of(std::mem::take(&mut read.targets));
+    let RuleRead { name, categories, when, escalation, .. } = read;
+    Some(Rule { name, categories, when, priority, targets, escalation })
 }
 
 fn source_policy(deleted_means: DeletedMeans) -> SourcePolicy {

@@ -9,6 +9,7 @@ mod delivery;
 mod kit;
 mod law;
 mod real_data;
+mod rules;
 mod source_reading;
 mod store_contract;
 mod support;
