@@ -17,7 +17,6 @@ const LATER: &[(&[&str], &str, &str)] = &[
     (ROOT, "obligations", "write them as targets of your rules for now"),
     (ROOT, "heartbeat", "watch /healthz from outside for now"),
     (ROOT, "weekly", "`tocsin replay` writes every breach of a span of time for now"),
-    (ROOT, "tests", "`tocsin check` shows the rules in their order for now"),
     (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
     (SOURCES, "history", "map what has a column of its own under [sources.events]"),
     (SOURCES, "verify_url", "deadlines are verified on the source's own url for now"),

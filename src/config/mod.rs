@@ -5,6 +5,7 @@
 //! A url that comes from the environment starts from the directory in which tocsin was started.
 
 mod calendars;
+mod cases;
 mod channels;
 mod facts;
 mod later;
@@ -20,6 +21,7 @@ mod targets;
 mod tests;
 
 pub use calendars::WINDOW;
+pub use cases::{ExpectedDue, RuleTest};
 pub use channels::LOG_CHANNEL;
 pub use problem::{ConfigErrors, Drawing, Place, Problem, Report, Weight};
 pub use secrets::Need;
@@ -61,6 +63,7 @@ const KEYS: &[&str] = &[
     "calendars",
     "store",
     "web",
+    "tests",
 ];
 
 #[derive(Clone, Debug)]
@@ -95,6 +98,8 @@ pub struct Config {
     pub channels: BTreeMap<Name, ChannelSettings>,
     pub store: StoreSettings,
     pub web: WebSettings,
+    /// What `tocsin check` holds the policy to.
+    pub tests: Vec<RuleTest>,
     pub warnings: Report,
 }
 
@@ -207,6 +212,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     let minor_safety = rules::minor_safety(r, root, &terms);
     let rules = rules::rules(r, root, &categories, &terms);
     let operators = rules::operators(r, root, &terms);
+    let tests = cases::read(r, root, &facts);
     if r.has_refused() {
         return None;
     }
@@ -261,6 +267,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
         channels: channels.settings,
         store: store?,
         web: web?,
+        tests,
         warnings: Report::new(String::new(), String::new(), Vec::new()),
     })
 }

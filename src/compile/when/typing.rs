@@ -201,6 +201,9 @@ impl Judge<'_> {
 
     fn widen(&self, expr: &IdedExpr, extent: &mut Option<(u32, u32)>) {
         if let Some((first, last)) = self.info.offset_for(expr.id) {
+            // Of a selection the parser places the dot alone.
+            let field = if let Expr::Select(select) = &expr.expr { select.field.chars().count() } else { 0 };
+            let last = last.saturating_add(u32::try_from(field).unwrap_or(0));
             let (low, high) = extent.unwrap_or((first, last));
             *extent = Some((low.min(first), high.max(last)));
         }
