@@ -29,7 +29,7 @@ pub use sources::SOURCE_URL_VARIABLE;
 
 use crate::compile::calendar::CalendarSpec;
 use crate::core::id::Name;
-use crate::core::policy::{DeletedMeans, Index, MinorSafety, Policy, Priority, Rule, SourcePolicy, Target};
+use crate::core::policy::{Index, MinorSafety, Policy, Priority, Rule, SourcePolicy, Target};
 use crate::pager::ChannelSettings;
 use crate::secret::Secret;
 use crate::source::settings::Settings;
@@ -249,10 +249,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
         rules: rules.into_iter().map(rule_of).collect::<Option<_>>()?,
         escalations: escalations.into_iter().map(|read| (read.name.name(), read.escalation)).collect(),
         operators,
-        sources: sources
-            .iter()
-            .map(|source| (source.name.clone(), source_policy(source.states.deleted_means)))
-            .collect(),
+        sources: sources.iter().map(|source| (source.name.clone(), source_policy(source))).collect(),
         calendars: calendars.compiled,
         index: Index::default(),
     };
@@ -284,8 +281,8 @@ fn rule_of(mut read: RuleRead) -> Option<Rule> {
     Some(Rule { name, categories, when, priority, targets, escalation })
 }
 
-fn source_policy(deleted_means: DeletedMeans) -> SourcePolicy {
-    SourcePolicy { deleted_means }
+fn source_policy(source: &Settings) -> SourcePolicy {
+    SourcePolicy { deleted_means: source.states.deleted_means, blind_after: Some(source.stale_after()) }
 }
 
 /// Gives the policy its hash: SHA-256 in hex over its JSON, whose maps are ordered, with the hash empty.

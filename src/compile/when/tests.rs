@@ -1,3 +1,5 @@
+//! Expressions as people write them: what they mean, and what is refused where.
+
 use super::*;
 
 fn types() -> FactTypes {

@@ -134,6 +134,7 @@ pub fn case(key: EpisodeKey, priority: Priority) -> Case {
         reopenings: 0,
         raise_seen: false,
         crossed: None,
+        stored: false,
     }
 }
 
@@ -165,6 +166,8 @@ pub fn clocks() -> Vec<Clock> {
         report: (n % 2 == 0).then(|| report_key(1)),
         started: Some(minute(0)),
         deadline: Some(minute(15)),
+        warns_at: None,
+        warned_of: None,
         state,
     };
     states.into_iter().enumerate().map(clock).collect()
