@@ -128,11 +128,15 @@ impl CliError {
     }
 }
 
+/// sqlx would log each slow statement; what is slow shows in the metrics.
+const DEFAULT_LOG: &str = "info,sqlx=error";
+
 /// Text for people, JSON for machines, both on standard error. RUST_LOG overrides what is logged.
 fn start_log(format: LogFormat, demo: bool) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
+    let colours = drawing(&std::io::stderr()) == Drawing::Terminal;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match (format, demo) {
         (LogFormat::Json, _) => log.json().flatten_event(true).init(),
         (LogFormat::Text, true) => log.with_target(false).compact().init(),
