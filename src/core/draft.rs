@@ -4,6 +4,7 @@
 use super::case::{Case, Report};
 use super::clock::{Clock, ClockState, Turn};
 use super::engine::Core;
+use super::facts::Predicate;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{HOLD_AT_START, Incident, IncidentKind};
 use super::observation::{EventName, Observation, Received, Row};
@@ -127,7 +128,9 @@ impl<'c> Draft<'c> {
             let assessment = self.core.policy.assess(row);
             let belongs = case.is_latched() || case_key(&report, row, &assessment) == case.key.case;
             let known = known.clone();
-            if row.category != known.row.category && assessment.standing == Standing::Presumed {
+            self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(&report, when)));
+            let unnamed = !self.core.policy.categories.contains_key(&row.category);
+            if row.category != known.row.category && assessment.standing == Standing::Presumed && unnamed {
                 let (source, category) = (report.source.clone(), row.category.clone());
                 self.plan.alarms.insert(Alarm::PresumedCategory { source, category });
             }
@@ -225,7 +228,8 @@ impl<'c> Draft<'c> {
     }
 
     fn alarm(&mut self, report: &ReportKey, row: &Row, assessment: &Assessment<'_>, read_began: Timestamp) {
-        if assessment.standing == Standing::Presumed {
+        self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(report, when)));
+        if assessment.standing == Standing::Presumed && !self.core.policy.categories.contains_key(&row.category) {
             let (source, category) = (report.source.clone(), row.category.clone());
             self.plan.alarms.insert(Alarm::PresumedCategory { source, category });
         }
@@ -524,6 +528,10 @@ pub fn member_of(case: &Case) -> Option<(IncidentNo, MemberKey)> {
 
 fn same_clock(a: &Clock, b: &Clock) -> bool {
     (&a.target, &a.report) == (&b.target, &b.report)
+}
+
+fn undecided_alarm(report: &ReportKey, when: &Predicate) -> Alarm {
+    Alarm::Undecided { source: report.source.clone(), predicate: when.text().clone() }
 }
 
 /// P0 reports about one item are one case; everything else is its own.

@@ -179,6 +179,9 @@ pub enum Alarm {
     RowsWithoutId { source: Name, count: u64 },
     /// `received` is unreadable or in the future, usually because the configured zone is wrong.
     AnchoredAtFirstSight { report: ReportKey },
+    /// A predicate could not be decided for a report: a fact is unreadable, or a number ran over. The
+    /// stricter side was taken.
+    Undecided { source: Name, predicate: Name },
     /// An event lies before `received` and is counted as happening at it.
     Skew { report: ReportKey },
 }

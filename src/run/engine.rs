@@ -304,6 +304,10 @@ fn tell(alarm: &Alarm) {
         Alarm::RowsWithoutId { source, count } => {
             tracing::error!(%source, count, "rows without an id: no case can be made of them");
         }
+        Alarm::Undecided { source, predicate } => tracing::warn!(
+            %source, %predicate,
+            "an expression can't be decided for a report: the stricter side was taken; is its fact a column of that type?"
+        ),
         Alarm::AnchoredAtFirstSight { report } => tracing::warn!(
             %report,
             "received is unreadable or in the future: its clocks count from now; is the source's timezone right?"

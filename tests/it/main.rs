@@ -11,6 +11,7 @@ mod escalation;
 mod kit;
 mod law;
 mod real_data;
+mod rules;
 mod source_reading;
 mod store_contract;
 mod support;

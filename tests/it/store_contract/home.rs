@@ -132,6 +132,8 @@ pub fn case(key: EpisodeKey, priority: Priority) -> Case {
         incident: None,
         ended: None,
         reopenings: 0,
+        raise_seen: false,
+        crossed: None,
         stored: false,
     }
 }
