@@ -232,12 +232,20 @@ impl Core {
         let first = draft.incident(ringing[0]).map(|incident| incident.escalation.clone());
         let Some(escalation) = first else { return };
         let bundle = draft.open_incident(IncidentKind::Bundle { members: ringing.to_vec() }, escalation);
-        let mut step = 0;
+        let (mut step, mut earlier) = (0, BTreeSet::new());
         for no in ringing {
             if let Some(incident) = draft.incident_mut(*no) {
                 step = step.max(incident.step);
                 incident.ring(Priority::P0, None, now);
-                incident.bundle = Some(bundle);
+                earlier.extend(incident.bundle);
+                incident.join_bundle(bundle);
+            }
+        }
+        for bundle in earlier {
+            if !tells_of_any(draft, bundle, |incident| incident.bundle == Some(bundle))
+                && let Some(incident) = draft.incident_mut(bundle)
+            {
+                incident.hush();
             }
         }
         if let Some(incident) = draft.incident_mut(bundle) {
@@ -252,6 +260,11 @@ impl Core {
         let open = |no: &IncidentNo| draft.incident(*no).is_some_and(|i| i.is_open() && i.bundle == Some(bundle));
         let open: Vec<IncidentNo> = members.into_iter().filter(open).collect();
         let mut cases = cases_of(draft, &open);
+        if cases.is_empty()
+            && let Some(incident) = draft.incident_mut(bundle)
+        {
+            incident.hush();
+        }
         let count = cases.len() as u64;
         let parts = cases.len().div_ceil(CASES_PER_PAGE);
         if parts > PARTS_PER_BUNDLE {
@@ -296,7 +309,9 @@ impl Core {
             count,
             cases: cases.clone(),
         };
+        let surplus = incident.surplus_rounds();
         draft.plan.pages.extend(channels.into_iter().map(page));
+        close_rounds(draft, no, surplus, now);
     }
 
     /// Ends an incident on evidence and closes every round that it opened; a bundle ends with its last
@@ -306,28 +321,13 @@ impl Core {
         if !incident.is_open() {
             return;
         }
-        let priority = incident.rung_priority.unwrap_or(Priority::P4);
-        let bundle = incident.bundle;
+        let bundles: Vec<IncidentNo> = incident.told_by.drain(..).chain(incident.bundle.take()).collect();
         let closing = incident.resolve(now);
-        let page = |(round, channel): (u32, Name)| Page {
-            incident: no,
-            round,
-            step: 0,
-            channel,
-            kind: PageKind::Resolve,
-            priority,
-            created_at: now,
-            part: None,
-            count: 0,
-            cases: Vec::new(),
-        };
-        draft.plan.pages.extend(closing.into_iter().map(page));
-        let Some(bundle) = bundle else { return };
-        let Some(IncidentKind::Bundle { members }) = draft.incident(bundle).map(|b| b.kind.clone()) else { return };
-        let open =
-            |member: &IncidentNo| draft.incident(*member).is_some_and(|i| i.is_open() && i.bundle == Some(bundle));
-        if !members.iter().any(open) {
-            self.resolve(draft, bundle, now);
+        close_rounds(draft, no, closing, now);
+        for bundle in bundles {
+            if !tells_of_any(draft, bundle, |i| i.bundle == Some(bundle) || i.told_by.contains(&bundle)) {
+                self.resolve(draft, bundle, now);
+            }
         }
     }
 
@@ -494,6 +494,35 @@ impl Core {
     pub fn queue(&self) -> impl Iterator<Item = &Case> {
         self.queue.iter().filter_map(|rank| self.cases.get(&rank.key))
     }
+}
+
+/// Whether any open incident that a bundle lists still looks to it.
+fn tells_of_any(draft: &Draft<'_>, bundle: IncidentNo, looks_to_it: impl Fn(&Incident) -> bool) -> bool {
+    match draft.incident(bundle).map(|incident| &incident.kind) {
+        Some(IncidentKind::Bundle { members }) => {
+            let open = |no: &IncidentNo| draft.incident(*no).filter(|incident| incident.is_open());
+            members.iter().filter_map(open).any(looks_to_it)
+        }
+        _ => false,
+    }
+}
+
+/// Tells the receivers that these rounds of an incident are over.
+fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>, now: Timestamp) {
+    let priority = draft.incident(no).and_then(|incident| incident.rung_priority).unwrap_or(Priority::P4);
+    let page = |(round, channel): (u32, Name)| Page {
+        incident: no,
+        round,
+        step: 0,
+        channel,
+        kind: PageKind::Resolve,
+        priority,
+        created_at: now,
+        part: None,
+        count: 0,
+        cases: Vec::new(),
+    };
+    draft.plan.pages.extend(rounds.into_iter().map(page));
 }
 
 /// The cases of these P0 incidents, the most urgent first.
