@@ -9,6 +9,7 @@ mod delivery;
 mod escalation;
 mod kit;
 mod law;
+mod law_cases;
 mod real_data;
 mod source_reading;
 mod store_contract;
