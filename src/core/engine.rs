@@ -32,6 +32,9 @@ pub struct Core {
     tally: Tally,
 }
 
+/// A monitor that can't see may be missing a child's report.
+const BLIND_PRIORITY: Priority = Priority::P1;
+
 /// Counters since the start, for the view.
 #[derive(Default)]
 struct Tally {
@@ -120,6 +123,7 @@ impl Core {
                     draft.refresh(&key);
                 }
             }
+            Input::Sight { source, blind_since } => self.sight(&mut draft, source, *blind_since, now),
             Input::Acknowledge { incident, by, inbox } => {
                 self.acknowledge(&mut draft, *incident, by, now);
                 draft.plan.taken_up = Some(*inbox);
@@ -174,6 +178,25 @@ impl Core {
         }
     }
 
+    /// F12: blindness is an incident of the operators, one for each source, over when it can be seen.
+    fn sight(&self, draft: &mut Draft<'_>, source: &Name, blind_since: Option<Timestamp>, now: Timestamp) {
+        let about = |incident: &&Incident| {
+            incident.is_open() && matches!(&incident.kind, IncidentKind::Blind { source: of, .. } if of == source)
+        };
+        let open = self.incidents.values().find(about).map(|incident| incident.no);
+        match (open, blind_since, &self.policy.operators) {
+            (None, Some(since), Some(operators)) => {
+                let kind = IncidentKind::Blind { source: source.clone(), since };
+                let no = draft.open_incident(kind, operators.clone());
+                if let Some(incident) = draft.incident_mut(no) {
+                    incident.ring_at = Some(now);
+                }
+            }
+            (Some(no), None, _) => self.resolve(draft, no, now),
+            _ => {}
+        }
+    }
+
     /// An acknowledgement of a bundle covers the incidents that it told of.
     fn acknowledge(&self, draft: &mut Draft<'_>, no: IncidentNo, by: &Name, now: Timestamp) {
         let members = match draft.incident(no).map(|incident| &incident.kind) {
@@ -200,7 +223,8 @@ impl Core {
             let rings = incident.ring_at.is_some_and(|at| at <= now);
             match &incident.kind {
                 IncidentKind::Bundle { .. } if rings => self.ring_bundle(draft, no, now),
-                IncidentKind::Bundle { .. } => {}
+                IncidentKind::Blind { .. } if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
+                IncidentKind::Bundle { .. } | IncidentKind::Blind { .. } => {}
                 IncidentKind::Episode(_) if rings => p0.push(no),
                 IncidentKind::Group { .. } if rings && count > 0 => self.ring_group(draft, no, count, &first, now),
                 IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 => self.resolve(draft, no, now),
@@ -296,6 +320,7 @@ impl Core {
         let steps = escalation.map(|escalation| &escalation.steps[..]).unwrap_or_default();
         let notified = steps.get(step as usize).or(steps.last()).map(|step| step.notify.clone());
         let channels: Vec<Name> = notified.unwrap_or_default();
+        let blind = incident.blind();
         incident.rung.extend(channels.iter().map(|channel| (round, channel.clone())));
         let page = |channel: Name| Page {
             incident: no,
@@ -306,6 +331,7 @@ impl Core {
             priority,
             created_at: now,
             part,
+            blind: blind.clone(),
             count,
             cases: cases.clone(),
         };
@@ -459,12 +485,14 @@ impl Core {
             IncidentKind::Group { category } => category.clone(),
             IncidentKind::Episode(key) => self.cases.get(key).map_or_else(|| "".into(), |case| case.category.clone()),
             IncidentKind::Bundle { .. } => "several".into(),
+            IncidentKind::Blind { .. } => "monitor blind".into(),
         };
         let count = match &incident.kind {
             IncidentKind::Bundle { members } => {
                 members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
             }
-            _ => members.map_or(0, BTreeSet::len),
+            IncidentKind::Blind { .. } => 0,
+            IncidentKind::Episode(_) | IncidentKind::Group { .. } => members.map_or(0, BTreeSet::len),
         };
         IncidentRow {
             incident: incident.clone(),
@@ -509,7 +537,8 @@ fn tells_of_any(draft: &Draft<'_>, bundle: IncidentNo, looks_to_it: impl Fn(&Inc
 
 /// Tells the receivers that these rounds of an incident are over.
 fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>, now: Timestamp) {
-    let priority = draft.incident(no).and_then(|incident| incident.rung_priority).unwrap_or(Priority::P4);
+    let Some(incident) = draft.incident(no) else { return };
+    let (priority, blind) = (incident.rung_priority.unwrap_or(Priority::P4), incident.blind());
     let page = |(round, channel): (u32, Name)| Page {
         incident: no,
         round,
@@ -519,6 +548,7 @@ fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>,
         priority,
         created_at: now,
         part: None,
+        blind: blind.clone(),
         count: 0,
         cases: Vec::new(),
     };

@@ -30,6 +30,8 @@ pub enum IncidentKind {
     Group { category: Name },
     /// P0 incidents that rang at one instant; over when all of them are.
     Bundle { members: Vec<IncidentNo> },
+    /// The monitor can't see a source, or can't trust what it sees; over when it can.
+    Blind { source: Name, since: Timestamp },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +111,7 @@ impl Incident {
     pub fn breach(&mut self, priority: Priority, hold_until: Option<Timestamp>, now: Timestamp) {
         self.resolved_at = None;
         let at = match (&self.kind, self.rung_at) {
-            (IncidentKind::Episode(_) | IncidentKind::Bundle { .. }, _) => now,
+            (IncidentKind::Episode(_) | IncidentKind::Bundle { .. } | IncidentKind::Blind { .. }, _) => now,
             (IncidentKind::Group { .. }, None) => hold_until.unwrap_or(now),
             (IncidentKind::Group { .. }, Some(rung_at)) => {
                 let higher = self.rung_priority.is_none_or(|rung| priority < rung);
@@ -117,6 +119,14 @@ impl Incident {
             }
         };
         self.ring_at = Some(self.ring_at.map_or(at, |held| held.min(at)));
+    }
+
+    /// The source that it is about, where the monitor is blind, and since when.
+    pub fn blind(&self) -> Option<(Name, Timestamp)> {
+        match &self.kind {
+            IncidentKind::Blind { source, since } => Some((source.clone(), *since)),
+            IncidentKind::Episode(_) | IncidentKind::Group { .. } | IncidentKind::Bundle { .. } => None,
+        }
     }
 
     /// When time alone makes it ring or asks whether somebody has acted.

@@ -22,6 +22,8 @@ pub enum Input {
     /// A scan of a source's open rows, begun at `began`, is complete: whatever is known to be open and
     /// wasn't seen by it must be read by key.
     ScanEnded { source: Name, began: Timestamp },
+    /// Whether a source can be seen: since when it can't, or that it can again.
+    Sight { source: Name, blind_since: Option<Timestamp> },
     /// A named person takes an incident.
     Acknowledge { incident: IncidentNo, by: Name, inbox: i64 },
     /// Time has passed.
@@ -94,6 +96,8 @@ pub struct Page {
     pub created_at: Timestamp,
     /// "Part 2 of 3" of a bundle.
     pub part: Option<(u32, u32)>,
+    /// Set where the page tells that the monitor itself can't see: the source, and since when.
+    pub blind: Option<(Name, Timestamp)>,
     /// Overdue cases in the incident, all of them.
     pub count: u64,
     /// The most urgent of them, at most `CASES_PER_PAGE`.

@@ -15,7 +15,7 @@ use crate::run::engine::{Engine, Fed};
 use crate::run::outbox::{Outbox, OutboxStats};
 use crate::run::poller::{Inputs, PollError, Poller};
 use crate::source::Source;
-use crate::status::{Failure, StatusHandle};
+use crate::status::{Failure, Sight, StatusHandle};
 use crate::store::{Lane, Store, StoreError};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
@@ -102,7 +102,19 @@ where
         let (outbox, wake, shutdown) = (outbox.clone(), wake.clone(), shutdown.clone());
         loops.spawn(async move { outbox.run(lane, wake, shutdown).await });
     }
-    let seat = Seat { engine, clock, status, metrics, view, asks, lanes, proof_inputs, scan_inputs, shutdown };
+    let seat = Seat {
+        engine,
+        clock,
+        status,
+        metrics,
+        view,
+        asks,
+        lanes,
+        proof_inputs,
+        scan_inputs,
+        told_blind: BTreeMap::new(),
+        shutdown,
+    };
     let ended = on_a_thread_of_its_own(seat).await;
     if ended.is_err() {
         // Without an engine nothing may be read or sent; what is on its way goes again under its key.
@@ -135,6 +147,8 @@ struct Seat<St: Store, C: Clock> {
     lanes: [Arc<Notify>; 2],
     proof_inputs: mpsc::Receiver<Input>,
     scan_inputs: mpsc::Receiver<Input>,
+    /// Whether the core was last told that a source is blind.
+    told_blind: BTreeMap<Name, bool>,
     shutdown: watch::Receiver<bool>,
 }
 
@@ -150,6 +164,10 @@ impl<St: Store, C: Clock> Seat<St, C> {
                 for fed in self.engine.take_up_inbox().await? {
                     self.pass_on(fed);
                 }
+                for input in self.changed_sight(now) {
+                    let fed = self.engine.feed(input).await?;
+                    self.pass_on(fed);
+                }
             }
             self.status.update(|status| status.engine_alive_at = Some(now));
             let wake = self.engine.core().next_wake().unwrap_or(Timestamp::MAX);
@@ -158,7 +176,7 @@ impl<St: Store, C: Clock> Seat<St, C> {
                 Some(input) => {
                     let caught_up = match &input {
                         Input::ScanEnded { source, .. } => Some(source.clone()),
-                        Input::Rows(_) | Input::Acknowledge { .. } | Input::Tick => None,
+                        Input::Rows(_) | Input::Sight { .. } | Input::Acknowledge { .. } | Input::Tick => None,
                     };
                     let fed = self.engine.feed(input).await?;
                     self.pass_on(fed);
@@ -176,6 +194,24 @@ impl<St: Store, C: Clock> Seat<St, C> {
                 published = now;
             }
         }
+    }
+
+    /// What the core must hear of sources that have gone blind or can be seen again.
+    fn changed_sight(&mut self, now: Timestamp) -> Vec<Input> {
+        let status = self.status.load();
+        let mut changed = Vec::new();
+        for source in &status.sources {
+            let blind_since = match source.sight(status.started_at, now) {
+                Sight::Blind { since, .. } => Some(since),
+                Sight::Clear => None,
+                Sight::Failing { .. } | Sight::NotYet => continue,
+            };
+            let told = self.told_blind.insert(source.name.clone(), blind_since.is_some());
+            if told != Some(blind_since.is_some()) {
+                changed.push(Input::Sight { source: source.name.clone(), blind_since });
+            }
+        }
+        changed
     }
 
     /// The next input, or `None` at `until` and when the process is told to stop.

@@ -150,6 +150,7 @@ fn incident_row(incident: &Incident) -> Answer<Vec<Arg>> {
         IncidentKind::Episode(_) => "episode",
         IncidentKind::Group { .. } => "group",
         IncidentKind::Bundle { .. } => "bundle",
+        IncidentKind::Blind { .. } => "blind",
     };
     Ok(args![
         incident.no.0,

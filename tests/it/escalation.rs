@@ -134,3 +134,25 @@ fn an_acknowledgement_of_nothing_changes_nothing_but_is_taken_up() {
     assert_eq!(plan.taken_up, Some(7));
     assert!(plan.incidents.is_empty() && plan.pages.is_empty());
 }
+
+#[test]
+fn f12_blindness_rings_the_operators_once_and_resolves_when_the_source_can_be_seen() {
+    let mut policy = night();
+    policy.operators = Some("on-call".into());
+    let mut bench = Bench::with(policy);
+    let sight = |blind_since| Input::Sight { source: "reports".into(), blind_since };
+    bench.until(minute(3));
+    bench.feed(sight(Some(minute(1))));
+    bench.feed(sight(Some(minute(1))));
+    assert_eq!(bench.rings().len(), 1);
+    assert_eq!(bench.rings()[0].blind, Some(("reports".into(), minute(1))));
+    bench.until(minute(9));
+    assert_eq!(bench.rings().len(), 2, "nobody took it: the next step rings");
+    bench.feed(sight(None));
+    assert_eq!(bench.resolves().len(), 2);
+    bench.until(minute(100));
+    assert_eq!(bench.rings().len(), 2);
+    bench.feed(sight(Some(minute(100))));
+    assert_eq!(bench.rings().len(), 3);
+    assert_ne!(bench.rings()[2].incident, bench.rings()[0].incident);
+}
