@@ -90,20 +90,23 @@ impl Core {
         due.chain(self.rings.first().map(|(at, _)| *at)).min()
     }
 
-    /// Cases that the core would have to be told of before it takes in these rows: rows of reports
-    /// that it doesn't hold may continue something that only the store remembers.
+    /// Cases that the core would have to be told of before it takes in these rows: reports that it
+    /// doesn't hold, or holds below P0 only, may continue something that only the store remembers.
     pub fn strangers(&self, rows: &Rows) -> Vec<CaseKey> {
         let mut keys = BTreeSet::new();
         for observation in &rows.rows {
             let Some(row) = &observation.row else { continue };
-            if self.homes.contains_key(&(rows.source.clone(), observation.id.clone())) {
+            let home = self.homes.get(&(rows.source.clone(), observation.id.clone()));
+            if home.and_then(|home| self.cases.get(&home.episode)).is_some_and(Case::is_p0) {
                 continue;
             }
-            let report = ReportKey { source: rows.source.clone(), id: observation.id.clone(), incarnation: 0 };
             if let (Some(subject), Priority::P0) = (row.subject, self.policy.assess(row).priority) {
                 keys.insert(CaseKey::Subject { source: rows.source.clone(), subject });
             }
-            keys.insert(CaseKey::Report(report));
+            if home.is_none() {
+                let id = observation.id.clone();
+                keys.insert(CaseKey::Report(ReportKey { source: rows.source.clone(), id, incarnation: 0 }));
+            }
         }
         keys.into_iter().collect()
     }

@@ -34,6 +34,7 @@ fn alarms_of_presumption(plan: &Plan) -> usize {
 #[test]
 fn an_earlier_report_that_is_seen_late_moves_the_deadline_in_past_an_answer_that_had_met_it() {
     let mut bench = Bench::new();
+    bench.until(minute(10));
     bench.put(2, row("csam", minute(10)).about(7));
     bench.until(minute(20));
     bench.put(2, row("csam", minute(10)).about(7).with(EventName::FirstResponse, minute(20), person("ada")));

@@ -132,6 +132,7 @@ pub fn case(key: EpisodeKey, priority: Priority) -> Case {
         incident: None,
         ended: None,
         reopenings: 0,
+        stored: true,
     }
 }
 
