@@ -32,7 +32,7 @@ pub async fn check(
     let need = if args.offline { Need::Nothing } else { Need::All };
     let config = load_config(&args.config, need)?;
     print!("{}", summary(&config));
-    let mut fits = true;
+    let mut fits = run_tests(&config);
     if !args.offline {
         for source in &config.sources {
             match inspect(&config, source).await {
@@ -48,6 +48,19 @@ pub async fn check(
         println!("\n{}", config.warnings.render(drawing(&std::io::stdout())));
     }
     Ok(if fits { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CONFIG) })
+}
+
+/// Runs the configuration's own tests and tells of each that fails. True when none did.
+fn run_tests(config: &Config) -> bool {
+    let failures: Vec<(usize, String)> =
+        (1..).zip(&config.tests).filter_map(|(no, test)| Some((no, test.failure(&config.policy)?))).collect();
+    for (no, failure) in &failures {
+        eprintln!("test {no} of {} fails: {failure}", config.tests.len());
+    }
+    if !config.tests.is_empty() && failures.is_empty() {
+        println!("tests: all {} pass", config.tests.len());
+    }
+    failures.is_empty()
 }
 
 /// One screen: mode, sources, what P0 promises, the rules in the order in which they are asked.
@@ -82,13 +95,24 @@ pub fn summary(config: &Config) -> String {
     line("\nrules, the first that matches decides:".to_owned());
     line(format!("  P0  minor safety -> {}", policy.minor_safety.escalation));
     line(format!("      {}", targets(&policy.minor_safety.targets)));
+    if let Some(when) = &policy.minor_when {
+        line(format!("      also any category when {}", when.text()));
+    }
+    if let Some(spread) = &policy.minor_safety.spread {
+        let (fact, per_hour, within) = (&spread.fact, spread.per_hour, spread.within);
+        line(format!("      all of it within {within} once {fact} grows by {per_hour} an hour"));
+    }
+    if let Some(when) = &policy.raised_when {
+        line(format!("  top of its priority when {}", when.text()));
+    }
     for rule in &policy.rules {
         let escalation = rule.escalation.as_deref().unwrap_or("nobody");
         let categories = match &rule.categories {
             Categories::AllNamed => "every other category".to_owned(),
             Categories::Listed(listed) => listed.iter().map(|name| &**name).collect::<Vec<_>>().join(", "),
         };
-        line(format!("  {}  {} [{categories}] -> {escalation}", rule.priority, rule.name));
+        let when = rule.when.as_ref().map(|when| format!(" when {}", when.text())).unwrap_or_default();
+        line(format!("  {}  {} [{categories}]{when} -> {escalation}", rule.priority, rule.name));
         line(format!("      {}", targets(&rule.targets)));
     }
     out
@@ -140,14 +164,18 @@ mod tests {
     async fn check_answers_78_for_a_bad_file_or_a_database_that_does_not_fit_and_else_0() {
         let good = args("good", crate::config::TEMPLATE);
         let code = |exit: ExitCode| format!("{exit:?}");
+        let of = |done: Result<ExitCode, CliError>| match done {
+            Ok(exit) => code(exit),
+            Err(error) => code(error.exit_code()),
+        };
         let fits = async |_: &Config, _: &Settings| Ok("3 rows".to_owned());
         let misfits = async |_: &Config, _: &Settings| Err("no table reports".to_owned());
-        assert_eq!(code(check(&good, fits).await), code(ExitCode::SUCCESS));
-        assert_eq!(code(check(&good, misfits).await), code(ExitCode::from(78)));
+        assert_eq!(of(check(&good, fits).await), code(ExitCode::SUCCESS));
+        assert_eq!(of(check(&good, misfits).await), code(ExitCode::from(78)));
         let offline = CheckArgs { offline: true, config: good.config.clone() };
-        assert_eq!(code(check(&offline, misfits).await), code(ExitCode::SUCCESS));
+        assert_eq!(of(check(&offline, misfits).await), code(ExitCode::SUCCESS));
         let bad = args("bad", "mode = 1");
-        assert_eq!(code(check(&bad, fits).await), code(ExitCode::from(78)));
+        assert_eq!(of(check(&bad, fits).await), code(ExitCode::from(78)));
         for args in [good, bad] {
             std::fs::remove_file(args.config).expect("the temporary file is still there");
         }

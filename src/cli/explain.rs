@@ -6,6 +6,7 @@ use crate::config::{Config, Need};
 use crate::core::calendar::{Interval, Stretch};
 use crate::core::case::Case;
 use crate::core::explain::{Explanation, TargetExplained, explain};
+use crate::core::facts::Fact;
 use crate::core::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey};
 use crate::core::observation::{Actor, Event, EventName, Received, Row, Verdict};
 use crate::core::policy::{Due, Priority};
@@ -44,6 +45,9 @@ pub struct Args {
     /// What if: a due date that the source states.
     #[arg(long = "due", value_name = "NAME=TIME")]
     dues: Vec<String>,
+    /// What if: a fact, such as views=1200, of the type that its declaration names.
+    #[arg(long = "fact", value_name = "NAME=VALUE")]
+    facts: Vec<String>,
     /// What if: a credited pause.
     #[arg(long = "pause", value_name = "FROM/TO")]
     pauses: Vec<String>,
@@ -82,6 +86,7 @@ fn what_if(config: &Config, args: &Args, zone: Zone) -> Result<(Case, Timestamp)
         dues: Vec::new(),
         paused: false,
         verdict: Verdict::Unmapped,
+        facts: Vec::new(),
     };
     for event in &args.events {
         let (name, at) = pair("--event", event, '=')?;
@@ -92,6 +97,9 @@ fn what_if(config: &Config, args: &Args, zone: Zone) -> Result<(Case, Timestamp)
     for due in &args.dues {
         let (name, at) = pair("--due", due, '=')?;
         row.dues.push((name.into(), time("--due", at, zone)?));
+    }
+    for fact in &args.facts {
+        row.facts.push(read_fact(config, fact)?);
     }
     let mut pauses = Vec::new();
     for pause in &args.pauses {
@@ -118,6 +126,17 @@ fn what_if(config: &Config, args: &Args, zone: Zone) -> Result<(Case, Timestamp)
     case.pauses = pauses;
     case.refresh(&config.policy, now);
     Ok((case, now))
+}
+
+fn read_fact(config: &Config, written: &str) -> Result<(Name, Fact), CliError> {
+    let (name, value) = pair("--fact", written, '=')?;
+    let refused = |cause: String| CliError::Failed { operation: "read --fact", cause };
+    let Some((name, kind)) = config.policy.facts.get_key_value(name) else {
+        let known: Vec<&str> = config.policy.facts.keys().map(|name| &**name).collect();
+        return Err(refused(format!("no fact is named {name}; [sources.facts] declares: {}", known.join(", "))));
+    };
+    let fact = kind.read(value).ok_or_else(|| refused(format!("the fact {name} is declared as {kind}")))?;
+    Ok((name.clone(), fact))
 }
 
 fn from_row(config: &Config, key: ReportKey, row: Row, now: Timestamp) -> Case {

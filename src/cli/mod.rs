@@ -10,7 +10,7 @@ pub mod init;
 mod inspect;
 pub mod queue;
 mod replay;
-mod serve;
+pub mod serve;
 
 use crate::config::{Config, Drawing, Need};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -116,17 +116,27 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
 #[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
 fn fail(error: &CliError) -> ExitCode {
     eprintln!("tocsin: {error}");
-    match error {
-        CliError::Config { .. } => ExitCode::from(EXIT_CONFIG),
-        _ => ExitCode::from(EXIT_FAILED),
+    error.exit_code()
+}
+
+impl CliError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            CliError::Config { .. } => ExitCode::from(EXIT_CONFIG),
+            _ => ExitCode::from(EXIT_FAILED),
+        }
     }
 }
+
+/// sqlx would log each slow statement; what is slow shows in the metrics.
+const DEFAULT_LOG: &str = "info,sqlx=error";
 
 /// Text for people, JSON for machines, both on standard error. RUST_LOG overrides what is logged.
 fn start_log(format: LogFormat, demo: bool) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
+    let colours = drawing(&std::io::stderr()) == Drawing::Terminal;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match (format, demo) {
         (LogFormat::Json, _) => log.json().flatten_event(true).init(),
         (LogFormat::Text, true) => log.with_target(false).compact().init(),

@@ -3,7 +3,7 @@
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::{Config, Need};
 use crate::core::id::Name;
-use crate::core::time::Span;
+use crate::core::time::Timestamp;
 use crate::core::view::View;
 use crate::keys::Keys;
 use crate::metrics::{KnownLabels, Metrics};
@@ -21,9 +21,6 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-
-/// A source whose last complete read is older than this is not seen.
-const STALE_AFTER: Span = Span::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -70,6 +67,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let clock = SystemClock;
     let keys = deployment::keys(&config)?;
     let store = Arc::new(SqlStore::open(&config.store.url, &keys.fingerprint()).await?);
+    release_parked(&store, clock.now()).await?;
     let names: Vec<Name> = config.channels.keys().cloned().collect();
     let metrics_failed =
         |error: prometheus::Error| CliError::Failed { operation: "make the metrics", cause: error.to_string() };
@@ -125,6 +123,19 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     Ok(())
 }
 
+/// Sends again what a permanent error parked: it may pass under the configuration of this start. Gives the
+/// number of pages.
+///
+/// # Errors
+/// Where the store can't be written.
+pub async fn release_parked(store: &SqlStore, now: Timestamp) -> Result<u64, CliError> {
+    let pages = store.release_parked(now).await?;
+    if pages > 0 {
+        tracing::warn!(pages, "pages that were parked by a permanent error are sent again");
+    }
+    Ok(pages)
+}
+
 /// SIGTERM and Ctrl-C drain; a second one ends the process as it is.
 async fn stop_at_a_signal(stop: watch::Sender<bool>) {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
@@ -162,9 +173,7 @@ fn status(config: &Config, keys: &Keys, clock: SystemClock) -> Status {
         started_at: clock.now(),
         engine_alive_at: None,
         sources: sources
-            .map(|source| {
-                SourceStatus::new(source.name.clone(), source.poll, STALE_AFTER.max(source.poll.plus(source.poll)))
-            })
+            .map(|source| SourceStatus::new(source.name.clone(), source.poll, source.stale_after()))
             .collect(),
         store: StoreStatus::default(),
     }

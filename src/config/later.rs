@@ -17,22 +17,15 @@ const LATER: &[(&[&str], &str, &str)] = &[
     (ROOT, "obligations", "write them as targets of your rules for now"),
     (ROOT, "heartbeat", "watch /healthz from outside for now"),
     (ROOT, "weekly", "`tocsin replay` writes every breach of a span of time for now"),
-    (ROOT, "tests", "`tocsin check` shows the rules in their order for now"),
     (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
     (SOURCES, "history", "map what has a column of its own under [sources.events]"),
-    (SOURCES, "facts", "rules match by `categories` for now"),
     (SOURCES, "verify_url", "deadlines are verified on the source's own url for now"),
     (SOURCES, "verify_url_env", "deadlines are verified on the source's own url for now"),
     (SOURCES, "verify_url_file", "deadlines are verified on the source's own url for now"),
     (&["[sources.columns]"], "updated", "every poll reads all open rows for now"),
-    (&["[categories]"], "minor_when", "list the categories under `minor_safety`"),
-    (&["[categories]"], "raised_when", "order reports by the rules' priorities for now"),
-    (&["[minor_safety]"], "spread", "give `targets` the shortest time that you need"),
-    (RULES, "when", "rules match by `categories` for now"),
     (RULES, "obligations", "write them as targets for now"),
-    (RULES, "raised_when", "order reports by the rules' priorities for now"),
+    (RULES, "raised_when", "write it under [categories], for all rules at once"),
     (RULES, "spread", "give `targets` the shortest time that you need"),
-    (TARGETS, "warn", "add a shorter target over the same events for now"),
     (TARGETS, "repeat", "a target runs once an episode for now"),
     (ESCALATIONS, "warn", "pages ring at the breach for now"),
     (&["[blind]"], "expect", "silence isn't watched for now"),
@@ -41,4 +34,4 @@ const LATER: &[(&[&str], &str, &str)] = &[
 ];
 
 /// Kinds of channels that are not built yet.
-pub const CHANNEL_KINDS: &[&str] = &["pagerduty", "alertmanager", "goalert", "slack", "email", "directory"];
+pub const CHANNEL_KINDS: &[&str] = &["alertmanager", "directory"];

@@ -38,6 +38,7 @@ pub fn warn(r: &Reader, parts: &Parts) {
     for read in parts.rules.iter().flat_map(|rule| &rule.targets) {
         warn_of_target(r, read, &sight, false);
     }
+    warn_of_facts(r, parts);
     warn_of_unused(r, parts);
     if parts.mode == Mode::Live {
         warn_of_live(r, parts);
@@ -125,14 +126,22 @@ fn warn_of_categories(r: &Reader, parts: &Parts) {
         r.warn(&parts.categories.minor_safety, what, advice);
     }
     for (name, (class, place)) in classes {
-        let matched = parts.rules.iter().any(|rule| match &rule.categories {
-            Categories::AllNamed => true,
-            Categories::Listed(listed) => listed.contains(name),
-        });
+        let matched = parts.rules.iter().any(|rule| rule.when.is_none() && names(rule, name));
         if *class == CategoryClass::Other && !matched {
-            let what = format!("no rule matches \"{name}\": its reports rank as P4 and have no deadline");
-            r.warn(place, what, "name it in a rule, or end with a rule for categories = [\"*\"]");
+            let named = parts.rules.iter().any(|rule| names(rule, name));
+            let what = match named {
+                false => format!("no rule matches \"{name}\": its reports rank as P4 and have no deadline"),
+                true => format!("where no `when` is true, \"{name}\" ranks as P4 and has no deadline"),
+            };
+            r.warn(place, what, "name it in a rule without `when`, or end with a rule for categories = [\"*\"]");
         }
+    }
+}
+
+fn names(rule: &RuleRead, category: &Name) -> bool {
+    match &rule.categories {
+        Categories::AllNamed => true,
+        Categories::Listed(listed) => listed.contains(category),
     }
 }
 
@@ -160,7 +169,8 @@ fn warn_of_rules(r: &Reader, parts: &Parts) {
             };
             r.warn(&rule.place, what, advice);
         }
-        for category in wanted {
+        // What a `when` leaves goes on to the next rule.
+        for category in wanted.into_iter().filter(|_| rule.when.is_none()) {
             taken.entry(category).or_insert(&rule.name);
         }
     }
@@ -186,6 +196,25 @@ fn warn_of_target(r: &Reader, read: &TargetRead, sight: &Sight, p0: bool) {
         let what = format!("every report will breach `{name}`: no source maps `{until}`");
         r.warn(&read.key, what, format!("add to [sources.events]: {until} = \"column\", or remove the target"));
     }
+}
+
+fn warn_of_facts(r: &Reader, parts: &Parts) {
+    let (categories, rules) = (parts.categories, parts.rules);
+    let predicates = rules.iter().filter_map(|rule| rule.when.as_ref());
+    let predicates = predicates.chain(&categories.minor_when).chain(&categories.raised_when);
+    let mut read: BTreeSet<&str> = predicates.flat_map(|predicate| words(predicate.text())).collect();
+    read.extend(parts.minor_safety.spread.as_ref().map(|spread| &*spread.fact));
+    for (fact, key) in parts.sources.iter().flat_map(|source| &source.facts) {
+        if !read.contains(&*fact.name) {
+            let what = format!("nothing reads the fact `{}`", fact.name);
+            r.warn(&key.place, what, "read it in a `when`, or remove it: what isn't mapped is never stored");
+        }
+    }
+}
+
+/// Every name in an expression, and perhaps words of its texts: enough to tell what it can't read.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
 }
 
 fn warn_of_unused(r: &Reader, parts: &Parts) {
@@ -241,7 +270,11 @@ fn warn_of_live(r: &Reader, parts: &Parts) {
         let mut notified = escalation.escalation.steps.iter().flat_map(|step| &step.notify);
         if notified.all(|name| &**name == LOG_CHANNEL) {
             let what = format!("the escalation \"{}\" notifies only the log: nobody is paged", escalation.name.value);
-            r.warn(&escalation.name.place, what, "add a webhook channel to its `notify`");
+            r.warn(
+                &escalation.name.place,
+                what,
+                "add a channel of people to its `notify`, such as one of kind \"pagerduty\"",
+            );
         }
     }
 }

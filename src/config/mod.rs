@@ -5,9 +5,12 @@
 //! A url that comes from the environment starts from the directory in which tocsin was started.
 
 mod calendars;
+mod cases;
 mod channels;
+mod facts;
 mod later;
 mod lints;
+mod pagers;
 mod problem;
 mod read;
 mod rules;
@@ -19,6 +22,7 @@ mod targets;
 mod tests;
 
 pub use calendars::WINDOW;
+pub use cases::{ExpectedDue, RuleTest};
 pub use channels::LOG_CHANNEL;
 pub use problem::{ConfigErrors, Drawing, Place, Problem, Report, Weight};
 pub use secrets::Need;
@@ -26,13 +30,13 @@ pub use sources::SOURCE_URL_VARIABLE;
 
 use crate::compile::calendar::CalendarSpec;
 use crate::core::id::Name;
-use crate::core::policy::{MinorSafety, Policy, Priority, Rule, SourcePolicy, Target};
-use crate::core::time::Span;
+use crate::core::policy::{Index, MinorSafety, Policy, Priority, Rule, SourcePolicy, Target};
 use crate::pager::ChannelSettings;
 use crate::secret::Secret;
 use crate::source::settings::Settings;
 pub use crate::status::Mode;
 use read::{Reader, Table};
+use rules::RuleRead;
 use secrets::Surroundings;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -42,9 +46,6 @@ use toml::de::DeTable;
 
 /// A configuration that loads, commented, for `tocsin init`.
 pub const TEMPLATE: &str = include_str!("template.toml");
-
-/// What happened between two reads further apart than this, and than two polls, nobody saw.
-const BLIND_AFTER: Span = Span::from_mins(1);
 
 /// Files above this are refused unread, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -63,6 +64,7 @@ const KEYS: &[&str] = &[
     "calendars",
     "store",
     "web",
+    "tests",
 ];
 
 #[derive(Clone, Debug)]
@@ -97,6 +99,8 @@ pub struct Config {
     pub channels: BTreeMap<Name, ChannelSettings>,
     pub store: StoreSettings,
     pub web: WebSettings,
+    /// What `tocsin check` holds the policy to.
+    pub tests: Vec<RuleTest>,
     pub warnings: Report,
 }
 
@@ -193,9 +197,11 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     let deployment_secret = settings::deployment_secret(r, root);
     let (store, web) = (settings::store(r, root), settings::web(r, root));
     let sources = sources::read(r, root);
+    let facts = facts::join(r, &sources);
     let channels = channels::read(r, root);
     let calendars = calendars::read(r, root);
-    let categories = rules::categories(r, root);
+    let categories = rules::categories(r, root, &facts);
+    pagers::judge_codenamed(r, &channels.codenamed, &categories);
     let escalations = rules::escalations(r, root, &channels.names);
     let terms = rules::Terms {
         targets: targets::TargetTerms {
@@ -203,10 +209,12 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
             dues: sources.iter().flat_map(|source| source.dues.iter().cloned()).collect(),
         },
         escalations: escalations.iter().map(|escalation| escalation.name.value).collect(),
+        facts: &facts,
     };
     let minor_safety = rules::minor_safety(r, root, &terms);
     let rules = rules::rules(r, root, &categories, &terms);
     let operators = rules::operators(r, root, &terms);
+    let tests = cases::read(r, root, &facts);
     if r.has_refused() {
         return None;
     }
@@ -232,12 +240,20 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     let policy = Policy {
         hash: "".into(),
         categories: categories.classes.into_iter().map(|(name, (class, _))| (name, class)).collect(),
-        minor_safety: MinorSafety { targets: targets_of(minor_safety.targets), escalation: minor_safety.escalation? },
+        facts,
+        minor_when: categories.minor_when,
+        raised_when: categories.raised_when,
+        minor_safety: MinorSafety {
+            targets: targets_of(minor_safety.targets),
+            escalation: minor_safety.escalation?,
+            spread: minor_safety.spread,
+        },
         rules: rules.into_iter().map(rule_of).collect::<Option<_>>()?,
         escalations: escalations.into_iter().map(|read| (read.name.name(), read.escalation)).collect(),
         operators,
         sources: sources.iter().map(|source| (source.name.clone(), source_policy(source))).collect(),
         calendars: calendars.compiled,
+        index: Index::default(),
     };
     Some(Config {
         file: path.to_owned(),
@@ -250,6 +266,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
         channels: channels.settings,
         store: store?,
         web: web?,
+        tests,
         warnings: Report::new(String::new(), String::new(), Vec::new()),
     })
 }
@@ -259,15 +276,15 @@ fn targets_of(read: Vec<targets::TargetRead>) -> Vec<Target> {
 }
 
 /// `None` for a rule whose priority was refused, P0 above all.
-fn rule_of(read: rules::RuleRead) -> Option<Rule> {
+fn rule_of(mut read: RuleRead) -> Option<Rule> {
     let priority = read.priority.filter(|priority| *priority != Priority::P0)?;
-    let targets = targets_of(read.targets);
-    Some(Rule { name: read.name, categories: read.categories, priority, targets, escalation: read.escalation })
+    let targets = targets_of(std::mem::take(&mut read.targets));
+    let RuleRead { name, categories, when, escalation, .. } = read;
+    Some(Rule { name, categories, when, priority, targets, escalation })
 }
 
 fn source_policy(source: &Settings) -> SourcePolicy {
-    let blind_after = BLIND_AFTER.max(source.poll.plus(source.poll));
-    SourcePolicy { deleted_means: source.states.deleted_means, blind_after: Some(blind_after) }
+    SourcePolicy { deleted_means: source.states.deleted_means, blind_after: Some(source.stale_after()) }
 }
 
 /// Gives the policy its hash: SHA-256 in hex over its JSON, whose maps are ordered, with the hash empty.

@@ -214,6 +214,18 @@ impl<'t> Entry<'t> {
         }
     }
 
+    /// A number from 0 up, without quotes.
+    pub fn whole_number(&self, r: &Reader, example: &str) -> Option<u64> {
+        let number = match self.value {
+            DeValue::Integer(number) => u64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.refuse_type(r, "a whole number from 0 up", example);
+        }
+        number
+    }
+
     pub fn refuse_type(&self, r: &Reader, wanted: &str, example: &str) {
         refuse_type(r, self.key.value, self.value, &self.place, wanted, example);
     }

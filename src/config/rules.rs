@@ -1,11 +1,13 @@
 //! Categories, minor safety, rules and escalations. The minor-safety law is held here, each breach of it
 //! refused at its place: P0 has no door but the list, and no rule, calendar or duplicate opens another.
 
+use super::facts::predicate;
 use super::problem::Place;
 use super::read::{Empty, Entry, Reader, Table, Text};
 use super::targets::{TargetRead, TargetTerms, Whose, undefined};
+use crate::core::facts::{FactType, FactTypes, Predicate};
 use crate::core::id::Name;
-use crate::core::policy::{Categories, CategoryClass, Escalation, MINOR_SAFETY_RULE, NO_RULE, Priority, Step};
+use crate::core::policy::{Categories, CategoryClass, Escalation, MINOR_SAFETY_RULE, NO_RULE, Priority, Spread, Step};
 use crate::core::time::Span;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,15 +17,19 @@ pub struct CategoriesRead {
     pub classes: BTreeMap<Name, (CategoryClass, Place)>,
     /// Where the list of minor safety stands.
     pub minor_safety: Place,
+    pub minor_when: Option<Predicate>,
+    pub raised_when: Option<Predicate>,
 }
 
-pub fn categories(r: &Reader, root: &Table) -> CategoriesRead {
+pub fn categories(r: &Reader, root: &Table, facts: &FactTypes) -> CategoriesRead {
     const EXAMPLE: &str = "[categories] with minor_safety = [\"csam\"] and other = [\"spam\"]";
     let mut read = CategoriesRead::default();
-    let table = root
-        .require(r, "categories", EXAMPLE)
-        .and_then(|entry| entry.table(r, "[categories]", &["minor_safety", "other"], EXAMPLE));
+    let table = root.require(r, "categories", EXAMPLE).and_then(|entry| {
+        entry.table(r, "[categories]", &["minor_safety", "other", "minor_when", "raised_when"], EXAMPLE)
+    });
     let Some(table) = table else { return read };
+    read.minor_when = table.get("minor_when").and_then(|entry| predicate(r, &entry, facts));
+    read.raised_when = table.get("raised_when").and_then(|entry| predicate(r, &entry, facts));
     let lists = [("minor_safety", CategoryClass::MinorSafety, "csam"), ("other", CategoryClass::Other, "spam")];
     for (key, class, sample) in lists {
         let example = format!("{key} = [\"{sample}\"]");
@@ -50,11 +56,13 @@ pub fn categories(r: &Reader, root: &Table) -> CategoriesRead {
 pub struct Terms<'t> {
     pub targets: TargetTerms<'t>,
     pub escalations: BTreeSet<&'t str>,
+    pub facts: &'t FactTypes,
 }
 
 pub struct MinorSafetyRead {
     pub targets: Vec<TargetRead>,
     pub escalation: Option<Name>,
+    pub spread: Option<Spread>,
 }
 
 pub fn minor_safety(r: &Reader, root: &Table, terms: &Terms) -> Option<MinorSafetyRead> {
@@ -71,14 +79,48 @@ pub fn minor_safety(r: &Reader, root: &Table, terms: &Terms) -> Option<MinorSafe
         );
         return None;
     };
-    let table = entry.table(r, "[minor_safety]", &["targets", "escalation"], EXAMPLE)?;
+    let table = entry.table(r, "[minor_safety]", &["targets", "escalation", "spread"], EXAMPLE)?;
     let targets = table
         .require(r, "targets", "targets = { first_response = \"15m\", closed = \"1h\" }")
         .map(|entry| super::targets::read(r, &entry, Whose::MinorSafety, &terms.targets));
     let escalation = table
         .require(r, "escalation", "escalation = \"minor-safety\"")
         .and_then(|entry| escalation_name(r, &entry, terms));
-    Some(MinorSafetyRead { targets: targets.unwrap_or_default(), escalation })
+    let spread = table.get("spread").and_then(|entry| spread(r, &entry, terms.facts));
+    Some(MinorSafetyRead { targets: targets.unwrap_or_default(), escalation, spread })
+}
+
+fn spread(r: &Reader, entry: &Entry, facts: &FactTypes) -> Option<Spread> {
+    const EXAMPLE: &str = "spread = { fact = \"views\", per_hour = 1000, within = \"15m\" }";
+    let table = entry.table(r, "`spread`", &["fact", "per_hour", "within"], EXAMPLE)?;
+    let fact = table.require(r, "fact", "fact = \"views\"").and_then(|entry| entry.text(r, "fact = \"views\""));
+    let per_hour = table.require(r, "per_hour", "per_hour = 1000").and_then(|entry| {
+        let number = entry.whole_number(r, "per_hour = 1000")?;
+        if number == 0 {
+            r.refuse(
+                &entry.place,
+                "`per_hour` must be at least 1: everything spreads faster than 0",
+                "write: per_hour = 1000",
+            );
+        }
+        Some(number)
+    });
+    let within = table.require(r, "within", "within = \"15m\"").and_then(|entry| entry.duration(r, "within = \"15m\""));
+    let fact = fact.filter(|text| match facts.get(text.value) {
+        Some(FactType::Int | FactType::Float) => true,
+        Some(kind) => {
+            let what = format!("the fact `{}` is a {kind}, which doesn't grow", text.value);
+            r.refuse(&text.place, what, "name a fact whose type is \"int\" or \"float\"");
+            false
+        }
+        None => {
+            let numbers = facts.iter().filter(|(_, kind)| matches!(kind, FactType::Int | FactType::Float));
+            let add = format!("[sources.facts] with {} = {{ column = \"view_count\", type = \"int\" }}", text.value);
+            undefined(r, text, "fact", numbers.map(|(name, _)| &**name), &add);
+            false
+        }
+    });
+    Some(Spread { fact: fact?.name(), per_hour: per_hour?, within: within?.span })
 }
 
 /// An escalation that is defined.
@@ -97,6 +139,7 @@ pub struct RuleRead {
     /// Where the name stands.
     pub place: Place,
     pub categories: Categories,
+    pub when: Option<Predicate>,
     pub priority: Option<Priority>,
     pub targets: Vec<TargetRead>,
     pub escalation: Option<Name>,
@@ -104,7 +147,7 @@ pub struct RuleRead {
 
 pub fn rules(r: &Reader, root: &Table, categories: &CategoriesRead, terms: &Terms) -> Vec<RuleRead> {
     const EXAMPLE: &str = "[[rules]] with name, categories, priority and targets";
-    const KEYS: &[&str] = &["name", "categories", "priority", "targets", "escalation"];
+    const KEYS: &[&str] = &["name", "categories", "when", "priority", "targets", "escalation"];
     let Some(entry) = root.get("rules") else { return Vec::new() };
     let mut read: Vec<RuleRead> = Vec::new();
     for table in entry.tables(r, "[[rules]]", KEYS, EXAMPLE) {
@@ -125,6 +168,7 @@ pub fn rules(r: &Reader, root: &Table, categories: &CategoriesRead, terms: &Term
             name: name.map_or("".into(), |name| name.name()),
             place,
             categories: listed.unwrap_or(Categories::Listed(BTreeSet::new())),
+            when: table.get("when").and_then(|entry| predicate(r, &entry, terms.facts)),
             priority,
             targets: targets.unwrap_or_default(),
             escalation,

@@ -1,5 +1,6 @@
 //! `[[sources]]`: how each report table is read, in the source's own settings.
 
+use super::facts;
 use super::problem::Place;
 use super::read::{Empty, Entry, Reader, Table, Text, nearest, within_bounds};
 use super::secrets::{Found, Purpose, from_env, resolve_sqlite, secret};
@@ -9,7 +10,7 @@ use crate::core::policy::DeletedMeans;
 use crate::core::time::Span;
 use crate::secret::Secret;
 use crate::source::settings::{
-    Actors, CategoryFrom, Columns, DueColumn, EventColumn, OutcomeFrom, RowsFrom, Settings, States, Unit,
+    Actors, CategoryFrom, Columns, DueColumn, EventColumn, FactColumn, OutcomeFrom, RowsFrom, Settings, States, Unit,
 };
 use crate::zone::Zone;
 use std::path::Path;
@@ -22,7 +23,7 @@ const POLL_DEFAULT: Span = Span::from_secs(1);
 
 const KEYS: &[&str] = &[
     "name", "url", "url_env", "url_file", "poll", "timezone", "table", "query", "link", "columns", "events", "dues",
-    "actors", "states",
+    "facts", "actors", "states",
 ];
 
 /// One `[[sources]]` as far as it could be read.
@@ -35,6 +36,7 @@ pub struct SourceRead<'t> {
     /// What targets may refer to, whatever is wrong with the rest.
     pub events: Vec<(EventName, Text<'t>)>,
     pub dues: Vec<Name>,
+    pub facts: Vec<(FactColumn, Text<'t>)>,
 }
 
 pub fn read<'t>(r: &Reader, root: &Table<'t>) -> Vec<SourceRead<'t>> {
@@ -76,6 +78,7 @@ fn read_one<'t>(r: &Reader, table: &Table<'t>, instead: Option<&Secret>) -> Sour
     let name = table.require(r, "name", "name = \"reports\"").and_then(|entry| source_name(r, &entry));
     let events = read_events(r, table);
     let dues = read_dues(r, table);
+    let facts = facts::read(r, table);
     let rows = rows_from(r, table);
     let columns = columns(r, table);
     let poll = poll(r, table);
@@ -96,13 +99,14 @@ fn read_one<'t>(r: &Reader, table: &Table<'t>, instead: Option<&Secret>) -> Sour
                 columns,
                 events: events.into_iter().map(|(column, _)| column).collect(),
                 dues,
+                facts: facts.iter().map(|(fact, _)| fact.clone()).collect(),
                 actors,
                 states,
             })
         }
         _ => None,
     };
-    SourceRead { settings, name, link, place: table.place.clone(), events: mapped, dues: due_names }
+    SourceRead { settings, name, link, place: table.place.clone(), events: mapped, dues: due_names, facts }
 }
 
 fn source_name<'t>(r: &Reader, entry: &Entry<'t>) -> Option<Text<'t>> {

@@ -2,6 +2,7 @@ use super::*;
 use crate::core::observation::EventName;
 use crate::core::policy::{Categories, Due, Standing};
 use crate::core::time::Span;
+use crate::pager::ChannelKind;
 use crate::source::settings::RowsFrom;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -125,7 +126,7 @@ fn shadow_mode_notifies_the_log_alone_and_keeps_the_hash() {
     assert_eq!(notify(config.policy.clone()), ["hook".into()]);
     assert_eq!(notify(config.effective_policy()), ["log".into()]);
     assert_eq!(config.effective_policy().hash, config.policy.hash);
-    let ChannelSettings::Webhook { secrets, .. } = &config.channels["hook"] else { panic!("a webhook") };
+    let ChannelKind::Webhook { secrets, .. } = &config.channels["hook"].kind else { panic!("a webhook") };
     assert_eq!(secrets.len(), 2);
     assert_eq!(secrets[0].expose(), SECRET);
 
@@ -270,4 +271,65 @@ fn rows_may_come_from_a_statement() {
         "query = \"\"\"\n  with open as (select 1)\n  select * from open\n\"\"\"",
     );
     assert!(matches!(&loaded(&text).sources[0].rows, RowsFrom::Query(sql) if sql.starts_with("with open")));
+}
+
+/// The template with everything that it shows about facts.
+fn template_with_facts() -> String {
+    let shown = ["[sources.facts]", "views ", "minor ", "reporter ", "minor_when", "raised_when", "spread", "when "];
+    let tests = ["[[tests]]", "given ", "expect "];
+    let mut text = String::new();
+    for line in TEMPLATE.lines() {
+        let bare = line.strip_prefix("# ").filter(|bare| shown.iter().chain(&tests).any(|key| bare.starts_with(key)));
+        text.push_str(bare.unwrap_or(line));
+        text.push('\n');
+    }
+    text
+}
+
+#[test]
+fn what_the_template_shows_about_facts_loads_and_its_test_says_what_is_missing() {
+    let config = loaded(&template_with_facts());
+    let expected = [
+        "where no `when` is true, \"self_harm\" ranks as P4 and has no deadline",
+        "where no `when` is true, \"violent_threat\" ranks as P4 and has no deadline",
+    ];
+    assert!(warnings(&config).iter().all(|what| expected.contains(what)), "{:?}", warnings(&config));
+    assert_eq!(config.policy.facts.len(), 3);
+    assert_eq!(config.policy.rules[0].when.as_ref().map(|when| &**when.text()), Some("views > 1000"));
+    let failure = config.tests[0].failure(&config.policy).expect("3 views are not over 1000");
+    let expected = "given category = \"self_harm\", views = 3\n  \
+                    expected the priority P1, got P4\n  \
+                    expected the rule \"threat to life\", got \"everything else\"\n  \
+                    expected the target first_response within 1h, got no such target\n  \
+                    it matched \"everything else\"\n  \
+                    not \"threat to life\": views > 1000 is false";
+    assert_eq!(failure, expected);
+    let viral = template_with_facts().replacen("views = 3", "views = 3_000", 1);
+    let config = loaded(&viral);
+    assert_eq!(config.tests[0].failure(&config.policy), None);
+}
+
+#[test]
+fn the_hash_follows_every_expression_and_every_type() {
+    let text = template_with_facts();
+    let hash = |from: &str, to: &str| {
+        assert!(text.contains(from), "the template has no {from}");
+        loaded(&text.replacen(from, to, 1)).policy.hash
+    };
+    let now = hash("views > 1000", "views > 1000");
+    for (from, to) in [
+        ("views > 1000", "views > 1001"),
+        ("minor_when = \"minor\"", "minor_when = \"!minor\""),
+        ("type = \"int\"", "type = \"float\""),
+        ("per_hour = 1000", "per_hour = 1001"),
+    ] {
+        assert_ne!(now, hash(from, to), "{from}");
+    }
+    assert_eq!(now, hash("views = 3", "views = 4"), "a test is no part of the policy");
+}
+
+#[test]
+fn a_fact_that_nothing_reads_is_warned_of() {
+    let text = template_with_facts().replacen("minor_when = \"minor\"", "", 1);
+    assert!(warnings(&loaded(&text)).contains(&"nothing reads the fact `minor`"));
 }

@@ -4,9 +4,10 @@
 
 use super::calendar::Interval;
 use super::clock::{self, Clock, Evidence, Turn};
+use super::facts::{self, Fact};
 use super::id::{EpisodeKey, IncidentNo, Name, ReportKey};
 use super::observation::{Actor, Event, EventName, Received, Row, Verdict};
-use super::policy::{Assessment, DeletedMeans, Due, Policy, Priority, Standing, Target};
+use super::policy::{Assessment, DeletedMeans, Due, Policy, Priority, Spread, Standing, Target};
 use super::rank::Rank;
 use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,20 @@ pub struct Report {
     pub read_began: Timestamp,
     /// Since when the row is gone from its table.
     pub gone: Option<Timestamp>,
+    /// An earlier look at a P0's facts, from which their growth is measured.
+    #[serde(default)]
+    pub base: Option<Look>,
 }
+
+/// Facts and when they were read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    pub at: Timestamp,
+    pub facts: facts::Facts,
+}
+
+/// Growth is measured over at least this long, so that a single view between two polls is no spread.
+pub const SPREAD_WINDOW: Span = Span::from_mins(6);
 
 /// How an episode ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +87,12 @@ pub struct Case {
     pub ended: Option<(Timestamp, Conclusion)>,
     /// Times a row that was closed was seen open again.
     pub reopenings: u32,
+    /// A report of it was certainly raised; stays for the episode.
+    #[serde(default)]
+    pub raise_seen: bool,
+    /// When a read first saw it spread faster than the policy bears; stays for the episode.
+    #[serde(default)]
+    pub crossed: Option<Timestamp>,
     /// The store holds it, so its end must be written there.
     #[serde(default)]
     pub stored: bool,
@@ -104,6 +124,7 @@ impl Report {
             first_seen: read_began,
             read_began,
             gone: None,
+            base: None,
             row,
         }
     }
@@ -141,6 +162,23 @@ impl Report {
     fn closure(&self, p0: bool, deleted_means: DeletedMeans) -> Option<Timestamp> {
         let deleted = self.gone.filter(|_| !p0 && deleted_means == DeletedMeans::Closed);
         self.event(EventName::Closed, p0).or(deleted)
+    }
+
+    /// Where its growth is measured from: an earlier look, or nothing at all when it was received.
+    fn measured_from(&self) -> (Timestamp, Option<&facts::Facts>) {
+        self.base.as_ref().map_or((self.received, None), |base| (base.at, Some(&base.facts)))
+    }
+
+    fn spreads_faster_than(&self, spread: &Spread) -> bool {
+        let count = |facts: &facts::Facts| {
+            let fact = facts.iter().find(|(name, _)| *name == spread.fact).map(|(_, fact)| fact);
+            fact.and_then(Fact::count).unwrap_or(0)
+        };
+        let (from, before) = self.measured_from();
+        let grown = count(&self.row.facts).saturating_sub(before.map_or(0, count));
+        let elapsed = self.read_began.since(from).max(SPREAD_WINDOW);
+        let elapsed_secs = u128::try_from(elapsed.secs()).unwrap_or(1);
+        u128::from(grown) * 3_600 >= u128::from(spread.per_hour) * elapsed_secs
     }
 
     pub fn is_paused(&self) -> bool {
@@ -181,6 +219,8 @@ impl Case {
             incident: None,
             ended: None,
             reopenings: 0,
+            raise_seen: false,
+            crossed: None,
             stored: false,
         }
     }
@@ -208,9 +248,10 @@ impl Case {
         self.is_p0()
             || !self.pauses.is_empty()
             || self.reopenings > 0
+            || self.raise_seen
             || (self.ended.is_some() && !self.is_settled())
             || self.reports.values().any(|report| report.anchored_at_first_sight || report.is_paused())
-            || self.clocks.iter().any(|clock| clock.breach().is_some())
+            || self.clocks.iter().any(|clock| clock.breach().is_some() || clock.warned_of.is_some())
     }
 
     /// The earliest report: what a page and the board call the case by.
@@ -291,6 +332,9 @@ impl Case {
             report.gone.get_or_insert(read_began);
             return;
         };
+        if p0 && report.row.facts != row.facts && seen_before.since(report.measured_from().0) >= SPREAD_WINDOW {
+            report.base = Some(Look { at: seen_before, facts: report.row.facts.clone() });
+        }
         let was_closed = report.row.event(EventName::Closed).is_some();
         report.gone = None;
         report.row = row;
@@ -308,6 +352,8 @@ impl Case {
     pub fn refresh(&mut self, policy: &Policy, now: Timestamp) -> Vec<(usize, Turn)> {
         let Some((assessment, category)) = self.assess(policy) else { return Vec::new() };
         self.standing = assessment.standing;
+        self.raise_seen |= assessment.raised == Some(true);
+        self.raised = self.raise_seen || assessment.raised.is_none();
         self.category = category;
         if self.is_p0() != (assessment.priority == Priority::P0) {
             // What was promised as the one is neither met nor broken as the other; a breach that has
@@ -318,6 +364,7 @@ impl Case {
             (self.priority, self.rule) = (assessment.priority, assessment.rule.into());
         }
         self.escalation = assessment.escalation.cloned();
+        self.measure_spread(policy.minor_safety.spread.as_ref());
         let deleted_means = policy.sources.get(self.key.case.source()).map(|s| s.deleted_means).unwrap_or_default();
         let facts = self.facts(deleted_means);
         self.ended = facts.conclusion;
@@ -330,7 +377,7 @@ impl Case {
             let evidence = self.evidence(target, &self.clocks[index], &facts, deleted_means);
             let deadline = self.deadline(target, &self.clocks[index], &evidence, policy);
             let clock = &mut self.clocks[index];
-            clock.set_deadline(evidence.started, deadline, now);
+            clock.set_deadline(evidence.started, deadline, target.warn, now);
             let turn = clock.step(&evidence, now);
             if turn != Turn::Nothing {
                 turns.push((index, turn));
@@ -341,15 +388,32 @@ impl Case {
 
     /// The strictest of what the policy says of its reports; a known P0 is latched whatever they say.
     fn assess<'p>(&self, policy: &'p Policy) -> Option<(Assessment<'p>, Name)> {
-        let assessed = self.reports.iter().map(|(key, report)| (policy.assess(&report.row), report, key));
+        let mut raised = Some(false);
+        let assessed = self.reports.iter().map(|(key, report)| {
+            let assessment = policy.assess(&report.row);
+            raised = match (raised, assessment.raised) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (None, _) | (_, None) => None,
+                _ => Some(false),
+            };
+            (assessment, report, key)
+        });
         let (strictest, report, _) = assessed.min_by_key(|(a, r, key)| (a.priority, a.standing, r.received, *key))?;
-        if self.is_latched() && strictest.priority != Priority::P0 {
-            return Some((policy.assess_p0(Standing::Known), self.category.clone()));
+        if self.is_latched() && (strictest.priority != Priority::P0 || strictest.standing == Standing::Presumed) {
+            let latched = Assessment { raised, ..policy.assess_p0(Standing::Known) };
+            return Some((latched, self.category.clone()));
         }
-        if self.is_latched() && strictest.standing == Standing::Presumed {
-            return Some((policy.assess_p0(Standing::Known), self.category.clone()));
-        }
-        Some((strictest, report.row.category.clone()))
+        Some((Assessment { raised, ..strictest }, report.row.category.clone()))
+    }
+
+    /// F6: how wide it has spread, and since when it spreads too fast. The crossing happens once.
+    fn measure_spread(&mut self, spread: Option<&Spread>) {
+        let Some(spread) = spread.filter(|_| self.is_p0()) else { return };
+        let widest = self.reports.values().filter_map(|report| report.row.fact(&spread.fact)).filter_map(Fact::count);
+        self.spread = widest.max().map_or(0, |count| (u64::BITS - count.leading_zeros()) as u8);
+        let crossings =
+            self.reports.values().filter(|report| !report.is_superseded() && report.spreads_faster_than(spread));
+        self.crossed = self.crossed.or(crossings.map(|report| report.read_began).min());
     }
 
     fn facts(&self, deleted_means: DeletedMeans) -> Facts {
@@ -481,7 +545,16 @@ impl Case {
             }
             Due::Within { calendar, .. } => (None, calendar.as_ref().and_then(|name| policy.calendars.get(name))),
         };
-        clock::deadline(&target.due, evidence.started, stated, calendar.map(|c| &**c), self.credited())
+        let credited = self.credited();
+        let deadline = clock::deadline(&target.due, evidence.started, stated, calendar.map(|c| &**c), credited)?;
+        Some(deadline.min(self.tightened(evidence, policy).unwrap_or(Timestamp::MAX)))
+    }
+
+    /// F6: the deadline that a crossing sets for what was running then; one that came later had its own start.
+    fn tightened(&self, evidence: &Evidence, policy: &Policy) -> Option<Timestamp> {
+        let (crossed, spread) = (self.crossed?, policy.minor_safety.spread.as_ref()?);
+        let running = self.is_p0() && evidence.started? <= crossed && evidence.happened.is_none_or(|at| at > crossed);
+        running.then(|| crossed.plus(spread.within))
     }
 }
 

@@ -22,6 +22,12 @@ pub struct Clock {
     pub started: Option<Timestamp>,
     /// `None` while the clock hasn't started, and for a stated due date that is NULL.
     pub deadline: Option<Timestamp>,
+    /// When it warns of its deadline; `None` where it doesn't, or has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warns_at: Option<Timestamp>,
+    /// The deadline that it has warned of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warned_of: Option<Timestamp>,
     pub state: ClockState,
 }
 
@@ -119,6 +125,8 @@ impl Evidence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     Nothing,
+    /// The deadline comes near.
+    Warn,
     /// The deadline passed: read the row again.
     Ask,
     /// A breach without proof, for a P0.
@@ -144,6 +152,8 @@ impl Clock {
             report,
             started: None,
             deadline: None,
+            warns_at: None,
+            warned_of: None,
             state: ClockState::Running,
         }
     }
@@ -191,18 +201,29 @@ impl Clock {
     /// instant is met; and for a P0 when proof is overdue.
     pub fn wakes_at(&self, p0: bool) -> Option<Timestamp> {
         match &self.state {
-            ClockState::Running => self.deadline.map(|at| at.plus(Span::from_micros(1))),
+            ClockState::Running => {
+                let passed = self.deadline.map(|at| at.plus(Span::from_micros(1)));
+                passed.into_iter().chain(self.warns_at).min()
+            }
             ClockState::Asked { at } if p0 => Some(at.plus(PROOF_WITHIN)),
             _ => None,
         }
     }
 
     /// Gives the clock the deadline that the evidence of now asks for. A breach keeps its own.
-    pub fn set_deadline(&mut self, started: Option<Timestamp>, deadline: Option<Timestamp>, now: Timestamp) {
+    pub fn set_deadline(
+        &mut self,
+        started: Option<Timestamp>,
+        deadline: Option<Timestamp>,
+        warn: Option<Span>,
+        now: Timestamp,
+    ) {
         if self.breach().is_some() {
             return;
         }
         (self.started, self.deadline) = (started, deadline);
+        let unwarned = deadline.filter(|at| self.warned_of != Some(*at));
+        self.warns_at = unwarned.zip(warn).map(|(at, before)| at.minus(before));
         let moved_out = deadline.is_none_or(|at| at >= now);
         if moved_out && matches!(self.state, ClockState::Asked { .. }) {
             self.state = ClockState::Running;
@@ -274,6 +295,10 @@ impl Clock {
             {
                 *ended = None;
                 Turn::Relapse
+            }
+            (Running, None) if now <= deadline && self.warns_at.is_some_and(|at| at <= now) => {
+                (self.warned_of, self.warns_at) = (Some(deadline), None);
+                Turn::Warn
             }
             (Running, None) if now > deadline => {
                 self.state = Asked { at: now };

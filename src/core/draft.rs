@@ -4,10 +4,13 @@
 use super::case::{Case, Report};
 use super::clock::{Clock, ClockState, Turn};
 use super::engine::Core;
+use super::facts::Predicate;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{HOLD_AT_START, Incident, IncidentKind};
 use super::observation::{EventName, Observation, Received, Row};
-use super::plan::{Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, TargetOutcome};
+use super::plan::{
+    Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, TargetOutcome, Warning,
+};
 use super::policy::{Assessment, Priority, Standing};
 use super::time::{Span, Timestamp};
 use super::view::Group;
@@ -125,7 +128,9 @@ impl<'c> Draft<'c> {
             let assessment = self.core.policy.assess(row);
             let belongs = case.is_latched() || case_key(&report, row, &assessment) == case.key.case;
             let known = known.clone();
-            if row.category != known.row.category && assessment.standing == Standing::Presumed {
+            self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(&report, when)));
+            let unnamed = !self.core.policy.categories.contains_key(&row.category);
+            if row.category != known.row.category && assessment.standing == Standing::Presumed && unnamed {
                 let (source, category) = (report.source.clone(), row.category.clone());
                 self.plan.alarms.insert(Alarm::PresumedCategory { source, category });
             }
@@ -228,7 +233,8 @@ impl<'c> Draft<'c> {
     }
 
     fn alarm(&mut self, report: &ReportKey, row: &Row, assessment: &Assessment<'_>, read_began: Timestamp) {
-        if assessment.standing == Standing::Presumed {
+        self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(report, when)));
+        if assessment.standing == Standing::Presumed && !self.core.policy.categories.contains_key(&row.category) {
             let (source, category) = (report.source.clone(), row.category.clone());
             self.plan.alarms.insert(Alarm::PresumedCategory { source, category });
         }
@@ -276,6 +282,7 @@ impl<'c> Draft<'c> {
     fn turn(&mut self, key: &EpisodeKey, index: usize, turn: Turn) {
         match turn {
             Turn::Nothing => {}
+            Turn::Warn => self.warn(key, index),
             Turn::Ask => {
                 let reports = self.case(key).map(|case| case.reports.keys().cloned().collect::<Vec<_>>());
                 self.plan.asks.extend(reports.into_iter().flatten());
@@ -439,6 +446,15 @@ impl<'c> Draft<'c> {
         })
     }
 
+    fn warn(&mut self, key: &EpisodeKey, index: usize) {
+        let Some(case) = self.case(key) else { return };
+        let clock = &case.clocks[index];
+        let Some(deadline) = clock.deadline else { return };
+        let (category, target) = (case.category.clone(), clock.target.clone());
+        let warning = Warning { episode: key.clone(), category, priority: case.priority, target, deadline };
+        self.plan.warnings.push(warning);
+    }
+
     fn tally(&mut self, key: &EpisodeKey, index: usize) {
         let Some(case) = self.case(key) else { return };
         let source = key.case.source().clone();
@@ -517,6 +533,10 @@ pub fn member_of(case: &Case) -> Option<(IncidentNo, MemberKey)> {
 
 fn same_clock(a: &Clock, b: &Clock) -> bool {
     (&a.target, &a.report) == (&b.target, &b.report)
+}
+
+fn undecided_alarm(report: &ReportKey, when: &Predicate) -> Alarm {
+    Alarm::Undecided { source: report.source.clone(), predicate: when.text().clone() }
 }
 
 /// P0 reports about one item are one case; everything else is its own.

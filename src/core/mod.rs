@@ -6,6 +6,7 @@ pub mod clock;
 mod draft;
 pub mod engine;
 pub mod explain;
+pub mod facts;
 pub mod id;
 pub mod incident;
 pub mod observation;

@@ -1,6 +1,7 @@
 //! What a poll saw. An observation is the core's only knowledge of a report database: it is parsed at
 //! the edge, so what is in it is already typed, and what could not be parsed is listed as a flaw.
 
+use super::facts::{Fact, Facts};
 use super::id::{Name, ReportId, Subject};
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -132,12 +133,19 @@ pub struct Row {
     pub dues: Vec<(Name, Timestamp)>,
     pub paused: bool,
     pub verdict: Verdict,
+    /// What predicates may read; a fact that the source doesn't map has no entry.
+    #[serde(default)]
+    pub facts: Facts,
 }
 
 impl Row {
     /// The earliest event of this name.
     pub fn event(&self, name: EventName) -> Option<&Event> {
         self.events.iter().find(|event| event.name == name)
+    }
+
+    pub fn fact(&self, name: &str) -> Option<&Fact> {
+        self.facts.iter().find(|(known, _)| &**known == name).map(|(_, fact)| fact)
     }
 
     pub fn due(&self, column: &str) -> Option<Timestamp> {

@@ -84,6 +84,16 @@ impl BreachStatus {
     }
 }
 
+/// A deadline comes near: told once for each (case, target, deadline), and no breach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    pub episode: EpisodeKey,
+    pub category: Name,
+    pub priority: Priority,
+    pub target: Name,
+    pub deadline: Timestamp,
+}
+
 /// One notification, before it is given keys. Unique by (incident, round, step, channel, kind).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
@@ -169,6 +179,9 @@ pub enum Alarm {
     RowsWithoutId { source: Name, count: u64 },
     /// `received` is unreadable or in the future, usually because the configured zone is wrong.
     AnchoredAtFirstSight { report: ReportKey },
+    /// A predicate could not be decided for a report: a fact is unreadable, or a number ran over. The
+    /// stricter side was taken.
+    Undecided { source: Name, predicate: Name },
     /// An event lies before `received` and is counted as happening at it.
     Skew { report: ReportKey },
 }
@@ -196,6 +209,8 @@ pub struct Plan {
     /// The entry of the store's inbox that this plan takes up.
     pub taken_up: Option<i64>,
     pub alarms: BTreeSet<Alarm>,
+    /// Deadlines that come near.
+    pub warnings: Vec<Warning>,
     /// Breaches that this plan adds, for the counters: memory only.
     pub incurred: Vec<(Group, Name)>,
     /// Reports to be read again by key, P0 first.

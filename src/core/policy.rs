@@ -3,13 +3,14 @@
 //! carry no calendar, and no rule can name P0.
 
 use super::calendar::Calendar;
+use super::facts::{FactTypes, Predicate};
 use super::id::Name;
 use super::observation::{EventName, Row};
 use super::time::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// P0 is minor safety, known or presumed, and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -75,6 +76,9 @@ pub struct Target {
     pub from: EventName,
     pub until: EventName,
     pub due: Due,
+    /// How long before the deadline it warns; without a breach, and once for each deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn: Option<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,10 +90,12 @@ pub enum Categories {
 }
 
 /// A rule for what is not minor safety. The first that matches decides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rule {
     pub name: Name,
     pub categories: Categories,
+    /// Beside the category, what must be true of its facts.
+    pub when: Option<Predicate>,
     pub priority: Priority,
     pub targets: Vec<Target>,
     /// Without one, a breach is recorded and counted, and nobody is paged.
@@ -101,6 +107,17 @@ pub struct Rule {
 pub struct MinorSafety {
     pub targets: Vec<Target>,
     pub escalation: Name,
+    pub spread: Option<Spread>,
+}
+
+/// How fast a reported item may spread before every running deadline of its case moves in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spread {
+    /// A count that grows, such as views.
+    pub fact: Name,
+    pub per_hour: u64,
+    /// From the crossing.
+    pub within: Span,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +163,12 @@ pub struct Policy {
     /// answer a year later.
     pub hash: Name,
     pub categories: BTreeMap<Name, CategoryClass>,
+    /// Everything that predicates may read beside the category.
+    pub facts: FactTypes,
+    /// Makes a report of any category known minor safety.
+    pub minor_when: Option<Predicate>,
+    /// Puts a report at the top of its priority, never above it.
+    pub raised_when: Option<Predicate>,
     pub minor_safety: MinorSafety,
     pub rules: Vec<Rule>,
     pub escalations: BTreeMap<Name, Escalation>,
@@ -153,6 +176,8 @@ pub struct Policy {
     pub operators: Option<Name>,
     pub sources: BTreeMap<Name, SourcePolicy>,
     pub calendars: BTreeMap<Name, Arc<Calendar>>,
+    #[serde(skip)]
+    pub index: Index,
 }
 
 /// What the policy says of one row.
@@ -164,7 +189,30 @@ pub struct Assessment<'p> {
     pub rule: &'p str,
     pub targets: &'p [Target],
     pub escalation: Option<&'p Name>,
+    /// Whether `raised_when` holds; `None` when it can't be decided, which ranks as if it did.
+    pub raised: Option<bool>,
+    /// The first predicate that couldn't be decided; the stricter side was taken.
+    pub undecided: Option<&'p Predicate>,
 }
+
+/// Each category with its class and the rules that name it, in their order: one look-up a report, however
+/// many rules there are. Derived at the first use, empty again in a clone, so it can't outlive what it is of.
+#[derive(Debug, Default)]
+pub struct Index(OnceLock<BTreeMap<Name, (CategoryClass, Vec<usize>)>>);
+
+impl Clone for Index {
+    fn clone(&self) -> Self {
+        Index::default()
+    }
+}
+
+impl PartialEq for Index {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Index {}
 
 /// The name under which P0 stands wherever a rule is named.
 pub const MINOR_SAFETY_RULE: &str = "minor safety";
@@ -172,13 +220,25 @@ pub const MINOR_SAFETY_RULE: &str = "minor safety";
 pub const NO_RULE: &str = "no rule";
 
 impl Policy {
-    /// The only way a row gets a priority. A category in neither list is presumed P0.
+    /// The only way a row gets a priority. A category in neither list is presumed P0, and so is a row of
+    /// which nobody can say whether a minor is concerned.
     pub fn assess(&self, row: &Row) -> Assessment<'_> {
-        match self.categories.get(&row.category) {
-            Some(CategoryClass::MinorSafety) => self.assess_p0(Standing::Known),
-            None => self.assess_p0(Standing::Presumed),
-            Some(CategoryClass::Other) => self.assess_lesser(&row.category),
+        let known = self.index().get(&row.category);
+        let minor = match (&self.minor_when, known) {
+            (_, Some((CategoryClass::MinorSafety, _))) | (None, _) => Some(false),
+            (Some(when), _) => when.evaluate(row),
+        };
+        let mut assessment = match (known, minor) {
+            (Some((CategoryClass::MinorSafety, _)), _) | (_, Some(true)) => self.assess_p0(Standing::Known),
+            (_, None) => Assessment { undecided: self.minor_when.as_ref(), ..self.assess_p0(Standing::Presumed) },
+            (None, Some(false)) => self.assess_p0(Standing::Presumed),
+            (Some((CategoryClass::Other, rules)), Some(false)) => self.assess_lesser(row, rules),
+        };
+        if let Some(when) = &self.raised_when {
+            assessment.raised = when.evaluate(row);
+            assessment.undecided = assessment.undecided.or(assessment.raised.is_none().then_some(when));
         }
+        assessment
     }
 
     /// P0 as such, for a case that is latched whatever its rows say now.
@@ -189,6 +249,8 @@ impl Policy {
             rule: MINOR_SAFETY_RULE,
             targets: &self.minor_safety.targets,
             escalation: Some(&self.minor_safety.escalation),
+            raised: Some(false),
+            undecided: None,
         }
     }
 
@@ -200,26 +262,44 @@ impl Policy {
         self.rules.iter().find(|candidate| &*candidate.name == rule).map_or(&[], |rule| &rule.targets)
     }
 
-    fn assess_lesser(&self, category: &Name) -> Assessment<'_> {
-        let rule = self.rules.iter().find(|rule| match &rule.categories {
-            Categories::AllNamed => true,
-            Categories::Listed(listed) => listed.contains(category),
-        });
-        match rule {
-            Some(rule) => Assessment {
-                priority: rule.priority,
-                standing: Standing::Known,
-                rule: &rule.name,
-                targets: &rule.targets,
-                escalation: rule.escalation.as_ref(),
-            },
-            None => Assessment {
-                priority: Priority::P4,
-                standing: Standing::Known,
-                rule: NO_RULE,
-                targets: &[],
-                escalation: None,
-            },
+    /// The first rule that matches. One that can't be decided might, so of all such before it and of it the
+    /// one with the strictest priority holds.
+    fn assess_lesser(&self, row: &Row, rules: &[usize]) -> Assessment<'_> {
+        let (mut strictest, mut undecided): (Option<&Rule>, _) = (None, None);
+        for rule in rules.iter().filter_map(|at| self.rules.get(*at)) {
+            let matches = rule.when.as_ref().map_or(Some(true), |when| when.evaluate(row));
+            if matches == Some(false) {
+                continue;
+            }
+            if strictest.is_none_or(|held| rule.priority < held.priority) {
+                strictest = Some(rule);
+            }
+            if matches == Some(true) {
+                break;
+            }
+            undecided = undecided.or(rule.when.as_ref());
         }
+        Assessment {
+            priority: strictest.map_or(Priority::P4, |rule| rule.priority),
+            standing: Standing::Known,
+            rule: strictest.map_or(NO_RULE, |rule| &rule.name),
+            targets: strictest.map_or(&[], |rule| &rule.targets),
+            escalation: strictest.and_then(|rule| rule.escalation.as_ref()),
+            raised: Some(false),
+            undecided,
+        }
+    }
+
+    fn index(&self) -> &BTreeMap<Name, (CategoryClass, Vec<usize>)> {
+        self.index.0.get_or_init(|| {
+            let naming = |name: &Name, class: CategoryClass| {
+                let names = |rule: &Rule| match &rule.categories {
+                    Categories::AllNamed => class == CategoryClass::Other,
+                    Categories::Listed(listed) => listed.contains(name),
+                };
+                self.rules.iter().enumerate().filter(|(_, rule)| names(rule)).map(|(at, _)| at).collect()
+            };
+            self.categories.iter().map(|(name, class)| (name.clone(), (*class, naming(name, *class)))).collect()
+        })
     }
 }

@@ -103,15 +103,23 @@ impl<S: Store, C: Clock> Engine<S, C> {
             if failed == 0 {
                 tracing::error!(%error, "the store does not take a plan; trying until it does");
             }
-            let failure = Failure { at: now, cause: error.to_string() };
-            self.status.update(|status| status.store.last_error = Some(failure.clone()));
             failed += 1;
             if let Some((first, second)) = self.halves(&input, &error, failed) {
                 return self.feed_halves(first, second).await;
             }
-            self.clock.sleep_until(self.clock.now().plus(wait)).await;
-            wait = wait.plus(wait).min(RETRY_MOST);
+            self.wait_for_the_store(&error, &mut wait).await;
         }
+    }
+
+    /// Tells that the store fails and that the engine is alive all the same, and waits, longer each time.
+    async fn wait_for_the_store(&self, error: &StoreError, wait: &mut Span) {
+        let failure = Failure { at: self.clock.now(), cause: error.to_string() };
+        self.status.update(|status| {
+            status.engine_alive_at = Some(failure.at);
+            status.store.last_error = Some(failure.clone());
+        });
+        self.clock.sleep_until(failure.at.plus(*wait)).await;
+        *wait = wait.plus(*wait).min(RETRY_MOST);
     }
 
     /// Takes up what people did since the last look.
@@ -150,15 +158,24 @@ impl<S: Store, C: Clock> Engine<S, C> {
         if strangers.is_empty() {
             return Ok(Vec::new());
         }
-        let mut wait = RETRY_FIRST;
+        let (mut failing, mut wait) = (false, RETRY_FIRST);
         loop {
-            match self.store.recall(&strangers).await {
-                Ok(cases) => return Ok(cases),
+            let error = match self.store.recall(&strangers).await {
+                Ok(cases) => {
+                    // What is recalled may lead to no commit, which would tell that the store is back.
+                    if failing {
+                        self.status.update(|status| status.store.last_error = None);
+                    }
+                    return Ok(cases);
+                }
                 Err(error @ (StoreError::Fenced { .. } | StoreError::Unreadable { .. })) => return Err(error),
-                Err(error) => tracing::warn!(%error, "the store does not recall; trying until it does"),
+                Err(error) => error,
+            };
+            if !failing {
+                tracing::error!(%error, "the store does not recall; trying until it does");
             }
-            self.clock.sleep_until(self.clock.now().plus(wait)).await;
-            wait = wait.plus(wait).min(RETRY_MOST);
+            failing = true;
+            self.wait_for_the_store(&error, &mut wait).await;
         }
     }
 
@@ -198,15 +215,18 @@ impl<S: Store, C: Clock> Engine<S, C> {
     }
 
     async fn was_committed(&self) -> Result<bool, StoreError> {
-        let mut wait = RETRY_FIRST;
+        let (mut failing, mut wait) = (false, RETRY_FIRST);
         loop {
-            match self.store.sequence().await {
+            let error = match self.store.sequence().await {
                 Ok(sequence) => return Ok(sequence > self.sequence),
                 Err(error @ StoreError::Unreadable { .. }) => return Err(error),
-                Err(error) => tracing::warn!(%error, "the store does not say what it has; asking until it does"),
+                Err(error) => error,
+            };
+            if !failing {
+                tracing::error!(%error, "the store does not say what it has; asking until it does");
             }
-            self.clock.sleep_until(self.clock.now().plus(wait)).await;
-            wait = wait.plus(wait).min(RETRY_MOST);
+            failing = true;
+            self.wait_for_the_store(&error, &mut wait).await;
         }
     }
 
@@ -223,6 +243,14 @@ impl<S: Store, C: Clock> Engine<S, C> {
         }
         for alarm in &plan.alarms {
             tell(alarm);
+        }
+        for warning in &plan.warnings {
+            tracing::warn!(
+                case = self.keys.reference(&warning.episode.case),
+                priority = %warning.priority, category = %warning.category, target = %warning.target,
+                left = %warning.deadline.since(now),
+                "a deadline comes near"
+            );
         }
         let fed = Fed {
             asks: asks(&self.core, plan),
@@ -276,6 +304,10 @@ fn tell(alarm: &Alarm) {
         Alarm::RowsWithoutId { source, count } => {
             tracing::error!(%source, count, "rows without an id: no case can be made of them");
         }
+        Alarm::Undecided { source, predicate } => tracing::warn!(
+            %source, %predicate,
+            "an expression can't be decided for a report: the stricter side was taken; is its fact a column of that type?"
+        ),
         Alarm::AnchoredAtFirstSight { report } => tracing::warn!(
             %report,
             "received is unreadable or in the future: its clocks count from now; is the source's timezone right?"

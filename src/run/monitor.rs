@@ -28,6 +28,8 @@ const SCAN_INPUTS: usize = 2;
 const PROOF_INPUTS: usize = 64;
 /// How stale the published view may be while the engine is busy.
 const VIEW_EVERY: Span = Span::from_micros(250_000);
+/// How long a plan may take to reach the store once the process is told to stop.
+const STOP_WITHIN: Span = Span::from_secs(5);
 /// How often the engine looks for what people did.
 const INBOX_EVERY: Span = Span::from_secs(1);
 /// The engine shows that it is alive at least this often.
@@ -153,8 +155,22 @@ struct Seat<St: Store, C: Clock> {
 }
 
 impl<St: Store, C: Clock> Seat<St, C> {
+    /// Works until the process is told to stop, and then at most until a store that is away has had its
+    /// time: what it didn't take is seen again at the next start.
+    async fn sit(self) -> Result<(), StoreError> {
+        let give_up = stopped_for(STOP_WITHIN, self.shutdown.clone(), self.clock.clone());
+        tokio::select! {
+            biased;
+            ended = self.work() => ended,
+            () = give_up => {
+                tracing::warn!("stopping while the store is away: what it did not take is seen again at the next start");
+                Ok(())
+            }
+        }
+    }
+
     /// Takes up inputs, what is due before all: a deadline, then proof, then the rows of scans.
-    async fn sit(mut self) -> Result<(), StoreError> {
+    async fn work(mut self) -> Result<(), StoreError> {
         let mut published = Timestamp::MIN;
         let mut looked = Timestamp::MIN;
         loop {
@@ -243,6 +259,16 @@ impl<St: Store, C: Clock> Seat<St, C> {
                 waiting.add(asks);
             }
         }
+    }
+}
+
+/// Returns once the process has been told to stop for this long.
+async fn stopped_for<C: Clock>(span: Span, mut shutdown: watch::Receiver<bool>, clock: C) {
+    if shutdown.wait_for(|stop| *stop).await.is_ok() {
+        clock.sleep_until(clock.now().plus(span)).await;
+    } else {
+        // Nobody is left who could say so.
+        std::future::pending::<()>().await;
     }
 }
 

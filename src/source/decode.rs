@@ -3,8 +3,9 @@
 //! panics on any cell, and no cell but an id is ever named.
 
 use super::actors::Classifier;
-use super::selection::{CategoryAt, EventAt, Selection};
+use super::selection::{CategoryAt, EventAt, FactAt, Selection};
 use super::settings::{Settings, Unit};
+use crate::core::facts::{Fact, FactType, Facts, Real};
 use crate::core::id::{Name, ReportId, Subject};
 use crate::core::observation::{Actor, Event, Flaw, Observation, Received, Reject, Row, Verdict};
 use crate::core::time::Timestamp;
@@ -102,6 +103,7 @@ impl Decoder {
             dues: self.dues(cells, &mut flaws),
             paused: self.paused(cells, &mut flaws),
             verdict: self.verdict(cells, &mut flaws),
+            facts: self.facts(cells, &mut flaws),
         };
         // A column that is bad for two purposes is one flaw of the row.
         flaws.sort_unstable();
@@ -200,6 +202,19 @@ impl Decoder {
         dues
     }
 
+    /// NULL is the type's zero and takes no entry's place; what can't be read is told apart from it.
+    fn facts(&self, cells: &[Cell<'_>], flaws: &mut Vec<(usize, Flaw)>) -> Facts {
+        let mut facts = Vec::with_capacity(self.selection.facts.len());
+        for FactAt { name, at, kind } in &self.selection.facts {
+            let fact = fact(cells[*at], *kind).unwrap_or_else(|flaw| {
+                flaws.push((*at, flaw));
+                Fact::Unreadable
+            });
+            facts.push((name.clone(), fact));
+        }
+        facts
+    }
+
     fn paused(&self, cells: &[Cell<'_>], flaws: &mut Vec<(usize, Flaw)>) -> bool {
         let Some(at) = self.selection.state else { return false };
         let mut buffer = String::new();
@@ -234,6 +249,38 @@ fn actor(actors: &mut Classifier, at: usize, cell: Cell<'_>, flaws: &mut Vec<(us
             flaws.push((at, flaw));
             Actor::Unknown
         }
+    }
+}
+
+/// Databases without a type for it write true and false as 1 and 0, SQLite as text too.
+fn fact(cell: Cell<'_>, kind: FactType) -> Result<Fact, Flaw> {
+    let wrong = Err(Flaw::WrongType);
+    match (kind, cell) {
+        (_, Cell::Null) => Ok(kind.zero()),
+        (_, Cell::BadText) => Err(Flaw::BadText),
+        (FactType::Int, Cell::Int(value)) => Ok(Fact::Int(value)),
+        (FactType::Int, Cell::Bool(value)) => Ok(Fact::Int(value.into())),
+        // Whole numbers up to 2^53 are exact in a column of floats.
+        (FactType::Int, Cell::Float(value)) if value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0 => {
+            Ok(Fact::Int(value as i64))
+        }
+        (FactType::Float, Cell::Int(value)) => Real::new(value as f64).map(Fact::Float).ok_or(Flaw::WrongType),
+        (FactType::Float, Cell::Float(value)) => Real::new(value).map(Fact::Float).ok_or(Flaw::WrongType),
+        (FactType::Bool, Cell::Bool(value)) => Ok(Fact::Bool(value)),
+        (FactType::Bool, Cell::Int(value @ (0 | 1))) => Ok(Fact::Bool(value == 1)),
+        (FactType::Bool, Cell::Text(text)) => match text.trim().to_ascii_lowercase().as_str() {
+            "" => Ok(kind.zero()),
+            "true" | "t" | "1" | "yes" | "y" => Ok(Fact::Bool(true)),
+            "false" | "f" | "0" | "no" | "n" => Ok(Fact::Bool(false)),
+            _ => wrong,
+        },
+        (FactType::Int | FactType::Float, Cell::Text(text)) if text.trim().is_empty() => Ok(kind.zero()),
+        (FactType::Int | FactType::Float, Cell::Text(text)) => kind.read(text).ok_or(Flaw::WrongType),
+        (FactType::String, cell) => {
+            let mut buffer = String::new();
+            short_text(cell, &mut buffer).map(|text| Fact::String(text.unwrap_or_default().into()))
+        }
+        _ => wrong,
     }
 }
 

@@ -3,7 +3,7 @@ use crate::core::observation::EventName;
 use crate::core::time::Span;
 use crate::secret::Secret;
 use crate::source::settings::{
-    Actors, CategoryFrom, Columns, DueColumn, EventColumn, OutcomeFrom, RowsFrom, Settings, States,
+    Actors, CategoryFrom, Columns, DueColumn, EventColumn, FactColumn, OutcomeFrom, RowsFrom, Settings, States,
 };
 
 const RECEIVED_MICROS: i64 = 1_750_000_000_000_000;
@@ -33,6 +33,12 @@ fn settings() -> Settings {
             event(EventName::Closed, "closed", Some("closed_by")),
         ],
         dues: vec![DueColumn { name: "due_at".into(), column: "due".into(), unit: None }],
+        facts: vec![
+            FactColumn { name: "views".into(), column: "view_count".into(), kind: FactType::Int },
+            FactColumn { name: "score".into(), column: "score".into(), kind: FactType::Float },
+            FactColumn { name: "minor".into(), column: "is_minor".into(), kind: FactType::Bool },
+            FactColumn { name: "reporter".into(), column: "reporter_kind".into(), kind: FactType::String },
+        ],
         actors: Actors { automated: vec!["bot-*".into()], people: vec!["mod-*".into()] },
         states: States {
             column: Some("status".into()),
@@ -57,11 +63,30 @@ fn good() -> Vec<Cell<'static>> {
         Cell::Time(LATER_MICROS + 1), // due
         Cell::Text("waiting"),        // status
         Cell::Text("removed"),        // outcome
+        Cell::Int(1_200),             // view_count
+        Cell::Float(0.5),             // score
+        Cell::Bool(true),             // is_minor
+        Cell::Text("police"),         // reporter_kind
     ]
 }
 
-const COLUMNS: [&str; 11] =
-    ["id", "reason", "kind", "item", "created", "answered", "closed", "closed_by", "due", "status", "outcome"];
+const COLUMNS: [&str; 15] = [
+    "id",
+    "reason",
+    "kind",
+    "item",
+    "created",
+    "answered",
+    "closed",
+    "closed_by",
+    "due",
+    "status",
+    "outcome",
+    "view_count",
+    "score",
+    "is_minor",
+    "reporter_kind",
+];
 
 fn decoder(settings: &Settings) -> Decoder {
     let selection = Selection::of(settings);
@@ -347,5 +372,66 @@ proptest::proptest! {
             read(Cell::Float(float), Some(unit));
             read(Cell::Text(&text), Some(unit));
         }
+    }
+}
+
+fn fact_of(column: &str, name: &str, cell: Cell<'_>) -> (Fact, Vec<(String, Flaw)>) {
+    let (row, flaws) = with(column, cell);
+    (row.fact(name).expect("a mapped fact has an entry").clone(), flaws)
+}
+
+#[test]
+fn a_fact_has_the_declared_type_whatever_the_column_has() {
+    let float = |value: f64| Fact::Float(Real::new(value).expect("finite"));
+    let text = |value: &str| Fact::String(value.into());
+    let cases = [
+        ("view_count", "views", Cell::Int(7), Fact::Int(7)),
+        ("view_count", "views", Cell::Float(7.0), Fact::Int(7)),
+        ("view_count", "views", Cell::Text(" 7 "), Fact::Int(7)),
+        ("view_count", "views", Cell::Bool(true), Fact::Int(1)),
+        ("score", "score", Cell::Int(7), float(7.0)),
+        ("score", "score", Cell::Text("7.5"), float(7.5)),
+        ("is_minor", "minor", Cell::Int(1), Fact::Bool(true)),
+        ("is_minor", "minor", Cell::Text("F"), Fact::Bool(false)),
+        ("is_minor", "minor", Cell::Text("Yes"), Fact::Bool(true)),
+        ("reporter_kind", "reporter", Cell::Int(3), text("3")),
+        ("reporter_kind", "reporter", Cell::Bool(true), text("true")),
+    ];
+    for (column, name, cell, fact) in cases {
+        assert_eq!(fact_of(column, name, cell), (fact, Vec::new()), "{cell:?}");
+    }
+}
+
+#[test]
+fn a_null_fact_is_its_types_zero() {
+    let cases = [
+        ("view_count", "views", FactType::Int),
+        ("score", "score", FactType::Float),
+        ("is_minor", "minor", FactType::Bool),
+        ("reporter_kind", "reporter", FactType::String),
+    ];
+    for (column, name, kind) in cases {
+        assert_eq!(fact_of(column, name, Cell::Null), (kind.zero(), Vec::new()));
+    }
+}
+
+#[test]
+fn a_fact_that_cannot_be_read_is_a_reject_and_told_apart_from_zero() {
+    let long = "x".repeat(TEXT_MAX_BYTES + 1);
+    let cases = [
+        ("view_count", "views", Cell::Text("1,200"), Flaw::WrongType),
+        ("view_count", "views", Cell::Float(0.5), Flaw::WrongType),
+        ("view_count", "views", Cell::Float(1e300), Flaw::WrongType),
+        ("view_count", "views", Cell::Time(0), Flaw::WrongType),
+        ("score", "score", Cell::Float(f64::NAN), Flaw::WrongType),
+        ("score", "score", Cell::Text("inf"), Flaw::WrongType),
+        ("score", "score", Cell::Other, Flaw::WrongType),
+        ("is_minor", "minor", Cell::Int(2), Flaw::WrongType),
+        ("is_minor", "minor", Cell::Text("maybe"), Flaw::WrongType),
+        ("is_minor", "minor", Cell::BadText, Flaw::BadText),
+        ("reporter_kind", "reporter", Cell::Text(&long), Flaw::BadText),
+    ];
+    for (column, name, cell, bad) in cases {
+        assert_eq!(fact_of(column, name, cell), (Fact::Unreadable, flaw(column, bad)), "{cell:?}");
     }
 }

@@ -2,6 +2,7 @@
 //! one that serves none is never read.
 
 use super::settings::{CategoryFrom, Settings, Unit};
+use crate::core::facts::FactType;
 use crate::core::id::Name;
 use crate::core::observation::EventName;
 
@@ -10,7 +11,7 @@ use crate::core::observation::EventName;
 pub enum Purpose {
     Id,
     Time(Option<Unit>),
-    /// A code, a state, an actor, part of a subject: anything that has a text.
+    /// A code, a state, an actor, a fact, part of a subject: anything that has a text.
     Text,
 }
 
@@ -35,6 +36,13 @@ pub struct DueAt {
     pub unit: Option<Unit>,
 }
 
+#[derive(Clone, Debug)]
+pub struct FactAt {
+    pub name: Name,
+    pub at: usize,
+    pub kind: FactType,
+}
+
 /// The mapping by index into the columns that are read.
 #[derive(Clone, Debug)]
 pub struct Selection {
@@ -48,6 +56,7 @@ pub struct Selection {
     /// Every event but `received`.
     pub events: Vec<EventAt>,
     pub dues: Vec<DueAt>,
+    pub facts: Vec<FactAt>,
     pub state: Option<usize>,
     pub outcome: Option<usize>,
 }
@@ -99,10 +108,19 @@ impl Selection {
             .collect();
         let state = settings.states.column.as_ref().map(|name| columns.add(name, Purpose::Text));
         let outcome = settings.states.outcome.as_ref().map(|outcome| columns.add(&outcome.column, Purpose::Text));
+        let facts = settings
+            .facts
+            .iter()
+            .map(|fact| FactAt {
+                name: fact.name.clone(),
+                at: columns.add(&fact.column, Purpose::Text),
+                kind: fact.kind,
+            })
+            .collect();
         let (received, events): (Vec<_>, Vec<_>) = all.into_iter().partition(|event| event.name == EventName::Received);
         let Columns { names: columns, purposes } = columns;
         let received = received.into_iter().next();
-        Selection { columns, purposes, id, category, case, received, events, dues, state, outcome }
+        Selection { columns, purposes, id, category, case, received, events, dues, facts, state, outcome }
     }
 
     /// The column that says when a report was closed.

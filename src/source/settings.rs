@@ -1,5 +1,6 @@
 //! How one report table is mapped into the monitor's terms.
 
+use crate::core::facts::FactType;
 use crate::core::id::Name;
 use crate::core::observation::EventName;
 use crate::core::policy::DeletedMeans;
@@ -22,8 +23,17 @@ pub struct Settings {
     pub events: Vec<EventColumn>,
     /// Due dates that the source states, by the name that targets use.
     pub dues: Vec<DueColumn>,
+    /// What predicates may read, by the name that they use.
+    pub facts: Vec<FactColumn>,
     pub actors: Actors,
     pub states: States,
+}
+
+impl Settings {
+    /// A source whose last complete read is older than this is not seen: a minute, or two polls.
+    pub fn stale_after(&self) -> Span {
+        Span::from_mins(1).max(self.poll.plus(self.poll))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +73,13 @@ pub struct DueColumn {
     pub name: Name,
     pub column: String,
     pub unit: Option<Unit>,
+}
+
+#[derive(Clone, Debug)]
+pub struct FactColumn {
+    pub name: Name,
+    pub column: String,
+    pub kind: FactType,
 }
 
 /// The unit of a time column that is a number.

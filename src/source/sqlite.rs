@@ -14,6 +14,8 @@ use sqlx::{
     AssertSqlSafe, Column as _, ConnectOptions, Decode, Executor, Row, SqlSafeStr, Sqlite, SqliteConnection, Statement,
     TypeInfo, ValueRef,
 };
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,9 +33,14 @@ pub struct SqliteSession {
     open: Pages,
     all: Pages,
     server: String,
+    /// The file that was opened; `None` where there is none to compare.
+    file: Option<(PathBuf, FileId)>,
     /// Set when the session is dropped: a statement that still runs ends soon after.
     abandoned: Arc<AtomicBool>,
 }
+
+/// Device and inode: the same name may come to mean another file.
+type FileId = (u64, u64);
 
 /// Each text lives as long as the session, so that the driver prepares it once.
 #[derive(Debug)]
@@ -95,6 +102,8 @@ pub async fn columns_of(conn: &mut SqliteConnection, relation: &str) -> sqlx::Re
 impl Session for SqliteSession {
     async fn connect(mapping: &Mapping) -> Result<Self> {
         let relation = sql::relation(&mapping.settings.rows).map_err(|bad| mapping.wrong(bad.to_string()))?;
+        // Looked at before it is opened: one that is replaced in between is noticed at the first request.
+        let file = file_of(mapping.settings.url.expose());
         let mut conn = connect(mapping.settings.url.expose()).await.map_err(|reason| mapping.unreachable(reason))?;
         let abandoned = Arc::new(AtomicBool::new(false));
         stop_when(&mut conn, abandoned.clone()).await.map_err(Fault::statement("opening the database"))?;
@@ -119,10 +128,11 @@ impl Session for SqliteSession {
             .map_err(Fault::statement("reading the database's version"))?;
         let (open, all) = (pages(Which::Open), pages(Which::All));
         let decoder = mapping.decoder();
-        Ok(SqliteSession { conn, decoder, columns, parts, id_column, open, all, server, abandoned })
+        Ok(SqliteSession { conn, decoder, columns, parts, id_column, open, all, server, file, abandoned })
     }
 
     async fn answer(&mut self, request: &Request<'_>) -> Result<Answer> {
+        self.is_still_the_file()?;
         match request {
             Request::Page { which, after, limit } => self.page(*which, *after, *limit).await,
             Request::Rows(ids) => self.rows(ids).await,
@@ -136,6 +146,17 @@ impl Session for SqliteSession {
 }
 
 impl SqliteSession {
+    /// A file that was moved, deleted or replaced can still be read through an open connection, but
+    /// nothing new will ever stand in it.
+    fn is_still_the_file(&self) -> Result<()> {
+        let Some((path, opened)) = &self.file else { return Ok(()) };
+        if file_id(path) == Some(*opened) {
+            return Ok(());
+        }
+        let moved = std::io::Error::new(std::io::ErrorKind::NotFound, "its file was moved, deleted or replaced");
+        Err(Fault::statement("looking for the database's file")(sqlx::Error::Io(moved)))
+    }
+
     async fn page(&mut self, which: Which, after: Option<&ScanPosition>, limit: u32) -> Result<Answer> {
         let pages = match which {
             Which::Open => &self.open,
@@ -205,6 +226,17 @@ fn bind_id<'q>(query: Query<'q>, id: &ReportId) -> Query<'q> {
         ReportId::Uuid(id) => query.bind(id.to_vec()),
         ReportId::Text(id) => query.bind(id.to_string()),
     }
+}
+
+fn file_of(url: &str) -> Option<(PathBuf, FileId)> {
+    let path = SqliteConnectOptions::from_str(url).ok()?.get_filename().to_owned();
+    let id = file_id(&path)?;
+    Some((path, id))
+}
+
+fn file_id(path: &Path) -> Option<FileId> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// A value by the type that it has, whatever the column's is.

@@ -22,7 +22,7 @@ pub fn target(until: EventName, within_mins: i64) -> Target {
         _ => EventName::Received,
     };
     let due = Due::Within { span: Span::from_mins(within_mins), calendar: None };
-    Target { name: until.as_str().into(), from, until, due }
+    Target { name: until.as_str().into(), from, until, due, warn: None }
 }
 
 /// P0: first response 15 min, closed 60, second review 240. "threat" is P1, "ncii" P2, "spam" P4.
@@ -31,6 +31,7 @@ pub fn policy() -> Policy {
     let rule = |name: &str, categories: &[&str], priority, mins| Rule {
         name: name.into(),
         categories: Categories::Listed(names(categories)),
+        when: None,
         priority,
         targets: vec![target(EventName::Closed, mins)],
         escalation: Some("on-call".into()),
@@ -50,6 +51,9 @@ pub fn policy() -> Policy {
     Policy {
         hash: "test".into(),
         categories,
+        facts: BTreeMap::new(),
+        minor_when: None,
+        raised_when: None,
         minor_safety: MinorSafety {
             targets: vec![
                 target(EventName::FirstResponse, 15),
@@ -57,6 +61,7 @@ pub fn policy() -> Policy {
                 target(EventName::SecondReview, 240),
             ],
             escalation: "minor-safety".into(),
+            spread: None,
         },
         rules: vec![
             rule("threat", &["threat"], Priority::P1, 30),
@@ -70,6 +75,7 @@ pub fn policy() -> Policy {
         operators: None,
         sources: BTreeMap::from([("reports".into(), SourcePolicy::default())]),
         calendars: BTreeMap::new(),
+        index: Index::default(),
     }
 }
 
@@ -82,6 +88,7 @@ pub fn row(category: &str, received: Timestamp) -> Row {
         dues: Vec::new(),
         paused: false,
         verdict: Verdict::Unmapped,
+        facts: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails loudly, and says what it measured")]
 
+mod binary;
 mod calendar_model;
 mod calendar_properties;
 mod config_refused;
@@ -11,6 +12,7 @@ mod kit;
 mod law;
 mod law_cases;
 mod real_data;
+mod rules;
 mod source_reading;
 mod store_contract;
 mod support;

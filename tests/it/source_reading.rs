@@ -31,6 +31,7 @@ fn settings(url: &str, table: &str) -> Settings {
         columns: Columns { id: "id".into(), case: vec![], category: CategoryFrom::Column("reason".into()) },
         events: vec![event(EventName::Received, "created", None), event(EventName::Closed, "closed", None)],
         dues: vec![],
+        facts: vec![],
         actors: Actors::default(),
         states: States::default(),
     }

@@ -132,6 +132,8 @@ pub fn case(key: EpisodeKey, priority: Priority) -> Case {
         incident: None,
         ended: None,
         reopenings: 0,
+        raise_seen: false,
+        crossed: None,
         stored: true,
     }
 }
@@ -164,6 +166,8 @@ pub fn clocks() -> Vec<Clock> {
         report: (n % 2 == 0).then(|| report_key(1)),
         started: Some(minute(0)),
         deadline: Some(minute(15)),
+        warns_at: None,
+        warned_of: None,
         state,
     };
     states.into_iter().enumerate().map(clock).collect()
