@@ -205,7 +205,8 @@ impl<'c> Draft<'c> {
             return latest.key.clone();
         }
         let known_and_closed = latest.reports.contains_key(report) && row.event(EventName::Closed).is_some();
-        if latest.ended.is_some() && assessment.priority == Priority::P0 && !known_and_closed {
+        let p0 = latest.is_p0() || assessment.priority == Priority::P0;
+        if latest.ended.is_some() && p0 && !known_and_closed {
             return EpisodeKey { case, episode: latest.key.episode + 1 };
         }
         let key = latest.key.clone();

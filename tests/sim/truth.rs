@@ -9,13 +9,14 @@ mod platform;
 use crate::driver::{Life, Table, World};
 use crate::kit::*;
 use crate::model_store::ModelStore;
-use model::{BLIND_AFTER, Breach, Case, Model};
+use model::{BLIND_AFTER, Breach, Case, Model, Sight};
 use platform::Platform;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tocsin::core::id::{CaseKey, IncidentNo, Name, ReportId};
 use tocsin::core::incident::IncidentKind;
+use tocsin::core::observation::Row;
 use tocsin::core::plan::{BreachRecord, BreachStatus, PageKind};
 use tocsin::core::policy::{Policy, Priority};
 use tocsin::core::time::{Span, Timestamp};
@@ -45,13 +46,23 @@ struct Night {
     /// Breaches whose page has been found.
     rung: BTreeSet<(String, Name, Timestamp, IncidentNo)>,
     restarts: usize,
+    traced: bool,
 }
 
 impl Night {
     fn new(seed: u64) -> Self {
         let (world, platform) = (World::new(), Platform::new(seed));
         let (policy, model) = (Arc::new(truth_policy()), Model::default());
-        Night { world, policy, platform, model, recorded: BTreeMap::new(), rung: BTreeSet::new(), restarts: 0 }
+        Night {
+            world,
+            policy,
+            platform,
+            model,
+            recorded: BTreeMap::new(),
+            rung: BTreeSet::new(),
+            restarts: 0,
+            traced: false,
+        }
     }
 
     async fn start(&self) -> Life<ModelStore, Table> {
@@ -74,7 +85,9 @@ impl Night {
             self.world.clock.set(now);
             let blind = self.platform.is_blind(minute_no);
             self.world.table.away.store(blind, Ordering::SeqCst);
+            let before = self.world.table.rows.lock().unwrap().clone();
             self.platform.live(&mut self.world.table.rows.lock().unwrap(), minute_no);
+            self.trace(minute_no, blind, &before);
             self.look(&life).await;
             let mut inputs = 0;
             loop {
@@ -84,6 +97,9 @@ impl Night {
                     if self.platform.loses_the_process() {
                         life = self.start().await;
                         self.restarts += 1;
+                        if self.traced {
+                            println!("minute {minute_no}: restart");
+                        }
                         self.model.restart();
                         self.look(&life).await;
                     }
@@ -94,8 +110,28 @@ impl Night {
                     None => break,
                 }
             }
-            self.model.judge(end.minus(Span::from_micros(1)), !blind);
+            self.model.judge(end.minus(Span::from_micros(1)), if blind { Sight::Blind } else { Sight::Clear });
             self.check(&life, minute_no);
+        }
+    }
+
+    /// Tells a history that is replayed alone.
+    fn trace(&self, minute_no: i64, blind: bool, before: &BTreeMap<i64, Row>) {
+        if !self.traced {
+            return;
+        }
+        let rows = self.world.table.rows.lock().unwrap();
+        let changed = rows.iter().filter(|(id, row)| before.get(id) != Some(row));
+        for (id, row) in changed {
+            let minutes = |at: Timestamp| at.since(minute(0)).secs() / 60;
+            let events: Vec<_> =
+                row.events.iter().map(|e| format!("{} {} {:?}", minutes(e.at), e.name, e.by)).collect();
+            let (item, received) = (row.subject.map(|subject| subject.0[0]), row.received);
+            let state = (item, &row.category, received, row.paused, row.verdict);
+            println!("minute {minute_no}: report {id} {state:?} {events:?}{}", if blind { ", unseen" } else { "" });
+        }
+        for id in before.keys().filter(|id| !rows.contains_key(id)) {
+            println!("minute {minute_no}: report {id} vanished{}", if blind { ", unseen" } else { "" });
         }
     }
 
@@ -194,10 +230,10 @@ impl Drop for Replayable {
     }
 }
 
-fn play(seed: u64) -> Night {
+fn play(seed: u64, traced: bool) -> Night {
     let _replayable = Replayable(seed);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let mut night = Night::new(seed);
+    let mut night = Night { traced, ..Night::new(seed) };
     runtime.block_on(night.live());
     night
 }
@@ -205,7 +241,8 @@ fn play(seed: u64) -> Night {
 /// Plays seeds on both cores, and says what they were made of.
 fn play_all(seeds: std::ops::Range<u64>) {
     let (from, until) = (seeds.start, seeds.end);
-    let play_every_second = |first: u64| (first..until).step_by(2).map(play).fold((0, 0, 0), sum);
+    let play_every_second =
+        |first: u64| (first..until).step_by(2).map(|seed| play(seed, until - from == 1)).fold((0, 0, 0), sum);
     let (a, b) = std::thread::scope(|scope| {
         let other = scope.spawn(|| play_every_second(from + 1));
         let mine = play_every_second(from);
@@ -227,7 +264,7 @@ fn a_hundred_random_histories_end_in_the_breaches_and_pages_that_brute_force_fin
 #[test]
 fn the_same_seed_tells_the_same_history() {
     for seed in [1, 17] {
-        let (one, other) = (play(seed), play(seed));
+        let (one, other) = (play(seed, false), play(seed, false));
         assert!(!one.told().is_empty());
         assert_eq!(one.told(), other.told());
     }

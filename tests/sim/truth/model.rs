@@ -56,6 +56,16 @@ struct Lesser {
     stored: bool,
 }
 
+/// From where a judgement takes its evidence.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// The reads of a look, as far as it has come.
+    Look,
+    /// Reads by key at every deadline.
+    Clear,
+    Blind,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Broken {
     Unproved(Timestamp),
@@ -116,12 +126,12 @@ impl Model {
         for id in &open {
             self.see(*id, rows.get(id), now);
         }
-        self.judge(now, true);
+        self.judge(now, Sight::Look);
         let others: Vec<i64> = self.reports.keys().filter(|id| !open.contains(id)).copied().collect();
         for id in others {
             self.see(id, rows.get(&id), now);
         }
-        self.judge(now, true);
+        self.judge(now, Sight::Look);
     }
 
     fn see(&mut self, id: i64, row: Option<&Row>, now: Timestamp) {
@@ -193,20 +203,20 @@ impl Model {
         }
     }
 
-    /// What is broken at `now`; `sighted` where the rows have been read since.
-    pub fn judge(&mut self, now: Timestamp, sighted: bool) {
+    /// What is broken at `now`.
+    pub fn judge(&mut self, now: Timestamp, sight: Sight) {
         let keys: Vec<(Case, u32)> = self.episodes.keys().copied().collect();
         for key in keys {
-            self.judge_episode(key, now, sighted);
+            self.judge_episode(key, now, sight);
         }
         let lesser: Vec<i64> =
             self.reports.iter().filter(|(_, report)| report.episode.is_none()).map(|(id, _)| *id).collect();
-        for id in lesser.into_iter().filter(|_| sighted) {
-            self.judge_lesser(id, now);
+        for id in lesser.into_iter().filter(|_| sight != Sight::Blind) {
+            self.judge_lesser(id, now, sight);
         }
     }
 
-    fn judge_episode(&mut self, key: (Case, u32), now: Timestamp, sighted: bool) {
+    fn judge_episode(&mut self, key: (Case, u32), now: Timestamp, sight: Sight) {
         let Some(episode) = self.episodes.get_mut(&key) else { return };
         let reports: Vec<&Report> = episode.reports.iter().map(|id| &self.reports[id]).collect();
         if reports.is_empty() {
@@ -220,13 +230,19 @@ impl Model {
         let closed = closures.and_then(|all| all.into_iter().max());
         let clean = rows().filter(|row| row.verdict == Verdict::NoViolation).filter_map(closure_of_p0).min();
         let review = clean.and_then(|clean| review(rows, clean));
+        let last_read = reports.iter().map(|report| report.last_read).min().unwrap();
+        let is_proof = |deadline: Timestamp| match sight {
+            Sight::Look => last_read > deadline,
+            Sight::Clear => true,
+            Sight::Blind => false,
+        };
         let joined = reports.iter().map(|report| report.first_seen).max().unwrap();
         let due =
             [Some(anchor.plus(FIRST_RESPONSE)), Some(anchor.plus(CLOSED)), clean.map(|at| at.plus(SECOND_REVIEW))];
         let done = [response, closed, review];
         for target in 0..3 {
             if let Some(Broken::Unproved(deadline)) = episode.broken[target]
-                && sighted
+                && is_proof(deadline)
             {
                 let in_time = done[target].filter(|at| *at <= deadline);
                 episode.broken[target] = if in_time.is_some() { None } else { Some(Broken::Proved) };
@@ -243,9 +259,11 @@ impl Model {
             };
             episode.met[target] = episode.met[target].filter(|met| !undone(met));
             episode.met[target] = episode.met[target].or(done[target].filter(|at| *at <= deadline));
-            if episode.broken[target].is_none() && episode.met[target].is_none() && now > deadline {
+            let decided = is_proof(deadline) || sight == Sight::Blind;
+            if episode.broken[target].is_none() && episode.met[target].is_none() && now > deadline && decided {
                 self.breaches.insert((true, key.0, TARGETS[target], deadline));
-                episode.broken[target] = Some(if sighted { Broken::Proved } else { Broken::Unproved(deadline) });
+                let proved = is_proof(deadline);
+                episode.broken[target] = Some(if proved { Broken::Proved } else { Broken::Unproved(deadline) });
             }
         }
         episode.reviewed_late |= episode.broken[2].is_some() && review.is_some();
@@ -264,14 +282,14 @@ impl Model {
         }
     }
 
-    fn judge_lesser(&mut self, id: i64, now: Timestamp) {
+    fn judge_lesser(&mut self, id: i64, now: Timestamp, sight: Sight) {
         let Some(report) = self.reports.get_mut(&id) else { return };
         let Class::Lesser(within) = class(&report.row) else { return };
         let closed = report.row.event(EventName::Closed).map(|event| event.at.max(received(&report.row)));
         let deadline = due(received(&report.row), within, &report.lesser.credited);
         // A paused row is judged at looks alone, and each look has credited what it may.
         let standing_still = report.row.paused && !report.gone && report.last_read < now;
-        let unmet = closed.is_none_or(|at| at > deadline);
+        let unmet = closed.is_none_or(|at| at > deadline) && (sight == Sight::Clear || report.last_read > deadline);
         if !report.lesser.breached && unmet && now > deadline && !standing_still {
             report.lesser.breached = true;
             self.breaches.insert((false, Case::Report(id), "closed", deadline));
