@@ -219,8 +219,11 @@ impl Bare {
         let mut statements = Vec::new();
         for ((table, keys), rows) in TABLES.iter().zip(tables) {
             let Some(columns) = rows.first().map(Vec::len) else { continue };
+            // SQLite is quick with parameters that have no number.
+            let numbered = matches!(self, Bare::Postgres(_));
             let tuple = |row: usize| {
-                let places: Vec<String> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+                let place = |column| if numbered { format!("${}", row * columns + column) } else { "?".to_owned() };
+                let places: Vec<String> = (1..=columns).map(place).collect();
                 format!("({})", places.join(","))
             };
             let tuples: Vec<String> = (0..rows.len()).map(tuple).collect();

@@ -3,15 +3,15 @@
 //! deadline, a restart and a reload are one path.
 
 use super::calendar::Interval;
-use super::clock::{self, Clock, Evidence, Turn};
+use super::clock::{self, Clock, ClockState, Evidence, Turn};
 use super::id::{EpisodeKey, IncidentNo, Name, ReportKey};
 use super::observation::{Actor, Event, EventName, Received, Row, Verdict};
 use super::policy::{Assessment, DeletedMeans, Due, Policy, Priority, Standing, Target};
 use super::rank::Rank;
+use super::reports::Reports;
 use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 /// One report as the monitor knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,8 +63,7 @@ pub struct Case {
     pub category: Name,
     pub rule: Name,
     pub escalation: Option<Name>,
-    #[serde(with = "pairs")]
-    pub reports: BTreeMap<ReportKey, Report>,
+    pub reports: Reports,
     pub clocks: Vec<Clock>,
     /// Credited pauses; always empty on P0.
     pub pauses: Vec<Interval>,
@@ -146,9 +145,9 @@ impl Case {
             raised: false,
             spread: 0,
             category,
-            rule: assessment.rule.into(),
+            rule: assessment.rule.clone(),
             escalation: assessment.escalation.cloned(),
-            reports: BTreeMap::new(),
+            reports: Reports::new(),
             clocks: Vec::new(),
             pauses: Vec::new(),
             incident: None,
@@ -219,6 +218,24 @@ impl Case {
         }
     }
 
+    /// Whether the store has nothing new to learn: what differs is only when reports were read and which
+    /// clocks wait for proof, and a restart reads and asks anyway.
+    pub fn is_remembered_by(&self, stored: &Case) -> bool {
+        let remembered = |case: &Case| {
+            let mut case = case.clone();
+            for report in case.reports.values_mut() {
+                report.read_began = Timestamp::MIN;
+            }
+            for clock in &mut case.clocks {
+                if let ClockState::Asked { .. } = clock.state {
+                    clock.state = ClockState::Running;
+                }
+            }
+            case
+        };
+        remembered(self) == remembered(stored)
+    }
+
     /// Takes in what a read saw of one of its reports. Pauses are credited only between two reads
     /// that both saw one, and never on P0.
     pub fn see(&mut self, key: &ReportKey, row: Option<Row>, read_began: Timestamp) {
@@ -254,8 +271,8 @@ impl Case {
         let Some((assessment, category)) = self.assess(policy) else { return Vec::new() };
         self.standing = assessment.standing;
         self.category = category;
-        if self.priority != assessment.priority || &*self.rule != assessment.rule {
-            (self.priority, self.rule) = (assessment.priority, assessment.rule.into());
+        if self.priority != assessment.priority || self.rule != *assessment.rule {
+            (self.priority, self.rule) = (assessment.priority, assessment.rule.clone());
         }
         self.escalation = assessment.escalation.cloned();
         if self.is_p0() {
@@ -369,6 +386,7 @@ impl Case {
             }
         }
         let mut held = std::mem::take(&mut self.clocks);
+        self.clocks.reserve_exact(wanted.len());
         let same = |a: &Clock, b: &Clock| (&a.target, a.until, &a.report) == (&b.target, b.until, &b.report);
         for clock in wanted {
             let place = held.iter().position(|other| same(other, &clock));
@@ -452,18 +470,4 @@ fn credit(pauses: &mut Vec<Interval>, stretch: Interval) {
 /// How long ago an instant was, never negative.
 pub fn age(of: Timestamp, now: Timestamp) -> Span {
     now.since(of).max(Span::ZERO)
-}
-
-/// Reports as a list of (key, report), because a key is no name that JSON could give a member.
-mod pairs {
-    use super::{BTreeMap, Report, ReportKey};
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(reports: &BTreeMap<ReportKey, Report>, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(reports)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<ReportKey, Report>, D::Error> {
-        Ok(Vec::<(ReportKey, Report)>::deserialize(from)?.into_iter().collect())
-    }
 }

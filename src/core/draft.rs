@@ -48,14 +48,15 @@ impl<'c> Draft<'c> {
     pub fn case(&self, key: &EpisodeKey) -> Option<&Case> {
         match self.plan.cases.get(key) {
             Some(changed) => changed.as_ref(),
-            None => self.core.cases.get(key),
+            None => self.core.cases.get(key).map(|case| &**case),
         }
     }
 
     /// The case to change: laid over the core's own at the first touch.
     fn case_mut(&mut self, key: &EpisodeKey) -> Option<&mut Case> {
         let core = self.core;
-        self.plan.cases.entry(key.clone()).or_insert_with(|| core.cases.get(key).cloned()).as_mut()
+        let held = || core.cases.get(key).map(|case| Case::clone(case));
+        self.plan.cases.entry(key.clone()).or_insert_with(held).as_mut()
     }
 
     fn home(&self, source: &Name, id: &ReportId) -> Option<&Home> {
@@ -168,14 +169,15 @@ impl<'c> Draft<'c> {
     /// a new one when that had ended. The same row seen again continues its own, ended or not.
     fn episode_for(&mut self, case: CaseKey, report: &ReportKey, row: &Row, assessment: &Assessment<'_>) -> EpisodeKey {
         let recalled = self.recalled.remove(&case);
-        let held = self.latest_episode(&case).and_then(|key| self.case(&key)).or(recalled.as_ref());
+        let known = self.latest_episode(&case);
+        let held = known.as_ref().and_then(|key| self.case(key)).or(recalled.as_ref());
         let Some(latest) = held else { return EpisodeKey { case, episode: 0 } };
         let known_and_closed = latest.reports.contains_key(report) && row.event(EventName::Closed).is_some();
         if latest.ended.is_some() && assessment.priority == Priority::P0 && !known_and_closed {
             return EpisodeKey { case, episode: latest.key.episode + 1 };
         }
         let key = latest.key.clone();
-        if let (None, Some(recalled)) = (self.latest_episode(&case), recalled) {
+        if let (None, Some(recalled)) = (known, recalled) {
             for report in recalled.reports.keys() {
                 let home = Home { incarnation: report.incarnation, episode: key.clone() };
                 self.plan.homes.insert((report.source.clone(), report.id.clone()), Some(home));
@@ -235,7 +237,7 @@ impl<'c> Draft<'c> {
         self.plan.cases.insert(key.clone(), None);
         self.move_member(before, None);
         if let Some(case) = self.core.cases.get(key).filter(|case| case.must_be_kept()) {
-            self.plan.kept.push(KeptCase { case: case.clone(), settled: true });
+            self.plan.kept.push(KeptCase { case: Case::clone(case), settled: true });
         }
     }
 
@@ -360,7 +362,7 @@ impl<'c> Draft<'c> {
 
     /// A case as a page may tell of it; of a P0 that was met since, its last breach.
     pub fn page_case(&self, key: &EpisodeKey) -> Option<PageCase> {
-        let case = self.case(key).or_else(|| self.core.cases.get(key))?;
+        let case = self.case(key).or_else(|| self.core.cases.get(key).map(|case| &**case))?;
         let overdue = case.clocks.iter().filter(|clock| clock.is_overdue());
         let worst = overdue.min_by_key(|clock| clock.unmet_deadline());
         let clock = worst.or_else(|| case.clocks.iter().rfind(|clock| clock.breach().is_some()))?;
@@ -423,8 +425,11 @@ impl<'c> Draft<'c> {
     fn settle(&mut self, key: &EpisodeKey) {
         let Some(case) = self.case(key) else { return };
         let settled = case.is_settled();
-        let kept_before = self.core.cases.get(key).is_some_and(Case::must_be_kept);
-        let keep = case.must_be_kept() || kept_before;
+        let stored = self.core.cases.get(key).filter(|stored| stored.must_be_kept());
+        let keep = match stored {
+            Some(stored) => settled || !case.is_remembered_by(stored),
+            None => case.must_be_kept(),
+        };
         let kept = keep.then(|| KeptCase { case: case.clone(), settled });
         let outcome = settled.then(|| outcome(case)).flatten();
         let reports: Vec<ReportKey> = if settled { case.reports.keys().cloned().collect() } else { Vec::new() };

@@ -9,7 +9,7 @@ use super::time::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// P0 is minor safety, known or presumed, and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -153,7 +153,7 @@ pub struct Assessment<'p> {
     pub priority: Priority,
     pub standing: Standing,
     /// "minor safety" for P0, else the rule's name; "no rule" where none matched.
-    pub rule: &'p str,
+    pub rule: &'p Name,
     pub targets: &'p [Target],
     pub escalation: Option<&'p Name>,
 }
@@ -162,6 +162,10 @@ pub struct Assessment<'p> {
 pub const MINOR_SAFETY_RULE: &str = "minor safety";
 /// The name for a named category that no rule matches; `check` warns of it.
 pub const NO_RULE: &str = "no rule";
+
+/// The same as names that cases share.
+static MINOR_SAFETY_NAME: LazyLock<Name> = LazyLock::new(|| MINOR_SAFETY_RULE.into());
+static NO_RULE_NAME: LazyLock<Name> = LazyLock::new(|| NO_RULE.into());
 
 impl Policy {
     /// The only way a row gets a priority. A category in neither list is presumed P0.
@@ -178,7 +182,7 @@ impl Policy {
         Assessment {
             priority: Priority::P0,
             standing,
-            rule: MINOR_SAFETY_RULE,
+            rule: &MINOR_SAFETY_NAME,
             targets: &self.minor_safety.targets,
             escalation: Some(&self.minor_safety.escalation),
         }
@@ -208,7 +212,7 @@ impl Policy {
             None => Assessment {
                 priority: Priority::P4,
                 standing: Standing::Known,
-                rule: NO_RULE,
+                rule: &NO_RULE_NAME,
                 targets: &[],
                 escalation: None,
             },

@@ -17,10 +17,19 @@ use std::time::Duration;
 /// How long one statement may take before the database counts as silent.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// How a writing transaction begins, in SQLite and in PostgreSQL, and whether its COMMIT waits for the disk.
 /// Set per transaction and not per session, because behind a transaction pooler sessions are shared.
 /// A frozen process may hold the row that its successor needs for two seconds at most.
-const BEGIN_WRITING: &str = "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '5s'; \
-     SET LOCAL idle_in_transaction_session_timeout = '2s'";
+const BEGIN_WRITING: [&str; 2] = [
+    "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
+    "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '5s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '2s'",
+];
+const BEGIN_FORGETTABLE: [&str; 2] = [
+    "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+    "BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL statement_timeout = '5s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '2s'",
+];
 const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '5s'; \
      SET LOCAL idle_in_transaction_session_timeout = '2s'";
 
@@ -224,9 +233,19 @@ macro_rules! cells {
 impl Db {
     /// Begins a transaction that may write.
     pub async fn begin(&self) -> Answer<Tx> {
+        self.begin_with(BEGIN_WRITING).await
+    }
+
+    /// As `begin`, for what may be forgotten when the machine fails: COMMIT doesn't wait for the disk.
+    /// Nothing else is weaker: no other process sees less, and what was committed before stays.
+    pub async fn begin_forgettable(&self) -> Answer<Tx> {
+        self.begin_with(BEGIN_FORGETTABLE).await
+    }
+
+    async fn begin_with(&self, [sqlite, postgres]: [&'static str; 2]) -> Answer<Tx> {
         match self {
-            Db::Sqlite { write, .. } => Tx::begin(self.sqlite(write).await?, "BEGIN IMMEDIATE").await,
-            Db::Postgres { .. } => Tx::begin(self.postgres().await?, BEGIN_WRITING).await,
+            Db::Sqlite { write, .. } => Tx::begin(self.sqlite(write).await?, sqlite).await,
+            Db::Postgres { .. } => Tx::begin(self.postgres().await?, postgres).await,
         }
     }
 
@@ -251,6 +270,12 @@ impl Db {
                 Err(error)
             }
         }
+    }
+
+    /// A list of so many parameters, for `IN`; it must be the statement's only parameters.
+    pub fn list(&self, count: usize) -> String {
+        let dialect = if matches!(self, Db::Sqlite { .. }) { Dialect::Sqlite } else { Dialect::Postgres };
+        placeholders(dialect, 1, count)
     }
 
     pub async fn close(&self) {
@@ -361,7 +386,8 @@ impl Tx {
         while let Some(columns) = rows.first().map(Vec::len) {
             let largest = 1 << rows.len().ilog2();
             let rest = rows.split_off(largest.min(ROWS_PER_STATEMENT_MAX));
-            let sql = format!("{head} VALUES {} {tail}", placeholders(rows.len(), columns));
+            let dialect = if matches!(self.0, Some(Conn::Sqlite(_))) { Dialect::Sqlite } else { Dialect::Postgres };
+            let sql = format!("{head} VALUES {} {tail}", placeholders(dialect, rows.len(), columns));
             changed += self.execute(sql, rows.into_iter().flatten().collect()).await?;
             rows = rest;
         }
@@ -411,14 +437,25 @@ fn is_refusal(error: &sqlx::Error) -> bool {
     ["23", "25", "40"].iter().any(|class| code.starts_with(class)) && code != "40003"
 }
 
-/// `($1,$2),($3,$4)`.
-fn placeholders(rows: usize, columns: usize) -> String {
+/// How a list of parameters is written. SQLite looks up a numbered one among all the others, at every
+/// binding, which makes long lists quadratic; one without a number it only counts.
+#[derive(Clone, Copy)]
+enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// `($1,$2),($3,$4)`, in SQLite `(?,?),(?,?)`.
+fn placeholders(dialect: Dialect, rows: usize, columns: usize) -> String {
     let mut text = String::with_capacity(rows * columns * 6);
     for row in 0..rows {
         text.push_str(if row == 0 { "(" } else { ",(" });
         for column in 0..columns {
-            text.push_str(if column == 0 { "$" } else { ",$" });
-            text.push_str(&(row * columns + column + 1).to_string());
+            text.push_str(if column == 0 { "" } else { "," });
+            match dialect {
+                Dialect::Sqlite => text.push('?'),
+                Dialect::Postgres => text.push_str(&format!("${}", row * columns + column + 1)),
+            }
         }
         text.push(')');
     }
@@ -472,7 +509,8 @@ mod tests {
 
     #[test]
     fn placeholders_are_numbered_through_all_rows() {
-        assert_eq!(placeholders(2, 3), "($1,$2,$3),($4,$5,$6)");
-        assert_eq!(placeholders(1, 1), "($1)");
+        assert_eq!(placeholders(Dialect::Postgres, 2, 3), "($1,$2,$3),($4,$5,$6)");
+        assert_eq!(placeholders(Dialect::Postgres, 1, 1), "($1)");
+        assert_eq!(placeholders(Dialect::Sqlite, 2, 2), "(?,?),(?,?)");
     }
 }

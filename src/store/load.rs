@@ -80,11 +80,10 @@ pub(super) async fn recall(db: &Db, keys: &[CaseKey]) -> Result<Vec<Case>> {
         if let Some(last) = args.last().cloned() {
             args.resize(keys.len().next_power_of_two(), last);
         }
-        let places: Vec<String> = (1..=args.len()).map(|n| format!("${n}")).collect();
         let sql = format!(
-            "SELECT episode, state FROM cases WHERE case_key IN ({}) AND episode_no = \
+            "SELECT episode, state FROM cases WHERE case_key IN {} AND episode_no = \
              (SELECT MAX(latest.episode_no) FROM cases latest WHERE latest.case_key = cases.case_key) ORDER BY episode",
-            places.join(",")
+            db.list(args.len())
         );
         for row in db.fetch(sql, args).await.map_err(failed(OPERATION))? {
             let episode = row.text(0).map_err(failed(OPERATION))?.to_owned();
