@@ -236,6 +236,10 @@ struct Queue {
 }
 
 impl Store for Queue {
+    async fn inbox(&self) -> Result<Vec<tocsin::store::InboxEntry>> {
+        Ok(Vec::new())
+    }
+
     async fn lease_pages(&self, _: Lane, _: Timestamp, _: Timestamp, limit: u32) -> Result<Vec<LeasedPage>> {
         let mut waiting = self.waiting.lock().unwrap();
         let count = waiting.len().min(limit as usize);

@@ -7,6 +7,7 @@
 use super::{CliError, EXIT_CONFIG, drawing, load_config};
 use crate::config::{Config, Mode, Need};
 use crate::core::policy::{Categories, CategoryClass, Due, Target};
+use crate::core::time::Span;
 use crate::source::settings::{RowsFrom, Settings};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -107,10 +108,74 @@ fn targets(targets: &[Target]) -> String {
         match &target.due {
             Due::Within { span, calendar: None } => format!("{name} within {span} of {}", target.from),
             Due::Within { span, calendar: Some(calendar) } => {
-                format!("{name} within {span} of {} on {calendar}", target.from)
+                format!("{name} within {} of {} on {calendar}", open_time(*span), target.from)
             }
             Due::Stated { column } => format!("{name} by {column}"),
         }
     });
     spoken.collect::<Vec<_>>().join("; ")
+}
+
+/// Without days: on a calendar a day could mean 24 hours or one working day.
+fn open_time(span: Span) -> String {
+    let (hours, rest) = (span.secs() / 3_600, Span::from_secs(span.secs() % 3_600));
+    match (hours, rest) {
+        (0, rest) => rest.to_string(),
+        (hours, Span::ZERO) => format!("{hours}h"),
+        (hours, rest) => format!("{hours}h {rest}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(name: &str, text: &str) -> CheckArgs {
+        let config = std::env::temp_dir().join(format!("tocsin-check-{}-{name}.toml", std::process::id()));
+        std::fs::write(&config, text).expect("a temporary file can be written");
+        CheckArgs { config, offline: false }
+    }
+
+    #[tokio::test]
+    async fn check_answers_78_for_a_bad_file_or_a_database_that_does_not_fit_and_else_0() {
+        let good = args("good", crate::config::TEMPLATE);
+        let code = |exit: ExitCode| format!("{exit:?}");
+        let of = |done: Result<ExitCode, CliError>| match done {
+            Ok(exit) => code(exit),
+            Err(error) => code(error.exit_code()),
+        };
+        let fits = async |_: &Config, _: &Settings| Ok("3 rows".to_owned());
+        let misfits = async |_: &Config, _: &Settings| Err("no table reports".to_owned());
+        assert_eq!(of(check(&good, fits).await), code(ExitCode::SUCCESS));
+        assert_eq!(of(check(&good, misfits).await), code(ExitCode::from(78)));
+        let offline = CheckArgs { offline: true, config: good.config.clone() };
+        assert_eq!(of(check(&offline, misfits).await), code(ExitCode::SUCCESS));
+        let bad = args("bad", "mode = 1");
+        assert_eq!(of(check(&bad, fits).await), code(ExitCode::from(78)));
+        for args in [good, bad] {
+            std::fs::remove_file(args.config).expect("the temporary file is still there");
+        }
+    }
+
+    #[test]
+    fn the_summary_says_what_is_promised_in_the_order_in_which_rules_are_asked() {
+        let args = args("summary", crate::config::TEMPLATE);
+        let config = Config::load(&args.config, &|_| None).expect("the template loads");
+        std::fs::remove_file(&args.config).expect("the temporary file is still there");
+        let summary = summary(&config);
+        let (head, rules) = summary.split_once("\n\n").expect("a blank line before the rules");
+        assert!(
+            head.lines().count() == 4 && head.contains("source    reports: table reports, every 1s, UTC"),
+            "{head}"
+        );
+        let expected = "rules, the first that matches decides:
+  P0  minor safety -> minor-safety
+      closed within 1h of received; first_response within 15m of received
+  P1  threat to life [self_harm, violent_threat] -> on-call
+      closed within 4h of received; first_response within 1h of received
+  P4  everything else [every other category] -> nobody
+      closed within 40h of received on office
+";
+        assert_eq!(rules, expected);
+    }
 }

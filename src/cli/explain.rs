@@ -124,7 +124,7 @@ fn from_row(config: &Config, key: ReportKey, row: Row, now: Timestamp) -> Case {
     let assessment = config.policy.assess(&row);
     let episode = EpisodeKey { case: CaseKey::Report(key.clone()), episode: 0 };
     let mut case = Case::new(episode, &assessment, row.category.clone());
-    case.see(&key, Some(row), now);
+    case.see(&key, Some(row), now, None);
     case
 }
 
@@ -143,9 +143,10 @@ async fn find(config: &Config, args: &Args, report: &str, zone: Zone) -> Result<
             case.refresh(&config.policy, at);
             return Ok((case, at));
         }
+        let blind_after = config.policy.sources.get(&settings.name).and_then(|source| source.blind_after);
         let mut case =
             kept(config, &keys, &key, &row).await?.unwrap_or_else(|| from_row(config, key.clone(), row.clone(), now));
-        case.see(&key, Some(row), now);
+        case.see(&key, Some(row), now, blind_after);
         case.refresh(&config.policy, now);
         return Ok((case, now));
     }

@@ -1,6 +1,7 @@
 //! The command line: it reads arguments, loads the configuration, and prints. Everything else is the
 //! library's.
 
+mod ack;
 pub mod check;
 mod demo;
 mod deployment;
@@ -47,6 +48,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Write a commented configuration to start from.
     Init(init::InitArgs),
+    /// Take an incident, by name.
+    Ack(ack::Args),
     /// Print the ranked queue of the running monitor.
     Queue(queue::Args),
     /// Play a source's history through a configuration.
@@ -102,6 +105,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Run(args) => serve::run(args).await,
         Command::Check(args) => return check::check(&args, inspect::inspect).await,
         Command::Init(args) => return Ok(init::init(&args)),
+        Command::Ack(args) => ack::run(args).await,
         Command::Queue(args) => queue::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Explain(args) => explain::run(args).await,
@@ -112,17 +116,27 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
 #[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
 fn fail(error: &CliError) -> ExitCode {
     eprintln!("tocsin: {error}");
-    match error {
-        CliError::Config { .. } => ExitCode::from(EXIT_CONFIG),
-        _ => ExitCode::from(EXIT_FAILED),
+    error.exit_code()
+}
+
+impl CliError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            CliError::Config { .. } => ExitCode::from(EXIT_CONFIG),
+            _ => ExitCode::from(EXIT_FAILED),
+        }
     }
 }
+
+/// sqlx would log each slow statement; what is slow shows in the metrics.
+const DEFAULT_LOG: &str = "info,sqlx=error";
 
 /// Text for people, JSON for machines, both on standard error. RUST_LOG overrides what is logged.
 fn start_log(format: LogFormat, demo: bool) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
+    let colours = drawing(&std::io::stderr()) == Drawing::Terminal;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match (format, demo) {
         (LogFormat::Json, _) => log.json().flatten_event(true).init(),
         (LogFormat::Text, true) => log.with_target(false).compact().init(),

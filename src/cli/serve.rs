@@ -3,7 +3,6 @@
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::{Config, Need};
 use crate::core::id::Name;
-use crate::core::time::Span;
 use crate::core::view::View;
 use crate::keys::Keys;
 use crate::metrics::{KnownLabels, Metrics};
@@ -21,9 +20,6 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-
-/// A source whose last complete read is older than this is not seen.
-const STALE_AFTER: Span = Span::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -162,9 +158,7 @@ fn status(config: &Config, keys: &Keys, clock: SystemClock) -> Status {
         started_at: clock.now(),
         engine_alive_at: None,
         sources: sources
-            .map(|source| {
-                SourceStatus::new(source.name.clone(), source.poll, STALE_AFTER.max(source.poll.plus(source.poll)))
-            })
+            .map(|source| SourceStatus::new(source.name.clone(), source.poll, source.stale_after()))
             .collect(),
         store: StoreStatus::default(),
     }

@@ -26,7 +26,7 @@ pub use sources::SOURCE_URL_VARIABLE;
 
 use crate::compile::calendar::CalendarSpec;
 use crate::core::id::Name;
-use crate::core::policy::{DeletedMeans, MinorSafety, Policy, Priority, Rule, SourcePolicy, Target};
+use crate::core::policy::{MinorSafety, Policy, Priority, Rule, SourcePolicy, Target};
 use crate::pager::ChannelSettings;
 use crate::secret::Secret;
 use crate::source::settings::Settings;
@@ -232,10 +232,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
         rules: rules.into_iter().map(rule_of).collect::<Option<_>>()?,
         escalations: escalations.into_iter().map(|read| (read.name.name(), read.escalation)).collect(),
         operators,
-        sources: sources
-            .iter()
-            .map(|source| (source.name.clone(), source_policy(source.states.deleted_means)))
-            .collect(),
+        sources: sources.iter().map(|source| (source.name.clone(), source_policy(source))).collect(),
         calendars: calendars.compiled,
     };
     Some(Config {
@@ -264,8 +261,8 @@ fn rule_of(read: rules::RuleRead) -> Option<Rule> {
     Some(Rule { name: read.name, categories: read.categories, priority, targets, escalation: read.escalation })
 }
 
-fn source_policy(deleted_means: DeletedMeans) -> SourcePolicy {
-    SourcePolicy { deleted_means }
+fn source_policy(source: &Settings) -> SourcePolicy {
+    SourcePolicy { deleted_means: source.states.deleted_means, blind_after: Some(source.stale_after()) }
 }
 
 /// Gives the policy its hash: SHA-256 in hex over its JSON, whose maps are ordered, with the hash empty.

@@ -1,7 +1,10 @@
 //! What is wrong with a configuration, each with its place. A report shows the lines at fault, but never a
 //! secret that is written in them.
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity, SourceCode};
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, Severity,
+    SourceCode, SourceSpan, SpanContents,
+};
 use std::fmt;
 use std::ops::Range;
 
@@ -62,18 +65,18 @@ impl Report {
             Drawing::Plain => GraphicalTheme::none(),
             Drawing::Terminal => GraphicalTheme::unicode(),
         };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_context_lines(0).with_links(false);
-        let source = NamedSource::new(&self.file, self.text.clone());
-        let mut rendered = String::new();
-        for problem in &self.problems {
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_context_lines(1).with_links(false);
+        let source = Lines { file: &self.file, text: &self.text };
+        let drawn = self.problems.iter().map(|problem| {
             let shown = Shown { problem, source: problem.place.is_some().then_some(&source) };
-            // Writing to a String can't fail; a report that could not be drawn is still told in words.
-            if handler.render_report(&mut rendered, &shown).is_err() {
-                rendered.push_str(&format!("{}: {}; {}\n", self.file, problem.what, problem.advice));
+            let mut drawn = String::new();
+            // Writing to a String can't fail; a problem that can't be drawn is still told in words.
+            if handler.render_report(&mut drawn, &shown).is_err() {
+                drawn = format!("{}: {}; {}", self.file, problem.what, problem.advice);
             }
-        }
-        let lines: Vec<&str> = rendered.lines().map(str::trim_end).collect();
-        lines.join("\n").trim_matches('\n').to_owned()
+            drawn.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+        });
+        drawn.collect::<Vec<_>>().join("\n\n")
     }
 }
 
@@ -89,11 +92,40 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
+/// The text, shown as the whole lines of a place and never their neighbours.
+#[derive(Debug)]
+struct Lines<'r> {
+    file: &'r str,
+    text: &'r str,
+}
+
+impl SourceCode for Lines<'_> {
+    /// With no context asked for, this answers where the place begins; otherwise, what to draw.
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        _lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let begin = span.offset();
+        let head = self.text.get(..begin).ok_or(MietteError::OutOfBounds)?;
+        let rest = self.text.get(begin + span.len()..).ok_or(MietteError::OutOfBounds)?;
+        let line = head.matches('\n').count();
+        let line_begin = head.rfind('\n').map_or(0, |at| at + 1);
+        let line_end = begin + span.len() + rest.find('\n').unwrap_or(rest.len());
+        let (from, column) =
+            if lines_before == 0 { (begin, head[line_begin..].chars().count()) } else { (line_begin, 0) };
+        let data = &self.text.as_bytes()[from..line_end];
+        let shown = SourceSpan::from(from..line_end);
+        Ok(Box::new(MietteSpanContents::new_named(self.file.to_owned(), data, shown, line, column, 1)))
+    }
+}
+
 /// A problem as miette draws it.
 #[derive(Debug)]
 struct Shown<'r> {
     problem: &'r Problem,
-    source: Option<&'r NamedSource<String>>,
+    source: Option<&'r Lines<'r>>,
 }
 
 impl fmt::Display for Shown<'_> {

@@ -73,6 +73,8 @@ pub struct Table<'t> {
     pub place: Place,
     /// How messages call it, such as `[sources.columns]`.
     pub title: &'static str,
+    /// Keys that unknown ones were probably meant to be: they aren't missing as well.
+    misspelt: Vec<String>,
 }
 
 /// Whether a list may be empty.
@@ -85,13 +87,14 @@ pub enum Empty {
 impl<'t> Table<'t> {
     /// The file itself.
     pub fn root(r: &Reader, root: &'t Spanned<DeTable<'t>>, known: &[&str]) -> Self {
-        let table = Table { entries: root.get_ref(), place: 0..0, title: "the configuration" };
+        let mut table =
+            Table { entries: root.get_ref(), place: 0..0, title: "the configuration", misspelt: Vec::new() };
         table.judge_keys(r, known);
         table
     }
 
     /// Every key must be in `known`, or is refused: as not built yet, or with the nearest known one.
-    fn judge_keys(&self, r: &Reader, known: &[&str]) {
+    fn judge_keys(&mut self, r: &Reader, known: &[&str]) {
         for key in self.entries.keys() {
             let (name, place) = (key.get_ref().as_ref(), key.span());
             if known.contains(&name) {
@@ -102,7 +105,10 @@ impl<'t> Table<'t> {
                 continue;
             }
             let advice = match nearest(name, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => {
+                    self.misspelt.push(near.to_owned());
+                    format!("did you mean `{near}`?")
+                }
                 None => format!("known here: {}", known.join(", ")),
             };
             r.refuse(&place, format!("unknown key `{name}` in {}", self.title), advice);
@@ -121,10 +127,15 @@ impl<'t> Table<'t> {
         self.entries().find(|entry| entry.key.value == key)
     }
 
+    /// Whether a key that nobody knows was probably meant to be this one.
+    pub fn has_misspelt(&self, key: &str) -> bool {
+        self.misspelt.iter().any(|meant| meant == key)
+    }
+
     /// As `get`, but its absence is refused with an example of what to add.
     pub fn require(&self, r: &Reader, key: &str, example: &str) -> Option<Entry<'t>> {
         let found = self.get(key);
-        if found.is_none() {
+        if found.is_none() && !self.has_misspelt(key) {
             r.refuse(&self.place, format!("{} lacks `{key}`", self.title), format!("add: {example}"));
         }
         found
@@ -161,7 +172,7 @@ impl<'t> Entry<'t> {
 
     /// A table with these keys and no others.
     pub fn table(&self, r: &Reader, title: &'static str, known: &[&str], example: &str) -> Option<Table<'t>> {
-        let table = self.free_table(r, title, example)?;
+        let mut table = self.free_table(r, title, example)?;
         table.judge_keys(r, known);
         Some(table)
     }
@@ -169,7 +180,7 @@ impl<'t> Entry<'t> {
     /// A table whose keys are names that the user chooses.
     pub fn free_table(&self, r: &Reader, title: &'static str, example: &str) -> Option<Table<'t>> {
         match self.value {
-            DeValue::Table(entries) => Some(Table { entries, place: self.place.clone(), title }),
+            DeValue::Table(entries) => Some(Table { entries, place: self.place.clone(), title, misspelt: Vec::new() }),
             _ => {
                 self.refuse_type(r, "a table", example);
                 None

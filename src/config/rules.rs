@@ -61,6 +61,9 @@ pub fn minor_safety(r: &Reader, root: &Table, terms: &Terms) -> Option<MinorSafe
     const EXAMPLE: &str =
         "[minor_safety] with targets = { first_response = \"15m\", closed = \"1h\" } and escalation = \"minor-safety\"";
     let Some(entry) = root.get("minor_safety") else {
+        if root.has_misspelt("minor_safety") {
+            return None;
+        }
         r.refuse(
             &root.place,
             "[minor_safety] is missing: P0 has no deadlines and nobody to page",
@@ -204,15 +207,36 @@ const ESCALATION_EXAMPLE: &str = "steps = [{ at = \"0m\", notify = [\"log\"] }]"
 pub fn escalations<'t>(r: &Reader, root: &Table<'t>, channels: &BTreeSet<&str>) -> Vec<EscalationRead<'t>> {
     let Some(entry) = root.get("escalations") else { return Vec::new() };
     let mut read: Vec<EscalationRead> = Vec::new();
-    for table in entry.tables(r, "[[escalations]]", &["name", "steps"], "[[escalations]] with name and steps") {
+    for table in entry.tables(
+        r,
+        "[[escalations]]",
+        &["name", "steps", "repeat", "act_within"],
+        "[[escalations]] with name and steps",
+    ) {
         let name = table.require(r, "name", "name = \"on-call\"").and_then(|entry| entry.text(r, "name = \"on-call\""));
         let steps = table.require(r, "steps", ESCALATION_EXAMPLE).map(|entry| steps(r, &entry, channels));
+        let length = |key: &str, example: &str| {
+            let entry = table.get(key)?;
+            let span = entry.duration(r, example)?.span;
+            if span == Span::ZERO {
+                r.refuse(
+                    &entry.place,
+                    format!("`{key}` is zero, so it would ring without end"),
+                    format!("write: {example}"),
+                );
+                return None;
+            }
+            Some(span)
+        };
+        let repeat = length("repeat", "repeat = \"10m\"");
+        let act_within = length("act_within", "act_within = \"15m\"");
         let Some(name) = name else { continue };
         if read.iter().any(|known| known.name.value == name.value) {
             let what = format!("two escalations are named \"{}\"", name.value);
             r.refuse(&name.place, what, "give each a name of its own, or join their `notify`");
         }
-        read.push(EscalationRead { name, escalation: Escalation { steps: steps.unwrap_or_default() } });
+        let steps = steps.unwrap_or_default();
+        read.push(EscalationRead { name, escalation: Escalation { steps, repeat, act_within } });
     }
     read
 }
@@ -226,17 +250,18 @@ fn steps(r: &Reader, entry: &Entry, channels: &BTreeSet<&str>) -> Vec<Step> {
             format!("write: {ESCALATION_EXAMPLE}"),
         );
     }
-    if let Some(second) = tables.get(1) {
-        let advice = "remove it: keep one step at \"0m\" and let the pager product escalate for now";
-        r.refuse(&second.place, "a second step is not built yet", advice);
-    }
-    let mut steps = Vec::new();
+    let mut steps: Vec<Step> = Vec::new();
     for (i, table) in tables.iter().enumerate() {
         let at = table.require(r, "at", "at = \"0m\"");
         let at = at.and_then(|entry| Some((entry.duration(r, "at = \"0m\"")?.span, entry.place)));
         if let Some((_, place)) = at.as_ref().filter(|(at, _)| i == 0 && *at != Span::ZERO) {
-            let what = "the first step must ring at once: a later one is not built yet";
-            r.refuse(place, what, "write: at = \"0m\"");
+            r.refuse(place, "the first step must ring at once", "write: at = \"0m\"");
+        }
+        if let (Some((at, place)), Some(before)) = (&at, steps.last())
+            && *at <= before.at
+        {
+            let what = format!("this step comes at {at}, but the one before it at {}", before.at);
+            r.refuse(place, what, "write the steps in the order in which they ring, each later than the one before");
         }
         let notify = table.require(r, "notify", "notify = [\"log\"]").map(|entry| notify(r, &entry, channels));
         if let (Some((at, _)), Some(notify)) = (at, notify) {

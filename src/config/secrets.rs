@@ -48,7 +48,8 @@ pub fn secret(r: &Reader, table: &Table, key: &str, purpose: Purpose, required: 
     let (env_key, file_key) = (format!("{key}_env"), format!("{key}_file"));
     let given: Vec<_> = [key, &env_key, &file_key].iter().filter_map(|key| table.get(key)).collect();
     let [entry] = given.as_slice() else {
-        match (given.get(1), required) {
+        let misspelt = [key, &env_key, &file_key].iter().any(|key| table.has_misspelt(key));
+        match (given.get(1), required.filter(|_| !misspelt)) {
             (Some(second), _) => {
                 let what = format!("`{}` and `{}` both give the {key}", given[0].key.value, second.key.value);
                 r.refuse(&second.key.place, what, "keep one of the two");
@@ -76,6 +77,11 @@ pub fn secret(r: &Reader, table: &Table, key: &str, purpose: Purpose, required: 
 
 /// The value of an environment variable that the configuration names.
 pub fn from_env(r: &Reader, name: &Text, purpose: Purpose) -> Option<Secret> {
+    if !is_variable_name(name.value) {
+        let what = "this is no name of an environment variable";
+        r.refuse(&name.place, what, "write the variable's name, not its value, as in \"TOCSIN_SECRET\"");
+        return None;
+    }
     let value = (r.surroundings.env)(name.value).map(|value| value.trim().to_owned());
     match value {
         Some(value) if !value.is_empty() => Some(Secret::new(value)),
@@ -89,13 +95,17 @@ pub fn from_env(r: &Reader, name: &Text, purpose: Purpose) -> Option<Secret> {
 
 fn from_file(r: &Reader, path: &Text, purpose: Purpose) -> Option<Secret> {
     let file = r.surroundings.directory.join(path.value);
-    let shown = file.display();
-    let advice = "name a file that tocsin can read and that holds the value alone";
+    let advice = "name a file that holds the value alone; its path starts from the configuration's directory";
     match std::fs::read_to_string(&file) {
         Ok(value) if !value.trim().is_empty() => Some(Secret::new(value.trim())),
-        Ok(_) => missing(r, &path.place, format!("the file {shown} is empty"), advice.into(), purpose),
+        Ok(_) => missing(r, &path.place, "the file is empty".into(), advice.into(), purpose),
         Err(error) => {
-            let what = format!("the file {shown} can't be read: {}", error.kind());
+            let why = match error.kind() {
+                std::io::ErrorKind::NotFound => "it isn't there".to_owned(),
+                std::io::ErrorKind::PermissionDenied => "tocsin may not read it".to_owned(),
+                kind => kind.to_string(),
+            };
+            let what = format!("the file can't be read: {why}");
             missing(r, &path.place, what, advice.into(), purpose)
         }
     }
@@ -132,6 +142,18 @@ pub fn resolve_sqlite(url: &str, directory: &Path) -> String {
 const SECRET_KEYS: &[&str] =
     &["url", "secret", "secrets", "routing_key", "password", "token", "smtp_url", "deployment_secret"];
 
+/// What a shell can set and what no secret is likely to be.
+fn is_variable_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.chars().all(plain) && !text.starts_with(|c: char| c.is_ascii_digit()) && !text.starts_with("whsec_")
+}
+
+/// Whether this value is a secret, or one by mistake: a value where the name of its variable belongs.
+fn is_secret(key: &str, value: &str) -> bool {
+    let misplaced = key.ends_with("_env") && !is_variable_name(value);
+    SECRET_KEYS.contains(&key) && !value.starts_with("sqlite:") || misplaced
+}
+
 /// The text with secrets replaced by asterisks, byte for byte. `root` is what could be parsed of it;
 /// where that isn't all, a line that looks like a secret is masked from its first quote on.
 pub fn masked(text: &str, root: &DeTable, parsed_wholly: bool) -> String {
@@ -147,18 +169,18 @@ pub fn masked(text: &str, root: &DeTable, parsed_wholly: bool) -> String {
 
 fn mask_table(bytes: &mut [u8], text: &str, table: &DeTable) {
     for (key, value) in table {
-        mask_value(bytes, text, SECRET_KEYS.contains(&key.get_ref().as_ref()), &value.span(), value.get_ref());
+        mask_value(bytes, text, key.get_ref(), &value.span(), value.get_ref());
     }
 }
 
-fn mask_value(bytes: &mut [u8], text: &str, is_secret: bool, place: &Place, value: &DeValue) {
+fn mask_value(bytes: &mut [u8], text: &str, key: &str, place: &Place, value: &DeValue) {
     match value {
-        DeValue::String(written) if is_secret && !written.starts_with("sqlite:") => {
+        DeValue::String(written) if is_secret(key, written) => {
             let scheme = text.get(place.clone()).and_then(|text| Some(text.find("://")? + 3)).unwrap_or(1);
             mask(bytes, place.start + scheme..place.end.saturating_sub(1));
         }
         DeValue::Array(items) => {
-            items.iter().for_each(|item| mask_value(bytes, text, is_secret, &item.span(), item.get_ref()));
+            items.iter().for_each(|item| mask_value(bytes, text, key, &item.span(), item.get_ref()));
         }
         DeValue::Table(table) => mask_table(bytes, text, table),
         _ => {}

@@ -209,6 +209,7 @@ fn rows_from(r: &Reader, table: &Table) -> Option<RowsFrom> {
             r.refuse(&query.key.place, what, "keep one of the two");
             None
         }
+        (None, None) if ["table", "query"].iter().any(|key| table.has_misspelt(key)) => None,
         (None, None) => {
             let what = "[[sources]] lacks `table` or `query`";
             r.refuse(&table.place, what, "add: table = \"reports\", or: query = \"select ... from ...\"");
@@ -274,12 +275,40 @@ fn read_events<'t>(r: &Reader, table: &Table<'t>) -> Vec<(EventColumn, Text<'t>)
     read
 }
 
+/// What people call an event elsewhere; the nearest spelling would lead them astray.
+const SYNONYMS: &[(&str, EventName)] = &[
+    ("created", EventName::Received),
+    ("reported", EventName::Received),
+    ("opened", EventName::Received),
+    ("resolved", EventName::Closed),
+    ("decided", EventName::Closed),
+    ("actioned", EventName::Closed),
+    ("answered", EventName::FirstResponse),
+    ("responded", EventName::FirstResponse),
+    ("response", EventName::FirstResponse),
+    ("assigned", EventName::ReviewerAction),
+    ("reviewed", EventName::ReviewerAction),
+    ("deleted", EventName::Removed),
+    ("taken_down", EventName::Removed),
+    ("appealed", EventName::Reopened),
+    ("notified", EventName::ReporterNotified),
+];
+
+/// The event that a word was probably meant to be.
+pub fn nearest_event(word: &str) -> Option<&'static str> {
+    let stem = word.strip_suffix("_at").unwrap_or(word).to_lowercase();
+    match SYNONYMS.iter().find(|(synonym, _)| *synonym == stem) {
+        Some((_, event)) => Some(event.as_str()),
+        None => nearest(&stem, EventName::ALL.map(EventName::as_str)),
+    }
+}
+
 /// One of the events that there are; anything else is refused with all their names.
 pub fn event_name(r: &Reader, text: &Text) -> Option<EventName> {
     let found = EventName::parse(text.value);
     if found.is_none() {
         let names = EventName::ALL.map(EventName::as_str);
-        let meant = nearest(text.value, names).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+        let meant = nearest_event(text.value).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
         let advice = format!("{meant}the events are {}", names.join(", "));
         r.refuse(&text.place, format!("there is no event named \"{}\"", text.value), advice);
     }

@@ -2,10 +2,11 @@
 
 use super::problem::Place;
 use super::read::{Entry, Reader, Text, nearest};
-use super::sources::event_name;
+use super::sources::{event_name, nearest_event};
 use crate::core::id::Name;
 use crate::core::observation::EventName;
 use crate::core::policy::{Due, Target};
+use crate::core::time::Span;
 use std::collections::BTreeSet;
 use toml::de::DeValue;
 
@@ -28,7 +29,7 @@ pub struct TargetTerms<'t> {
     pub dues: BTreeSet<Name>,
 }
 
-const KEYS: &[&str] = &["within", "due", "calendar", "from", "until"];
+const KEYS: &[&str] = &["within", "due", "calendar", "from", "until", "warn"];
 
 pub fn read(r: &Reader, entry: &Entry, whose: Whose, terms: &TargetTerms) -> Vec<TargetRead> {
     const EXAMPLE: &str = "targets = { first_response = \"1h\", closed = \"4h\" }";
@@ -53,7 +54,8 @@ fn read_one(r: &Reader, entry: &Entry, whose: Whose, terms: &TargetTerms) -> Opt
     let within = entry.duration(r, &format!("{key} = \"1h\""));
     let until = until_key(r, &entry.key);
     let (span, until) = (within?.span, until?);
-    Some(Target { name: key.into(), from: default_from(until), until, due: Due::Within { span, calendar: None } })
+    let due = Due::Within { span, calendar: None };
+    Some(Target { name: key.into(), from: default_from(until), until, due, warn: None })
 }
 
 fn read_table(r: &Reader, entry: &Entry, whose: Whose, terms: &TargetTerms) -> Option<Target> {
@@ -106,7 +108,27 @@ fn read_table(r: &Reader, entry: &Entry, whose: Whose, terms: &TargetTerms) -> O
         r.refuse(&entry.key.place, what, "name two different events under `from` and `until`");
         return None;
     }
-    Some(Target { name: key.into(), from, until, due })
+    let warn = match table.get("warn") {
+        Some(entry) => Some(warning(r, &entry, key, &due)?),
+        None => None,
+    };
+    Some(Target { name: key.into(), from, until, due, warn })
+}
+
+/// How long before its deadline a target warns: less than it has on wall time.
+fn warning(r: &Reader, entry: &Entry, key: &str, due: &Due) -> Option<Span> {
+    let span = entry.duration(r, "warn = \"5m\"")?.span;
+    let whole = match due {
+        Due::Within { span, calendar: None } => Some(*span),
+        Due::Within { calendar: Some(_), .. } | Due::Stated { .. } => None,
+    };
+    if whole.is_some_and(|whole| span >= whole) {
+        let what =
+            format!("`{key}` would warn {span} before its deadline, but has only {} in all", whole.unwrap_or(span));
+        r.refuse(&entry.place, what, "write a shorter time under `warn`");
+        return None;
+    }
+    Some(span)
 }
 
 /// The key is the target's name and, unless `until` is said, the event that meets it.
@@ -115,7 +137,7 @@ fn until_key(r: &Reader, key: &Text) -> Option<EventName> {
     if found.is_none() {
         let names = EventName::ALL.map(EventName::as_str);
         let what = format!("the target `{}` doesn't say which event meets it", key.value);
-        let advice = match nearest(key.value, names) {
+        let advice = match nearest_event(key.value) {
             Some(near) => format!("did you mean `{near}`? otherwise add until = \"closed\", or another event"),
             None => format!("add until = \"closed\", or another of {}", names.join(", ")),
         };

@@ -12,6 +12,7 @@ use super::reports::Reports;
 use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// One report as the monitor knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,19 +66,23 @@ pub struct Case {
     pub escalation: Option<Name>,
     pub reports: Reports,
     pub clocks: Vec<Clock>,
-    /// Credited pauses; always empty on P0.
+    /// Credited pauses, none of them from its time as a P0; on P0 they count for nothing.
     pub pauses: Vec<Interval>,
     /// The P0 episode's incident, once it has one.
     pub incident: Option<IncidentNo>,
     pub ended: Option<(Timestamp, Conclusion)>,
     /// Times a row that was closed was seen open again.
     pub reopenings: u32,
+    /// The store holds it, so its end must be written there.
+    #[serde(default)]
+    pub stored: bool,
 }
 
 /// The reports' facts that decide about a case, counted by the rules of its priority.
 struct Facts {
     anchor: Timestamp,
     first_seen: Timestamp,
+    joined: Timestamp,
     read_began: Timestamp,
     /// Every report has a closure that counts: the latest of them.
     closed: Option<Timestamp>,
@@ -103,10 +108,33 @@ impl Report {
         }
     }
 
-    /// The earliest event of this name that counts for the case, never before `received`.
+    /// The same report, read anew where it now belongs: what its clocks count from stays.
+    pub fn moved(self, row: Row, read_began: Timestamp) -> Self {
+        let mut moved = Report { read_began, gone: None, row, ..self };
+        moved.anchor();
+        moved
+    }
+
+    /// A `received` that is stated earlier than what the clocks count from moves them in; nothing moves
+    /// them out.
+    fn anchor(&mut self) {
+        if let Received::At(at) = self.row.received
+            && at < self.received
+        {
+            (self.received, self.anchored_at_first_sight) = (at, false);
+        }
+    }
+
+    /// Its id belongs to another report now: no read will ever tell more of it.
+    pub fn is_superseded(&self) -> bool {
+        self.read_began == Timestamp::MAX
+    }
+
+    /// The earliest event of this name that counts for the case, never before `received`, and never
+    /// after the read that saw it: what is stated for the future of the read is a clock that runs ahead.
     fn event(&self, name: EventName, p0: bool) -> Option<Timestamp> {
         let event = self.row.events.iter().find(|event| event.name == name && counts(event, p0))?;
-        Some(event.at.max(self.received))
+        Some(event.at.min(self.read_began).max(self.received))
     }
 
     /// The closure that counts. Below P0, and only where the source says so, deletion is one.
@@ -153,6 +181,7 @@ impl Case {
             incident: None,
             ended: None,
             reopenings: 0,
+            stored: false,
         }
     }
 
@@ -181,7 +210,7 @@ impl Case {
             || self.reopenings > 0
             || (self.ended.is_some() && !self.is_settled())
             || self.reports.values().any(|report| report.anchored_at_first_sight || report.is_paused())
-            || self.clocks.iter().any(|clock| clock.breach().is_some())
+            || self.clocks.iter().any(|clock| clock.breach().is_some() || clock.warned_of.is_some())
     }
 
     /// The earliest report: what a page and the board call the case by.
@@ -193,6 +222,13 @@ impl Case {
         self.first_report().map_or(Timestamp::MAX, |(_, report)| report.received)
     }
 
+    /// Whether a person has done anything to it since this instant.
+    pub fn was_acted_on(&self, since: Timestamp) -> bool {
+        let events = self.reports.values().flat_map(|report| &report.row.events);
+        let mut by_people = events.filter(|event| matches!(event.by, Actor::Person(_) | Actor::Unmapped));
+        by_people.any(|event| event.at >= since)
+    }
+
     /// The earliest first response that counts, a closure that counts included.
     pub fn first_response(&self) -> Option<Timestamp> {
         self.earliest(EventName::FirstResponse, None, DeletedMeans::Vanished)
@@ -202,7 +238,12 @@ impl Case {
         self.clocks.iter().filter_map(Clock::unmet_deadline).min()
     }
 
+    /// When time alone changes the case. Below P0 a pause stops that: each poll that sees it credits it
+    /// and looks at the clocks.
     pub fn wakes_at(&self) -> Option<Timestamp> {
+        if !self.is_p0() && self.reports.values().any(Report::is_paused) {
+            return None;
+        }
         self.clocks.iter().filter_map(|clock| clock.wakes_at(self.is_p0())).min()
     }
 
@@ -223,7 +264,7 @@ impl Case {
     pub fn is_remembered_by(&self, stored: &Case) -> bool {
         let remembered = |case: &Case| {
             let mut case = case.clone();
-            for report in case.reports.values_mut() {
+            for report in case.reports.values_mut().filter(|report| !report.is_superseded()) {
                 report.read_began = Timestamp::MIN;
             }
             for clock in &mut case.clocks {
@@ -236,9 +277,22 @@ impl Case {
         remembered(self) == remembered(stored)
     }
 
+    /// The pauses that move its deadlines: none on P0.
+    pub fn credited(&self) -> &[Interval] {
+        if self.is_p0() { &[] } else { &self.pauses }
+    }
+
+    /// The id of a report was given to another: it is gone, and what is known of it is final.
+    pub fn supersede(&mut self, key: &ReportKey, read_began: Timestamp) {
+        if let Some(report) = self.reports.get_mut(key) {
+            report.gone.get_or_insert(read_began);
+            report.read_began = Timestamp::MAX;
+        }
+    }
+
     /// Takes in what a read saw of one of its reports. Pauses are credited only between two reads
-    /// that both saw one, and never on P0.
-    pub fn see(&mut self, key: &ReportKey, row: Option<Row>, read_began: Timestamp) {
+    /// that both saw one, no further apart than `blind_after`, and never on P0.
+    pub fn see(&mut self, key: &ReportKey, row: Option<Row>, read_began: Timestamp, blind_after: Option<Span>) {
         let p0 = self.is_p0();
         let Some(report) = self.reports.get_mut(key) else {
             if let Some(row) = row {
@@ -258,10 +312,12 @@ impl Case {
         let was_closed = report.row.event(EventName::Closed).is_some();
         report.gone = None;
         report.row = row;
+        report.anchor();
         if was_closed && report.row.event(EventName::Closed).is_none() {
             self.reopenings += 1;
         }
-        if was_paused && report.is_paused() && !p0 && seen_before < read_began {
+        let in_sight = blind_after.is_none_or(|longest| read_began.since(seen_before) <= longest);
+        if was_paused && report.is_paused() && !p0 && seen_before < read_began && in_sight {
             credit(&mut self.pauses, Interval { from: seen_before, until: read_began });
         }
     }
@@ -271,13 +327,15 @@ impl Case {
         let Some((assessment, category)) = self.assess(policy) else { return Vec::new() };
         self.standing = assessment.standing;
         self.category = category;
+        if self.is_p0() != (assessment.priority == Priority::P0) {
+            // What was promised as the one is neither met nor broken as the other; a breach that has
+            // happened stays in the store.
+            self.clocks.clear();
+        }
         if self.priority != assessment.priority || self.rule != *assessment.rule {
             (self.priority, self.rule) = (assessment.priority, assessment.rule.clone());
         }
         self.escalation = assessment.escalation.cloned();
-        if self.is_p0() {
-            self.pauses.clear();
-        }
         let deleted_means = policy.sources.get(self.key.case.source()).map(|s| s.deleted_means).unwrap_or_default();
         let facts = self.facts(deleted_means);
         self.ended = facts.conclusion;
@@ -290,7 +348,7 @@ impl Case {
             let evidence = self.evidence(target, &self.clocks[index], &facts, deleted_means);
             let deadline = self.deadline(target, &self.clocks[index], &evidence, policy);
             let clock = &mut self.clocks[index];
-            clock.set_deadline(evidence.started, deadline, now);
+            clock.set_deadline(evidence.started, deadline, target.warn, now);
             let turn = clock.step(&evidence, now);
             if turn != Turn::Nothing {
                 turns.push((index, turn));
@@ -322,6 +380,7 @@ impl Case {
         Facts {
             anchor: self.received(),
             first_seen: self.reports.values().map(|r| r.first_seen).min().unwrap_or(Timestamp::MAX),
+            joined: self.reports.values().map(|r| r.first_seen).max().unwrap_or(Timestamp::MIN),
             read_began: self.reports.values().map(|r| r.read_began).min().unwrap_or(Timestamp::MIN),
             closed,
             conclusion: self.conclusion(closed, no_violation),
@@ -385,13 +444,15 @@ impl Case {
                 wanted.push(Clock::new(target, None));
             }
         }
-        let mut held = std::mem::take(&mut self.clocks);
-        self.clocks.reserve_exact(wanted.len());
         let same = |a: &Clock, b: &Clock| (&a.target, a.until, &a.report) == (&b.target, b.until, &b.report);
-        for clock in wanted {
-            let place = held.iter().position(|other| same(other, &clock));
-            self.clocks.push(place.map_or(clock, |place| held.swap_remove(place)));
+        if self.clocks.len() == wanted.len() && self.clocks.iter().zip(&wanted).all(|(held, clock)| same(held, clock)) {
+            return;
         }
+        let name = |clock: &Clock| (clock.target.clone(), clock.until, clock.report.clone());
+        let held = std::mem::take(&mut self.clocks).into_iter();
+        let mut held: BTreeMap<_, Clock> = held.map(|clock| (name(&clock), clock)).collect();
+        self.clocks.reserve_exact(wanted.len());
+        self.clocks.extend(wanted.into_iter().map(|clock| held.remove(&name(&clock)).unwrap_or(clock)));
     }
 
     fn evidence(&self, target: &Target, clock: &Clock, facts: &Facts, deleted_means: DeletedMeans) -> Evidence {
@@ -411,7 +472,7 @@ impl Case {
             None => (facts.first_seen, facts.read_began),
         };
         let moot = self.ended.filter(|(_, how)| leaves_moot(*how, target.until)).map(|(at, _)| at);
-        Evidence { started, happened, read_began, moot, first_seen, p0: self.is_p0() }
+        Evidence { started, happened, read_began, moot, first_seen, joined: facts.joined, p0: self.is_p0() }
     }
 
     /// The earliest event of this name that counts, over the case or in one report. A closure that
@@ -443,7 +504,7 @@ impl Case {
             }
             Due::Within { calendar, .. } => (None, calendar.as_ref().and_then(|name| policy.calendars.get(name))),
         };
-        clock::deadline(&target.due, evidence.started, stated, calendar.map(|c| &**c), &self.pauses)
+        clock::deadline(&target.due, evidence.started, stated, calendar.map(|c| &**c), self.credited())
     }
 }
 

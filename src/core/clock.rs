@@ -22,6 +22,12 @@ pub struct Clock {
     pub started: Option<Timestamp>,
     /// `None` while the clock hasn't started, and for a stated due date that is NULL.
     pub deadline: Option<Timestamp>,
+    /// When it warns of its deadline; `None` where it doesn't, or has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warns_at: Option<Timestamp>,
+    /// The deadline that it has warned of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warned_of: Option<Timestamp>,
     pub state: ClockState,
 }
 
@@ -64,6 +70,13 @@ pub enum Ending {
     },
 }
 
+impl Ending {
+    /// A closure ends with a reopening, and what an ended episode left moot is owed again with it.
+    fn can_be_undone(self, until: EventName) -> bool {
+        until == EventName::Closed || matches!(self, Ending::Moot { .. })
+    }
+}
+
 /// The fact that a deadline passed unmet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breach {
@@ -88,13 +101,32 @@ pub struct Evidence {
     pub moot: Option<Timestamp>,
     /// A deadline before this was already missed when the monitor first saw the case.
     pub first_seen: Timestamp,
+    /// When the latest of its reports was first seen.
+    pub joined: Timestamp,
     pub p0: bool,
+}
+
+impl Evidence {
+    /// Whether a target that was met, at this instant, is no longer. A closure is undone by a reopening,
+    /// or on P0 by a report that joins; a second review doesn't cover a later "no violation". On P0 an
+    /// earlier report moves the deadline in, and what came after that was no timely answer to it.
+    fn undoes(&self, met_at: Timestamp, deadline: Timestamp, until: EventName) -> bool {
+        let open_again = self.happened.is_none() && self.moot.is_none();
+        match until {
+            EventName::Closed if open_again => true,
+            EventName::Closed if self.p0 => self.happened.is_some() && self.joined > met_at,
+            EventName::SecondReview if open_again => self.started.is_some_and(|started| started > met_at),
+            _ => self.p0 && met_at > deadline,
+        }
+    }
 }
 
 /// What a step of a clock did that others must hear of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     Nothing,
+    /// The deadline comes near.
+    Warn,
     /// The deadline passed: read the row again.
     Ask,
     /// A breach without proof, for a P0.
@@ -120,6 +152,8 @@ impl Clock {
             report,
             started: None,
             deadline: None,
+            warns_at: None,
+            warned_of: None,
             state: ClockState::Running,
         }
     }
@@ -167,18 +201,29 @@ impl Clock {
     /// instant is met; and for a P0 when proof is overdue.
     pub fn wakes_at(&self, p0: bool) -> Option<Timestamp> {
         match &self.state {
-            ClockState::Running => self.deadline.map(|at| at.plus(Span::from_micros(1))),
+            ClockState::Running => {
+                let passed = self.deadline.map(|at| at.plus(Span::from_micros(1)));
+                passed.into_iter().chain(self.warns_at).min()
+            }
             ClockState::Asked { at } if p0 => Some(at.plus(PROOF_WITHIN)),
             _ => None,
         }
     }
 
     /// Gives the clock the deadline that the evidence of now asks for. A breach keeps its own.
-    pub fn set_deadline(&mut self, started: Option<Timestamp>, deadline: Option<Timestamp>, now: Timestamp) {
+    pub fn set_deadline(
+        &mut self,
+        started: Option<Timestamp>,
+        deadline: Option<Timestamp>,
+        warn: Option<Span>,
+        now: Timestamp,
+    ) {
         if self.breach().is_some() {
             return;
         }
         (self.started, self.deadline) = (started, deadline);
+        let unwarned = deadline.filter(|at| self.warned_of != Some(*at));
+        self.warns_at = unwarned.zip(warn).map(|(at, before)| at.minus(before));
         let moved_out = deadline.is_none_or(|at| at >= now);
         if moved_out && matches!(self.state, ClockState::Asked { .. }) {
             self.state = ClockState::Running;
@@ -199,9 +244,11 @@ impl Clock {
         let inherited = evidence.first_seen > deadline;
         let fresh = || Breach { deadline, detected_at: now, inherited, incident: None };
         match (&mut self.state, in_time) {
-            (Met { .. }, None)
-                if self.until == EventName::Closed && evidence.happened.is_none() && evidence.moot.is_none() =>
-            {
+            (Met { at }, None) if evidence.undoes(*at, deadline, self.until) => {
+                self.state = Running;
+                self.step(evidence, now)
+            }
+            (Moot, _) if evidence.moot.is_none() => {
                 self.state = Running;
                 self.step(evidence, now)
             }
@@ -218,6 +265,10 @@ impl Clock {
                 *contradicted_at = Some(now);
                 *ended = ended.or(Some(Ending::Met { at }));
                 Turn::Contradict
+            }
+            (Breached { ended: ended @ None, .. }, Some(at)) => {
+                *ended = Some(Ending::Met { at });
+                Turn::End
             }
             (Running | Asked { .. }, None) if moot => {
                 self.state = Moot;
@@ -239,11 +290,15 @@ impl Clock {
                 *ended = over;
                 Turn::End
             }
-            (Breached { ended: ended @ Some(Ending::Met { .. }), .. }, None)
-                if over.is_none() && self.until == EventName::Closed =>
+            (Breached { ended, .. }, None)
+                if over.is_none() && ended.is_some_and(|was| was.can_be_undone(self.until)) =>
             {
                 *ended = None;
                 Turn::Relapse
+            }
+            (Running, None) if now <= deadline && self.warns_at.is_some_and(|at| at <= now) => {
+                (self.warned_of, self.warns_at) = (Some(deadline), None);
+                Turn::Warn
             }
             (Running, None) if now > deadline => {
                 self.state = Asked { at: now };
@@ -258,6 +313,9 @@ impl Clock {
     }
 
     fn step_without_deadline(&mut self, evidence: &Evidence) -> Turn {
+        if self.state == ClockState::Moot && evidence.moot.is_none() {
+            self.state = ClockState::Running;
+        }
         if self.state == ClockState::Running {
             match evidence.happened {
                 Some(at) if evidence.started.is_some() => self.state = ClockState::Met { at },

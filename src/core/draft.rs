@@ -1,15 +1,18 @@
 //! A plan in the making: the core's state with one input's changes laid over it. Nothing is changed
 //! but the draft, so a plan that isn't committed leaves no trace.
 
-use super::case::Case;
+use super::case::{Case, Report};
 use super::clock::{Clock, ClockState, Turn};
 use super::engine::Core;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{HOLD_AT_START, Incident, IncidentKind};
 use super::observation::{EventName, Observation, Received, Row};
-use super::plan::{Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, TargetOutcome};
+use super::plan::{
+    Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, TargetOutcome, Warning,
+};
 use super::policy::{Assessment, Priority, Standing};
-use super::time::Timestamp;
+use super::reports::Reports;
+use super::time::{Span, Timestamp};
 use super::view::Group;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +26,8 @@ pub struct Draft<'c> {
     /// Cases of the input that the store remembered, by the case they are of.
     recalled: BTreeMap<CaseKey, Case>,
     touched: BTreeSet<EpisodeKey>,
+    /// Cases that this draft settled, as they were then: a page may still tell of them.
+    freed: BTreeMap<EpisodeKey, Case>,
     pub next_incident: u64,
     /// Open groups, by (escalation, category), as this draft has changed them.
     groups: BTreeMap<(Name, Name), IncidentNo>,
@@ -38,6 +43,7 @@ impl<'c> Draft<'c> {
             plan: Plan::default(),
             recalled: BTreeMap::new(),
             touched: BTreeSet::new(),
+            freed: BTreeMap::new(),
             next_incident: core.next_incident,
             groups: BTreeMap::new(),
             joined: BTreeMap::new(),
@@ -90,7 +96,7 @@ impl<'c> Draft<'c> {
             (None, None) => {}
             (None, Some(row)) => {
                 let report = ReportKey { source: source.clone(), id: observation.id.clone(), incarnation: 0 };
-                self.place(report, row, read_began);
+                self.place(report, row, None, read_began);
             }
             (Some(home), row) => {
                 let id = observation.id.clone();
@@ -101,41 +107,42 @@ impl<'c> Draft<'c> {
     }
 
     fn see_known(&mut self, episode: &EpisodeKey, report: ReportKey, row: Option<&Row>, read_began: Timestamp) {
+        let blind_after = self.blind_after(&report.source);
         let Some(case) = self.case(episode) else { return };
-        let Some(known) = case.reports.get(&report) else { return };
+        let Some(known) = case.reports.get(&report).filter(|known| known.read_began <= read_began) else { return };
         if row.is_some_and(|row| is_another_report(known, row, read_began)) {
             let next = ReportKey { incarnation: report.incarnation + 1, ..report.clone() };
-            self.see_known(episode, report, None, read_began);
+            if let Some(case) = self.case_mut(episode) {
+                case.supersede(&report, read_began);
+                self.touched.insert(episode.clone());
+            }
             if let Some(row) = row {
-                self.place(next, row, read_began);
+                self.place(next, row, None, read_began);
             }
             return;
         }
-        let unchanged = row.is_some_and(|row| *row == known.row && known.gone.is_none());
-        let awaits_proof = case.clocks.iter().any(|clock| {
-            let open = clock.is_open().then(|| clock.unmet_deadline()).flatten();
-            open.is_some_and(|deadline| deadline < read_began)
-        });
-        if unchanged && !awaits_proof && !known.is_paused() && !self.touched.contains(episode) {
+        if is_unchanged(case, known, row, read_began) && !self.touched.contains(episode) {
             self.plan.seen.push((episode.clone(), report, read_began));
             return;
         }
-        let belongs = row.map(|row| self.belongs(case, &report, row));
-        if let (Some(row), Some(false)) = (row, belongs) {
-            self.move_out(episode, &report);
-            self.place(report, row, read_began);
-            return;
+        if let Some(row) = row {
+            let assessment = self.core.policy.assess(row);
+            let belongs = case.is_latched() || case_key(&report, row, &assessment) == case.key.case;
+            let known = known.clone();
+            if row.category != known.row.category && assessment.standing == Standing::Presumed {
+                let (source, category) = (report.source.clone(), row.category.clone());
+                self.plan.alarms.insert(Alarm::PresumedCategory { source, category });
+            }
+            if !belongs {
+                self.move_out(episode, &report);
+                self.place(report, row, Some(known), read_began);
+                return;
+            }
         }
         if let Some(case) = self.case_mut(episode) {
-            case.see(&report, row.cloned(), read_began);
+            case.see(&report, row.cloned(), read_began, blind_after);
             self.touched.insert(episode.clone());
         }
-    }
-
-    /// Whether a report, read anew, is still of the case that holds it: a known P0 is latched there.
-    fn belongs(&self, case: &Case, report: &ReportKey, row: &Row) -> bool {
-        let assessment = self.core.policy.assess(row);
-        case.is_latched() || case_key(report, row, &assessment) == case.key.case
     }
 
     fn move_out(&mut self, episode: &EpisodeKey, report: &ReportKey) {
@@ -145,9 +152,12 @@ impl<'c> Draft<'c> {
         }
     }
 
-    /// Finds a case for a report that has none, or makes one.
-    fn place(&mut self, report: ReportKey, row: &Row, read_began: Timestamp) {
+    /// Finds a case for a report that has none, or makes one. `known` is the report as the case that it
+    /// leaves knew it.
+    fn place(&mut self, report: ReportKey, row: &Row, known: Option<Report>, read_began: Timestamp) {
         let policy = self.core.policy.clone();
+        let report = self.incarnation_of(report, row, read_began);
+        let blind_after = self.blind_after(&report.source);
         let assessment = policy.assess(row);
         self.alarm(&report, row, &assessment, read_began);
         let case_key = case_key(&report, row, &assessment);
@@ -160,15 +170,33 @@ impl<'c> Draft<'c> {
             self.plan.cases.insert(episode.clone(), Some(fresh()));
         }
         if let Some(case) = self.case_mut(&episode) {
-            case.see(&report, Some(row.clone()), read_began);
+            if let Some(known) = known {
+                case.reports.insert(report.clone(), known.moved(row.clone(), read_began));
+            }
+            case.see(&report, Some(row.clone()), read_began, blind_after);
         }
         self.touched.insert(episode);
+    }
+
+    fn blind_after(&self, source: &Name) -> Option<Span> {
+        self.core.policy.sources.get(source).and_then(|source| source.blind_after)
+    }
+
+    /// A row whose id the store remembers as that of an earlier report is the next one of that id.
+    fn incarnation_of(&self, report: ReportKey, row: &Row, read_began: Timestamp) -> ReportKey {
+        let remembered = self.recalled.get(&CaseKey::Report(report.clone()));
+        match remembered.and_then(|case| case.reports.get(&report)) {
+            Some(known) if is_another_report(known, row, read_began) => {
+                ReportKey { incarnation: report.incarnation + 1, ..report }
+            }
+            _ => report,
+        }
     }
 
     /// The episode that a new report joins: the one in memory, else the one that the store remembers;
     /// a new one when that had ended. The same row seen again continues its own, ended or not.
     fn episode_for(&mut self, case: CaseKey, report: &ReportKey, row: &Row, assessment: &Assessment<'_>) -> EpisodeKey {
-        let recalled = self.recalled.remove(&case);
+        let recalled = self.recalled.remove(&case).filter(|recalled| !recalled.reports.is_empty());
         let known = self.latest_episode(&case);
         let held = known.as_ref().and_then(|key| self.case(key)).or(recalled.as_ref());
         let Some(latest) = held else { return EpisodeKey { case, episode: 0 } };
@@ -179,8 +207,10 @@ impl<'c> Draft<'c> {
         let key = latest.key.clone();
         if let (None, Some(recalled)) = (known, recalled) {
             for report in recalled.reports.keys() {
-                let home = Home { incarnation: report.incarnation, episode: key.clone() };
-                self.plan.homes.insert((report.source.clone(), report.id.clone()), Some(home));
+                if self.home(&report.source, &report.id).is_none() {
+                    let home = Home { incarnation: report.incarnation, episode: key.clone() };
+                    self.plan.homes.insert((report.source.clone(), report.id.clone()), Some(home));
+                }
             }
             self.plan.cases.insert(key.clone(), Some(recalled));
         }
@@ -236,14 +266,17 @@ impl<'c> Draft<'c> {
     fn dissolve(&mut self, key: &EpisodeKey, before: Option<(IncidentNo, MemberKey)>) {
         self.plan.cases.insert(key.clone(), None);
         self.move_member(before, None);
-        if let Some(case) = self.core.cases.get(key).filter(|case| case.must_be_kept()) {
-            self.plan.kept.push(KeptCase { case: Case::clone(case), settled: true });
+        if let Some(case) = self.core.cases.get(key).filter(|case| case.stored) {
+            // Without its reports: they live on elsewhere, and no recall may bring them back here.
+            let case = Case { reports: Reports::new(), ..Case::clone(case) };
+            self.plan.kept.push(KeptCase { case, settled: true });
         }
     }
 
     fn turn(&mut self, key: &EpisodeKey, index: usize, turn: Turn) {
         match turn {
             Turn::Nothing => {}
+            Turn::Warn => self.warn(key, index),
             Turn::Ask => {
                 let reports = self.case(key).map(|case| case.reports.keys().cloned().collect::<Vec<_>>());
                 self.plan.asks.extend(reports.into_iter().flatten());
@@ -329,6 +362,12 @@ impl<'c> Draft<'c> {
         if before == after {
             return;
         }
+        if let Some((no, _)) = &before {
+            let now = self.now;
+            if let Some(incident) = self.incident_mut(*no).filter(|incident| incident.acknowledged.is_some()) {
+                incident.acted_at = Some(now);
+            }
+        }
         if let Some((no, member)) = before
             && !self.joined.get_mut(&no).is_some_and(|joined| joined.remove(&member))
         {
@@ -355,6 +394,27 @@ impl<'c> Draft<'c> {
         (count as u64, first)
     }
 
+    /// F16: whether anybody has done anything in an incident since it was acknowledged: an action of a
+    /// person on one of its cases, or a target met.
+    pub fn was_acted_on(&self, no: IncidentNo) -> bool {
+        let Some(incident) = self.incident(no) else { return true };
+        let Some(acknowledged) = &incident.acknowledged else { return true };
+        let since = acknowledged.at;
+        if incident.acted_at.is_some_and(|at| at >= since) {
+            return true;
+        }
+        let case_acted = |key: &EpisodeKey| self.case(key).is_some_and(|case| case.was_acted_on(since));
+        match &incident.kind {
+            IncidentKind::Episode(key) => case_acted(key),
+            IncidentKind::Group { .. } => self.members(no, usize::MAX).1.iter().any(|(_, _, key)| case_acted(key)),
+            IncidentKind::Blind { .. } => false,
+            IncidentKind::Bundle { members } => members.iter().any(|member| match self.incident(*member) {
+                Some(Incident { kind: IncidentKind::Episode(key), resolved_at: None, .. }) => case_acted(key),
+                _ => true,
+            }),
+        }
+    }
+
     /// Incidents whose members this draft changed or that it rang.
     pub fn incidents_to_settle(&self) -> BTreeSet<IncidentNo> {
         self.joined.keys().chain(self.left.keys()).chain(self.plan.incidents.keys()).copied().collect()
@@ -362,7 +422,8 @@ impl<'c> Draft<'c> {
 
     /// A case as a page may tell of it; of a P0 that was met since, its last breach.
     pub fn page_case(&self, key: &EpisodeKey) -> Option<PageCase> {
-        let case = self.case(key).or_else(|| self.core.cases.get(key).map(|case| &**case))?;
+        let held = || self.core.cases.get(key).map(|case| &**case);
+        let case = self.case(key).or_else(|| self.freed.get(key)).or_else(held)?;
         let overdue = case.clocks.iter().filter(|clock| clock.is_overdue());
         let worst = overdue.min_by_key(|clock| clock.unmet_deadline());
         let clock = worst.or_else(|| case.clocks.iter().rfind(|clock| clock.breach().is_some()))?;
@@ -378,6 +439,15 @@ impl<'c> Draft<'c> {
             unverified: matches!(clock.state, ClockState::Unverified { .. }),
             inherited: breach.inherited,
         })
+    }
+
+    fn warn(&mut self, key: &EpisodeKey, index: usize) {
+        let Some(case) = self.case(key) else { return };
+        let clock = &case.clocks[index];
+        let Some(deadline) = clock.deadline else { return };
+        let (category, target) = (case.category.clone(), clock.target.clone());
+        let warning = Warning { episode: key.clone(), category, priority: case.priority, target, deadline };
+        self.plan.warnings.push(warning);
     }
 
     fn tally(&mut self, key: &EpisodeKey, index: usize) {
@@ -425,18 +495,21 @@ impl<'c> Draft<'c> {
     fn settle(&mut self, key: &EpisodeKey) {
         let Some(case) = self.case(key) else { return };
         let settled = case.is_settled();
-        let stored = self.core.cases.get(key).filter(|stored| stored.must_be_kept());
-        let keep = match stored {
-            Some(stored) => settled || !case.is_remembered_by(stored),
-            None => case.must_be_kept(),
-        };
-        let kept = keep.then(|| KeptCase { case: case.clone(), settled });
+        let keep = case.must_be_kept() || case.stored;
+        let stored = self.core.cases.get(key).filter(|held| held.stored);
+        let is_news = settled || !stored.is_some_and(|stored| case.is_remembered_by(stored));
+        let kept = (keep && is_news).then(|| KeptCase { case: Case { stored: true, ..case.clone() }, settled });
         let outcome = settled.then(|| outcome(case)).flatten();
         let reports: Vec<ReportKey> = if settled { case.reports.keys().cloned().collect() } else { Vec::new() };
         self.plan.kept.extend(kept);
         self.plan.outcomes.extend(outcome);
+        if let Some(case) = self.case_mut(key) {
+            case.stored = keep;
+        }
         if settled {
-            self.plan.cases.insert(key.clone(), None);
+            if let Some(case) = self.plan.cases.insert(key.clone(), None).flatten() {
+                self.freed.insert(key.clone(), case);
+            }
             for report in reports {
                 let place = (report.source, report.id);
                 let here = self.home(&place.0, &place.1).is_some_and(|home| home.episode == *key);
@@ -469,9 +542,25 @@ fn case_key(report: &ReportKey, row: &Row, assessment: &Assessment<'_>) -> CaseK
     }
 }
 
+/// Whether a read says nothing new of a report: the same row, or still none, while no clock waits for proof
+/// and no pause is to be credited.
+fn is_unchanged(case: &Case, known: &Report, row: Option<&Row>, read_began: Timestamp) -> bool {
+    let same = match row {
+        Some(row) => *row == known.row && known.gone.is_none(),
+        None => known.gone.is_some(),
+    };
+    let awaits_proof = || {
+        case.clocks.iter().any(|clock| {
+            let open = clock.is_open().then(|| clock.unmet_deadline()).flatten();
+            open.is_some_and(|deadline| deadline < read_began)
+        })
+    };
+    same && (case.is_p0() || !known.is_paused()) && !awaits_proof()
+}
+
 /// A platform that gives an id a second time: the row's own `received` has changed, to after the last
 /// time the earlier report was seen.
-fn is_another_report(known: &super::case::Report, row: &Row, read_began: Timestamp) -> bool {
+fn is_another_report(known: &Report, row: &Row, read_began: Timestamp) -> bool {
     let Received::At(at) = row.received else { return false };
     known.row.received != row.received && at > known.read_began && at <= read_began
 }

@@ -33,6 +33,9 @@ pub struct Core {
     tally: Tally,
 }
 
+/// A monitor that can't see may be missing a child's report.
+const BLIND_PRIORITY: Priority = Priority::P1;
+
 /// Counters since the start, for the view.
 #[derive(Default)]
 struct Tally {
@@ -71,9 +74,13 @@ impl Core {
         for case in cases {
             for report in case.reports.keys() {
                 let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
-                core.homes.insert((report.source.clone(), report.id.clone()), home);
+                let held = core.homes.entry((report.source.clone(), report.id.clone())).or_insert_with(|| home.clone());
+                // An id's latest report is what the next row of that id is about.
+                if held.incarnation < home.incarnation {
+                    *held = home;
+                }
             }
-            core.put_case(case.key.clone(), Some(case));
+            core.put_case(case.key.clone(), Some(Case { stored: true, ..case }));
         }
         core
     }
@@ -117,8 +124,13 @@ impl Core {
                     draft.refresh(&key);
                 }
             }
+            Input::Sight { source, blind_since } => self.sight(&mut draft, source, *blind_since, now),
+            Input::Acknowledge { incident, by, inbox } => {
+                self.acknowledge(&mut draft, *incident, by, now);
+                draft.plan.taken_up = Some(*inbox);
+            }
         }
-        self.release_held_rings(&mut draft, now);
+        self.wake_incidents(&mut draft, now);
         self.ring_and_resolve(&mut draft, now);
         let next_incident = draft.next_incident;
         Decision { plan: draft.plan, next_incident }
@@ -141,17 +153,64 @@ impl Core {
         draft.plan.caught_up = Some(source.clone());
     }
 
-    /// Lesser rings that were held until the first look at a source was complete.
-    fn release_held_rings(&self, draft: &mut Draft<'_>, now: Timestamp) {
-        let due: Vec<IncidentNo> = if draft.plan.caught_up.is_some() {
-            let held = self.incidents.values().filter(|i| i.rung_at.is_none() && i.ring_at.is_some());
-            held.map(|incident| incident.no).collect()
-        } else {
-            self.rings.iter().take_while(|(at, _)| *at <= now).map(|(_, no)| *no).collect()
-        };
-        for no in due {
-            if let Some(incident) = draft.incident_mut(no) {
+    /// What time alone does to incidents: held rings, steps, repeats, and acknowledgements that nobody
+    /// acted on. Lesser rings are held until the first look at a source is complete.
+    fn wake_incidents(&self, draft: &mut Draft<'_>, now: Timestamp) {
+        let looked = draft.plan.caught_up.is_some();
+        let held = self.incidents.values().filter(|i| looked && i.rung_at.is_none() && i.ring_at.is_some());
+        let held: Vec<IncidentNo> = held.map(|incident| incident.no).collect();
+        for no in &held {
+            if let Some(incident) = draft.incident_mut(*no) {
                 incident.ring_at = Some(now);
+            }
+        }
+        let due: Vec<IncidentNo> = self.rings.iter().take_while(|(at, _)| *at <= now).map(|(_, no)| *no).collect();
+        for no in due {
+            let Some(incident) = draft.incident(no) else { continue };
+            let forgotten = incident.act_by.is_some_and(|at| at <= now);
+            let acted = forgotten && draft.was_acted_on(no);
+            let Some(incident) = draft.incident_mut(no) else { continue };
+            incident.take_step(now);
+            match (forgotten, acted) {
+                (true, true) => incident.act_by = None,
+                (true, false) => incident.forgotten(now),
+                (false, _) => {}
+            }
+        }
+    }
+
+    /// F12: blindness is an incident of the operators, one for each source, over when it can be seen.
+    fn sight(&self, draft: &mut Draft<'_>, source: &Name, blind_since: Option<Timestamp>, now: Timestamp) {
+        let about = |incident: &&Incident| {
+            incident.is_open() && matches!(&incident.kind, IncidentKind::Blind { source: of, .. } if of == source)
+        };
+        let open = self.incidents.values().find(about).map(|incident| incident.no);
+        match (open, blind_since, &self.policy.operators) {
+            (None, Some(since), Some(operators)) => {
+                let kind = IncidentKind::Blind { source: source.clone(), since };
+                let no = draft.open_incident(kind, operators.clone());
+                if let Some(incident) = draft.incident_mut(no) {
+                    incident.ring_at = Some(now);
+                }
+            }
+            (Some(no), None, _) => self.resolve(draft, no, now),
+            _ => {}
+        }
+    }
+
+    /// An acknowledgement of a bundle covers the incidents that it told of.
+    fn acknowledge(&self, draft: &mut Draft<'_>, no: IncidentNo, by: &Name, now: Timestamp) {
+        let members = match draft.incident(no).map(|incident| &incident.kind) {
+            Some(IncidentKind::Bundle { members }) => members.clone(),
+            _ => Vec::new(),
+        };
+        for no in members.into_iter().chain([no]) {
+            let Some(incident) = draft.incident(no).filter(|incident| incident.is_open()) else { continue };
+            let act_within = self.policy.escalations.get(&incident.escalation).and_then(|e| e.act_within);
+            // The incidents of a bundle are asked about through the bundle.
+            let act_within = act_within.filter(|_| incident.bundle.is_none() || incident.next_step.is_some());
+            if let Some(incident) = draft.incident_mut(no) {
+                incident.acknowledge(by.clone(), act_within, now);
             }
         }
     }
@@ -164,17 +223,13 @@ impl Core {
             let Some(incident) = draft.incident(no) else { continue };
             let rings = incident.ring_at.is_some_and(|at| at <= now);
             match &incident.kind {
-                IncidentKind::Bundle { .. } => {}
+                IncidentKind::Bundle { .. } if rings => self.ring_bundle(draft, no, now),
+                IncidentKind::Blind { .. } if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
+                IncidentKind::Bundle { .. } | IncidentKind::Blind { .. } => {}
                 IncidentKind::Episode(_) if rings => p0.push(no),
                 IncidentKind::Group { .. } if rings && count > 0 => self.ring_group(draft, no, count, &first, now),
-                _ => {}
-            }
-            let over = count == 0 && draft.incident(no).is_some_and(Incident::is_open);
-            if over
-                && !matches!(draft.incident(no).map(|i| &i.kind), Some(IncidentKind::Bundle { .. }))
-                && !p0.contains(&no)
-            {
-                self.resolve(draft, no, now);
+                IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 => self.resolve(draft, no, now),
+                IncidentKind::Episode(_) | IncidentKind::Group { .. } => {}
             }
         }
         self.ring_p0(draft, &p0, now);
@@ -192,27 +247,36 @@ impl Core {
     }
 
     fn ring_p0(&self, draft: &mut Draft<'_>, ringing: &[IncidentNo], now: Timestamp) {
-        let case_of = |draft: &Draft<'_>, no: IncidentNo| match draft.incident(no).map(|i| &i.kind) {
-            Some(IncidentKind::Episode(key)) => draft.page_case(key),
-            _ => None,
-        };
         if ringing.len() <= BUNDLE_ABOVE {
             for no in ringing {
-                let cases: Vec<PageCase> = case_of(draft, *no).into_iter().collect();
+                let cases = cases_of(draft, &[*no]);
                 self.page(draft, *no, Priority::P0, (1, cases), None, now);
             }
             return;
         }
-        let mut cases: Vec<PageCase> = ringing.iter().filter_map(|no| case_of(draft, *no)).collect();
-        cases.sort_by(|a, b| (a.standing, a.deadline, &a.episode).cmp(&(b.standing, b.deadline, &b.episode)));
-        let Some(escalation) = draft.incident(ringing[0]).map(|incident| incident.escalation.clone()) else { return };
+        let first = draft.incident(ringing[0]).map(|incident| incident.escalation.clone());
+        let Some(escalation) = first else { return };
         let bundle = draft.open_incident(IncidentKind::Bundle { members: ringing.to_vec() }, escalation);
+        let mut step = 0;
         for no in ringing {
             if let Some(incident) = draft.incident_mut(*no) {
-                incident.ring(Priority::P0, now);
+                step = step.max(incident.step);
+                incident.ring(Priority::P0, None, now);
                 incident.bundle = Some(bundle);
             }
         }
+        if let Some(incident) = draft.incident_mut(bundle) {
+            incident.step = step;
+        }
+        self.ring_bundle(draft, bundle, now);
+    }
+
+    /// Tells of a bundle's open incidents: in numbered parts, or with the count and the most urgent.
+    fn ring_bundle(&self, draft: &mut Draft<'_>, bundle: IncidentNo, now: Timestamp) {
+        let Some(IncidentKind::Bundle { members }) = draft.incident(bundle).map(|b| b.kind.clone()) else { return };
+        let open = |no: &IncidentNo| draft.incident(*no).is_some_and(|i| i.is_open() && i.bundle == Some(bundle));
+        let open: Vec<IncidentNo> = members.into_iter().filter(open).collect();
+        let mut cases = cases_of(draft, &open);
         let count = cases.len() as u64;
         let parts = cases.len().div_ceil(CASES_PER_PAGE);
         if parts > PARTS_PER_BUNDLE {
@@ -227,7 +291,7 @@ impl Core {
         }
     }
 
-    /// Opens a round of an incident: one page a channel of its escalation's first step.
+    /// Opens a round of an incident: one page a channel of the step that it has reached.
     fn page(
         &self,
         draft: &mut Draft<'_>,
@@ -238,20 +302,24 @@ impl Core {
         now: Timestamp,
     ) {
         let Some(incident) = draft.incident_mut(no) else { return };
-        let round = incident.ring(priority, now);
-        let steps = self.policy.escalations.get(&incident.escalation).map(|escalation| &escalation.steps);
-        let channels: Vec<Name> =
-            steps.and_then(|steps| steps.first()).map(|step| step.notify.clone()).unwrap_or_default();
+        let escalation = self.policy.escalations.get(&incident.escalation);
+        let round = incident.ring(priority, escalation, now);
+        let step = incident.step;
+        let steps = escalation.map(|escalation| &escalation.steps[..]).unwrap_or_default();
+        let notified = steps.get(step as usize).or(steps.last()).map(|step| step.notify.clone());
+        let channels: Vec<Name> = notified.unwrap_or_default();
+        let blind = incident.blind();
         incident.rung.extend(channels.iter().map(|channel| (round, channel.clone())));
         let page = |channel: Name| Page {
             incident: no,
             round,
-            step: 0,
+            step,
             channel,
             kind: PageKind::Ring,
             priority,
             created_at: now,
             part,
+            blind: blind.clone(),
             count,
             cases: cases.clone(),
         };
@@ -267,6 +335,7 @@ impl Core {
         }
         let priority = incident.rung_priority.unwrap_or(Priority::P4);
         let bundle = incident.bundle;
+        let blind = incident.blind();
         let closing = incident.resolve(now);
         let page = |(round, channel): (u32, Name)| Page {
             incident: no,
@@ -277,6 +346,7 @@ impl Core {
             priority,
             created_at: now,
             part: None,
+            blind: blind.clone(),
             count: 0,
             cases: Vec::new(),
         };
@@ -327,10 +397,10 @@ impl Core {
     }
 
     fn put_incident(&mut self, incident: Incident) {
-        if let Some(at) = self.incidents.get(&incident.no).and_then(|held| held.ring_at) {
+        if let Some(at) = self.incidents.get(&incident.no).and_then(Incident::wakes_at) {
             self.rings.remove(&(at, incident.no));
         }
-        if let Some(at) = incident.ring_at {
+        if let Some(at) = incident.wakes_at() {
             self.rings.insert((at, incident.no));
         }
         if let IncidentKind::Group { category } = &incident.kind {
@@ -419,12 +489,14 @@ impl Core {
             IncidentKind::Group { category } => category.clone(),
             IncidentKind::Episode(key) => self.cases.get(key).map_or_else(|| "".into(), |case| case.category.clone()),
             IncidentKind::Bundle { .. } => "several".into(),
+            IncidentKind::Blind { .. } => "monitor blind".into(),
         };
         let count = match &incident.kind {
             IncidentKind::Bundle { members } => {
                 members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
             }
-            _ => members.map_or(0, BTreeSet::len),
+            IncidentKind::Blind { .. } => 0,
+            IncidentKind::Episode(_) | IncidentKind::Group { .. } => members.map_or(0, BTreeSet::len),
         };
         IncidentRow {
             incident: incident.clone(),
@@ -432,6 +504,11 @@ impl Core {
             category,
             count: count as u64,
         }
+    }
+
+    /// Whether a report of this id is under watch.
+    pub fn holds(&self, source: &Name, id: &ReportId) -> bool {
+        self.homes.contains_key(&(source.clone(), id.clone()))
     }
 
     /// The priority of the case that holds a report; the strictest when none does.
@@ -449,6 +526,17 @@ impl Core {
     pub fn queue(&self) -> impl Iterator<Item = &Case> {
         self.queue.iter().filter_map(|rank| self.cases.get(&rank.key)).map(|case| &**case)
     }
+}
+
+/// The cases of these P0 incidents, the most urgent first.
+fn cases_of(draft: &Draft<'_>, incidents: &[IncidentNo]) -> Vec<PageCase> {
+    let case = |no: &IncidentNo| match draft.incident(*no).map(|incident| &incident.kind) {
+        Some(IncidentKind::Episode(key)) => draft.page_case(key),
+        _ => None,
+    };
+    let mut cases: Vec<PageCase> = incidents.iter().filter_map(case).collect();
+    cases.sort_by(|a, b| (a.standing, a.deadline, &a.episode).cmp(&(b.standing, b.deadline, &b.episode)));
+    cases
 }
 
 /// A plan and what the core needs to take it in.

@@ -83,7 +83,7 @@ fn explain_target(case: &Case, target: &Target, clock: &Clock, policy: &Policy, 
     let (met, state) = state(case, clock);
     let stop = met.unwrap_or(now);
     let walk = match clock.started {
-        Some(started) => stretches(calendar, started, stop.max(started), &case.pauses),
+        Some(started) => stretches(calendar, started, stop.max(started), case.credited()),
         None => Vec::new(),
     };
     let counted = walk.iter().filter(|(_, stretch)| *stretch == Stretch::Counted);

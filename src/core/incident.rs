@@ -2,7 +2,7 @@
 //! that would ring at once. Each answers two questions: when does it ring next, and is it over.
 
 use super::id::{EpisodeKey, IncidentNo, Name};
-use super::policy::Priority;
+use super::policy::{Escalation, Priority};
 use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,8 @@ pub enum IncidentKind {
     Group { category: Name },
     /// P0 incidents that rang at one instant; over when all of them are.
     Bundle { members: Vec<IncidentNo> },
+    /// The monitor can't see a source, or can't trust what it sees; over when it can.
+    Blind { source: Name, since: Timestamp },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,10 +45,32 @@ pub struct Incident {
     pub rung_priority: Option<Priority>,
     /// When it rings next; `None` when nothing new has happened.
     pub ring_at: Option<Timestamp>,
+    /// The highest step of the escalation that has rung.
+    pub step: u32,
+    /// The next step, or the next repeat of the last one; `None` once acknowledged.
+    pub next_step: Option<NextStep>,
+    pub acknowledged: Option<Acknowledgement>,
+    /// When an acknowledgement is no longer believed unless a reviewer has acted.
+    pub act_by: Option<Timestamp>,
+    /// When a target in it was last met: an action, where the source maps none.
+    pub acted_at: Option<Timestamp>,
     /// The rounds' pages that a resolve must close again.
     pub rung: Vec<(u32, Name)>,
     /// The bundle that told of this incident last.
     pub bundle: Option<IncidentNo>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextStep {
+    pub at: Timestamp,
+    pub step: u32,
+}
+
+/// A named person took the incident. It stops the escalation, never the clock of a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    pub by: Name,
+    pub at: Timestamp,
 }
 
 impl Incident {
@@ -61,6 +85,11 @@ impl Incident {
             rung_at: None,
             rung_priority: None,
             ring_at: None,
+            step: 0,
+            next_step: None,
+            acknowledged: None,
+            act_by: None,
+            acted_at: None,
             rung: Vec::new(),
             bundle: None,
         }
@@ -75,7 +104,7 @@ impl Incident {
     pub fn breach(&mut self, priority: Priority, hold_until: Option<Timestamp>, now: Timestamp) {
         self.resolved_at = None;
         let at = match (&self.kind, self.rung_at) {
-            (IncidentKind::Episode(_) | IncidentKind::Bundle { .. }, _) => now,
+            (IncidentKind::Episode(_) | IncidentKind::Bundle { .. } | IncidentKind::Blind { .. }, _) => now,
             (IncidentKind::Group { .. }, None) => hold_until.unwrap_or(now),
             (IncidentKind::Group { .. }, Some(rung_at)) => {
                 let higher = self.rung_priority.is_none_or(|rung| priority < rung);
@@ -85,20 +114,70 @@ impl Incident {
         self.ring_at = Some(self.ring_at.map_or(at, |held| held.min(at)));
     }
 
-    /// Rings: gives the round that its pages carry.
-    pub fn ring(&mut self, priority: Priority, now: Timestamp) -> u32 {
+    /// The source that it is about, where the monitor is blind, and since when.
+    pub fn blind(&self) -> Option<(Name, Timestamp)> {
+        match &self.kind {
+            IncidentKind::Blind { source, since } => Some((source.clone(), *since)),
+            IncidentKind::Episode(_) | IncidentKind::Group { .. } | IncidentKind::Bundle { .. } => None,
+        }
+    }
+
+    /// When time alone makes it ring or asks whether somebody has acted.
+    pub fn wakes_at(&self) -> Option<Timestamp> {
+        let step = self.next_step.map(|next| next.at);
+        self.ring_at.into_iter().chain(step).chain(self.act_by).min()
+    }
+
+    /// A step or repeat that is due makes it ring at `now`, on that step.
+    pub fn take_step(&mut self, now: Timestamp) {
+        if let Some(next) = self.next_step.take_if(|next| next.at <= now) {
+            self.step = next.step;
+            self.ring_at = Some(now);
+        }
+    }
+
+    /// Rings: gives the round that its pages carry. What rings is news, so whoever had acknowledged is
+    /// asked again, and the escalation goes on from the highest step reached.
+    pub fn ring(&mut self, priority: Priority, escalation: Option<&Escalation>, now: Timestamp) -> u32 {
         let round = self.rounds;
         self.rounds += 1;
-        self.rung_at = Some(now);
-        self.rung_priority = Some(priority);
-        self.ring_at = None;
+        let was_acknowledged = self.acknowledged.take().is_some();
+        let rests = was_acknowledged || self.next_step.is_none();
+        if rests {
+            self.next_step = escalation.and_then(|escalation| next_step(escalation, self.step, now));
+        }
+        (self.rung_at, self.rung_priority, self.ring_at, self.act_by) = (Some(now), Some(priority), None, None);
         round
+    }
+
+    /// A named person takes it. Breaches that have not rung yet still will.
+    pub fn acknowledge(&mut self, by: Name, act_within: Option<Span>, now: Timestamp) {
+        self.acknowledged = Some(Acknowledgement { by, at: now });
+        self.next_step = None;
+        self.act_by = act_within.map(|within| now.plus(within));
+    }
+
+    /// Nobody acted on the acknowledgement in time: it rings anew, at the highest step reached.
+    pub fn forgotten(&mut self, now: Timestamp) {
+        self.act_by = None;
+        self.ring_at = Some(now);
     }
 
     /// Over, on evidence. Gives back the (round, channel) pairs that a resolve must close.
     pub fn resolve(&mut self, now: Timestamp) -> Vec<(u32, Name)> {
         self.resolved_at = Some(now);
-        self.ring_at = None;
+        (self.ring_at, self.next_step, self.acknowledged, self.act_by) = (None, None, None, None);
+        self.step = 0;
         std::mem::take(&mut self.rung)
+    }
+}
+
+/// What follows when `step` has rung at `now`: the next step by its distance, or the last one again.
+fn next_step(escalation: &Escalation, step: u32, now: Timestamp) -> Option<NextStep> {
+    let steps = &escalation.steps;
+    let rung = steps.get(step as usize).or(steps.last())?;
+    match steps.get(step as usize + 1) {
+        Some(next) => Some(NextStep { at: now.plus(next.at.minus(rung.at)), step: step + 1 }),
+        None => escalation.repeat.map(|every| NextStep { at: now.plus(every), step }),
     }
 }

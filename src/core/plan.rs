@@ -22,6 +22,10 @@ pub enum Input {
     /// A scan of a source's open rows, begun at `began`, is complete: whatever is known to be open and
     /// wasn't seen by it must be read by key.
     ScanEnded { source: Name, began: Timestamp },
+    /// Whether a source can be seen: since when it can't, or that it can again.
+    Sight { source: Name, blind_since: Option<Timestamp> },
+    /// A named person takes an incident.
+    Acknowledge { incident: IncidentNo, by: Name, inbox: i64 },
     /// Time has passed.
     Tick,
 }
@@ -80,6 +84,16 @@ impl BreachStatus {
     }
 }
 
+/// A deadline comes near: told once for each (case, target, deadline), and no breach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    pub episode: EpisodeKey,
+    pub category: Name,
+    pub priority: Priority,
+    pub target: Name,
+    pub deadline: Timestamp,
+}
+
 /// One notification, before it is given keys. Unique by (incident, round, step, channel, kind).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
@@ -92,6 +106,8 @@ pub struct Page {
     pub created_at: Timestamp,
     /// "Part 2 of 3" of a bundle.
     pub part: Option<(u32, u32)>,
+    /// Set where the page tells that the monitor itself can't see: the source, and since when.
+    pub blind: Option<(Name, Timestamp)>,
     /// Overdue cases in the incident, all of them.
     pub count: u64,
     /// The most urgent of them, at most `CASES_PER_PAGE`.
@@ -187,7 +203,11 @@ pub struct Plan {
     pub pages: Vec<Page>,
     pub outcomes: Vec<Outcome>,
     pub rejects: Vec<(Name, Reject)>,
+    /// The entry of the store's inbox that this plan takes up.
+    pub taken_up: Option<i64>,
     pub alarms: BTreeSet<Alarm>,
+    /// Deadlines that come near.
+    pub warnings: Vec<Warning>,
     /// Breaches that this plan adds, for the counters: memory only.
     pub incurred: Vec<(Group, Name)>,
     /// Reports to be read again by key, P0 first.
@@ -213,6 +233,7 @@ impl Plan {
             && self.breaches.is_empty()
             && self.pages.is_empty()
             && self.outcomes.is_empty()
-            && self.rejects.is_empty())
+            && self.rejects.is_empty()
+            && self.taken_up.is_none())
     }
 }

@@ -75,6 +75,9 @@ pub struct Target {
     pub from: EventName,
     pub until: EventName,
     pub due: Due,
+    /// How long before the deadline it warns; without a breach, and once for each deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn: Option<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +115,12 @@ pub struct Step {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Escalation {
+    /// In order of `at`; the first is at zero.
     pub steps: Vec<Step>,
+    /// How often the last step rings again until somebody acknowledges.
+    pub repeat: Option<Span>,
+    /// How long an acknowledgement is believed without an action of a reviewer.
+    pub act_within: Option<Span>,
 }
 
 /// What a report that is gone from its table while open means.
@@ -129,6 +137,9 @@ pub enum DeletedMeans {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcePolicy {
     pub deleted_means: DeletedMeans,
+    /// Two reads further apart than this saw nothing of what was between them, so no pause is credited
+    /// there. `None` only where reads don't follow a rhythm, as in a replay.
+    pub blind_after: Option<Span>,
 }
 
 /// A compiled configuration.

@@ -10,6 +10,7 @@ use crate::core::time::{Span, Timestamp};
 use crate::keys::Keys;
 use crate::pager::payload::Payload;
 use crate::run::clock::Clock;
+use crate::run::inbox;
 use crate::status::{Failure, StatusHandle};
 use crate::store::{Commit, NewPage, Store, StoreError};
 use std::sync::Arc;
@@ -102,15 +103,53 @@ impl<S: Store, C: Clock> Engine<S, C> {
             if failed == 0 {
                 tracing::error!(%error, "the store does not take a plan; trying until it does");
             }
-            let failure = Failure { at: now, cause: error.to_string() };
-            self.status.update(|status| status.store.last_error = Some(failure.clone()));
             failed += 1;
             if let Some((first, second)) = self.halves(&input, &error, failed) {
                 return self.feed_halves(first, second).await;
             }
-            self.clock.sleep_until(self.clock.now().plus(wait)).await;
-            wait = wait.plus(wait).min(RETRY_MOST);
+            self.wait_for_the_store(&error, &mut wait).await;
         }
+    }
+
+    /// Tells that the store fails and that the engine is alive all the same, and waits, longer each time.
+    async fn wait_for_the_store(&self, error: &StoreError, wait: &mut Span) {
+        let failure = Failure { at: self.clock.now(), cause: error.to_string() };
+        self.status.update(|status| {
+            status.engine_alive_at = Some(failure.at);
+            status.store.last_error = Some(failure.clone());
+        });
+        self.clock.sleep_until(failure.at.plus(*wait)).await;
+        *wait = wait.plus(*wait).min(RETRY_MOST);
+    }
+
+    /// Takes up what people did since the last look.
+    ///
+    /// # Errors
+    /// As `feed`; a store that doesn't answer is asked again at the next look.
+    pub async fn take_up_inbox(&mut self) -> Result<Vec<Fed>, StoreError> {
+        let entries = match self.store.inbox().await {
+            Ok(entries) => entries,
+            Err(error @ StoreError::Unreadable { .. }) => return Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "the inbox can't be read; asking again");
+                return Ok(Vec::new());
+            }
+        };
+        let mut fed = Vec::new();
+        for entry in entries {
+            let incident = match entry.kind.as_str() {
+                inbox::ACKNOWLEDGE => inbox::incident(&entry.body),
+                _ => None,
+            };
+            if incident.is_none() {
+                tracing::error!(inbox = entry.id, kind = entry.kind, "an inbox entry that this version can't read");
+            }
+            // An entry that can't be read is taken up as one about no incident, or it would come for ever.
+            let (incident, by, inbox) = (incident.unwrap_or_default(), entry.by_whom.as_str().into(), entry.id);
+            tracing::info!(%incident, by = entry.by_whom, "acknowledged");
+            fed.push(self.feed(Input::Acknowledge { incident, by, inbox }).await?);
+        }
+        Ok(fed)
     }
 
     /// The store's memory of cases that these rows may continue.
@@ -119,15 +158,24 @@ impl<S: Store, C: Clock> Engine<S, C> {
         if strangers.is_empty() {
             return Ok(Vec::new());
         }
-        let mut wait = RETRY_FIRST;
+        let (mut failing, mut wait) = (false, RETRY_FIRST);
         loop {
-            match self.store.recall(&strangers).await {
-                Ok(cases) => return Ok(cases),
+            let error = match self.store.recall(&strangers).await {
+                Ok(cases) => {
+                    // What is recalled may lead to no commit, which would tell that the store is back.
+                    if failing {
+                        self.status.update(|status| status.store.last_error = None);
+                    }
+                    return Ok(cases);
+                }
                 Err(error @ (StoreError::Fenced { .. } | StoreError::Unreadable { .. })) => return Err(error),
-                Err(error) => tracing::warn!(%error, "the store does not recall; trying until it does"),
+                Err(error) => error,
+            };
+            if !failing {
+                tracing::error!(%error, "the store does not recall; trying until it does");
             }
-            self.clock.sleep_until(self.clock.now().plus(wait)).await;
-            wait = wait.plus(wait).min(RETRY_MOST);
+            failing = true;
+            self.wait_for_the_store(&error, &mut wait).await;
         }
     }
 
@@ -167,15 +215,18 @@ impl<S: Store, C: Clock> Engine<S, C> {
     }
 
     async fn was_committed(&self) -> Result<bool, StoreError> {
-        let mut wait = RETRY_FIRST;
+        let (mut failing, mut wait) = (false, RETRY_FIRST);
         loop {
-            match self.store.sequence().await {
+            let error = match self.store.sequence().await {
                 Ok(sequence) => return Ok(sequence > self.sequence),
                 Err(error @ StoreError::Unreadable { .. }) => return Err(error),
-                Err(error) => tracing::warn!(%error, "the store does not say what it has; asking until it does"),
+                Err(error) => error,
+            };
+            if !failing {
+                tracing::error!(%error, "the store does not say what it has; asking until it does");
             }
-            self.clock.sleep_until(self.clock.now().plus(wait)).await;
-            wait = wait.plus(wait).min(RETRY_MOST);
+            failing = true;
+            self.wait_for_the_store(&error, &mut wait).await;
         }
     }
 
@@ -192,6 +243,14 @@ impl<S: Store, C: Clock> Engine<S, C> {
         }
         for alarm in &plan.alarms {
             tell(alarm);
+        }
+        for warning in &plan.warnings {
+            tracing::warn!(
+                case = self.keys.reference(&warning.episode.case),
+                priority = %warning.priority, category = %warning.category, target = %warning.target,
+                left = %warning.deadline.since(now),
+                "a deadline comes near"
+            );
         }
         let fed = Fed {
             asks: asks(&self.core, plan),

@@ -15,7 +15,7 @@ use crate::run::engine::{Engine, Fed};
 use crate::run::outbox::{Outbox, OutboxStats};
 use crate::run::poller::{Inputs, PollError, Poller};
 use crate::source::Source;
-use crate::status::{Failure, StatusHandle};
+use crate::status::{Failure, Sight, StatusHandle};
 use crate::store::{Lane, Store, StoreError};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
@@ -28,6 +28,10 @@ const SCAN_INPUTS: usize = 2;
 const PROOF_INPUTS: usize = 64;
 /// How stale the published view may be while the engine is busy.
 const VIEW_EVERY: Span = Span::from_micros(250_000);
+/// How long a plan may take to reach the store once the process is told to stop.
+const STOP_WITHIN: Span = Span::from_secs(5);
+/// How often the engine looks for what people did.
+const INBOX_EVERY: Span = Span::from_secs(1);
 /// The engine shows that it is alive at least this often.
 const ALIVE_EVERY: Span = Span::from_secs(1);
 
@@ -100,7 +104,19 @@ where
         let (outbox, wake, shutdown) = (outbox.clone(), wake.clone(), shutdown.clone());
         loops.spawn(async move { outbox.run(lane, wake, shutdown).await });
     }
-    let seat = Seat { engine, clock, status, metrics, view, asks, lanes, proof_inputs, scan_inputs, shutdown };
+    let seat = Seat {
+        engine,
+        clock,
+        status,
+        metrics,
+        view,
+        asks,
+        lanes,
+        proof_inputs,
+        scan_inputs,
+        told_blind: BTreeMap::new(),
+        shutdown,
+    };
     let ended = on_a_thread_of_its_own(seat).await;
     if ended.is_err() {
         // Without an engine nothing may be read or sent; what is on its way goes again under its key.
@@ -133,15 +149,42 @@ struct Seat<St: Store, C: Clock> {
     lanes: [Arc<Notify>; 2],
     proof_inputs: mpsc::Receiver<Input>,
     scan_inputs: mpsc::Receiver<Input>,
+    /// Whether the core was last told that a source is blind.
+    told_blind: BTreeMap<Name, bool>,
     shutdown: watch::Receiver<bool>,
 }
 
 impl<St: Store, C: Clock> Seat<St, C> {
+    /// Works until the process is told to stop, and then at most until a store that is away has had its
+    /// time: what it didn't take is seen again at the next start.
+    async fn sit(self) -> Result<(), StoreError> {
+        let give_up = stopped_for(STOP_WITHIN, self.shutdown.clone(), self.clock.clone());
+        tokio::select! {
+            biased;
+            ended = self.work() => ended,
+            () = give_up => {
+                tracing::warn!("stopping while the store is away: what it did not take is seen again at the next start");
+                Ok(())
+            }
+        }
+    }
+
     /// Takes up inputs, what is due before all: a deadline, then proof, then the rows of scans.
-    async fn sit(mut self) -> Result<(), StoreError> {
+    async fn work(mut self) -> Result<(), StoreError> {
         let mut published = Timestamp::MIN;
+        let mut looked = Timestamp::MIN;
         loop {
             let now = self.clock.now();
+            if now >= looked.plus(INBOX_EVERY) {
+                looked = now;
+                for fed in self.engine.take_up_inbox().await? {
+                    self.pass_on(fed);
+                }
+                for input in self.changed_sight(now) {
+                    let fed = self.engine.feed(input).await?;
+                    self.pass_on(fed);
+                }
+            }
             self.status.update(|status| status.engine_alive_at = Some(now));
             let wake = self.engine.core().next_wake().unwrap_or(Timestamp::MAX);
             let input = if wake <= now { Some(Input::Tick) } else { self.next(wake.min(now.plus(ALIVE_EVERY))).await };
@@ -151,7 +194,7 @@ impl<St: Store, C: Clock> Seat<St, C> {
                     let is_tick = matches!(input, Input::Tick);
                     let caught_up = match &input {
                         Input::ScanEnded { source, .. } => Some(source.clone()),
-                        Input::Rows(_) | Input::Tick => None,
+                        Input::Rows(_) | Input::Sight { .. } | Input::Acknowledge { .. } | Input::Tick => None,
                     };
                     let fed = self.engine.feed(input).await?;
                     // Proof comes within milliseconds: the view that it makes is the one to show.
@@ -171,6 +214,24 @@ impl<St: Store, C: Clock> Seat<St, C> {
                 published = now;
             }
         }
+    }
+
+    /// What the core must hear of sources that have gone blind or can be seen again.
+    fn changed_sight(&mut self, now: Timestamp) -> Vec<Input> {
+        let status = self.status.load();
+        let mut changed = Vec::new();
+        for source in &status.sources {
+            let blind_since = match source.sight(status.started_at, now) {
+                Sight::Blind { since, .. } => Some(since),
+                Sight::Clear => None,
+                Sight::Failing { .. } | Sight::NotYet => continue,
+            };
+            let told = self.told_blind.insert(source.name.clone(), blind_since.is_some());
+            if told != Some(blind_since.is_some()) {
+                changed.push(Input::Sight { source: source.name.clone(), blind_since });
+            }
+        }
+        changed
     }
 
     /// The next input, or `None` at `until` and when the process is told to stop.
@@ -202,6 +263,16 @@ impl<St: Store, C: Clock> Seat<St, C> {
                 waiting.add(asks);
             }
         }
+    }
+}
+
+/// Returns once the process has been told to stop for this long.
+async fn stopped_for<C: Clock>(span: Span, mut shutdown: watch::Receiver<bool>, clock: C) {
+    if shutdown.wait_for(|stop| *stop).await.is_ok() {
+        clock.sleep_until(clock.now().plus(span)).await;
+    } else {
+        // Nobody is left who could say so.
+        std::future::pending::<()>().await;
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Replay {
     core: Core,
     now: Timestamp,
     rows: BTreeMap<(Name, ReportId), Row>,
+    /// Rows that have been seen before.
+    seen: BTreeSet<(Name, ReportId)>,
     /// What changes when.
     timeline: BTreeMap<Timestamp, BTreeSet<(Name, ReportId)>>,
     /// The store's part: what was kept of cases whose memory was freed.
@@ -51,6 +53,7 @@ impl Replay {
             core: Core::new(policy),
             now,
             rows,
+            seen: BTreeSet::new(),
             timeline,
             kept: BTreeMap::new(),
             breaches: BTreeMap::new(),
@@ -91,11 +94,19 @@ impl Replay {
         Replayed { breaches, pages: self.pages, reports: self.rows.len() as u64 }
     }
 
-    /// Sees every row that changes at this instant.
+    /// Sees every row that changes at this instant, but, as a poll of the open rows, none that has been
+    /// closed since it was last under watch.
     fn look(&mut self, at: Timestamp) {
         self.now = at;
         let changed = self.timeline.remove(&at).unwrap_or_default();
-        self.read(changed.into_iter().collect());
+        let mut visible = Vec::new();
+        for place in changed {
+            let is_new = self.seen.insert(place.clone());
+            if is_new || self.core.holds(&place.0, &place.1) {
+                visible.push(place);
+            }
+        }
+        self.read(visible);
     }
 
     fn read(&mut self, places: Vec<(Name, ReportId)>) {

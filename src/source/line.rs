@@ -88,7 +88,8 @@ pub trait Session: Send + Sized + 'static {
 #[derive(Debug)]
 pub struct Line<S> {
     mapping: Arc<Mapping>,
-    session: Mutex<Option<S>>,
+    /// Boxed, because a session is large and mostly looked at from afar.
+    session: Mutex<Option<Box<S>>>,
 }
 
 impl<S: Session> Line<S> {
@@ -113,21 +114,31 @@ impl<S: Session> Line<S> {
         }
         let fresh = async {
             let connecting = tokio::time::timeout(CONNECT_TIMEOUT, S::connect(&self.mapping)).await;
-            let late = || format!("no connection within {} s", CONNECT_TIMEOUT.as_secs());
             let session = connecting.unwrap_or_else(|_| Err(self.mapping.unreachable(late())))?;
-            self.answer(session, request).await
+            self.answer(Box::new(session), request).await
         };
         let (session, answer) = fresh.await.map_err(|fault| fault.into_error(&self.mapping.settings.name))?;
         *place = Some(session);
         Ok(answer)
     }
 
-    async fn answer(&self, mut session: S, request: &Request<'_>) -> std::result::Result<(S, Answer), Fault> {
+    async fn answer(&self, mut session: Box<S>, request: &Request<'_>) -> std::result::Result<(Box<S>, Answer), Fault> {
         let answer = tokio::time::timeout(CALL_TIMEOUT, session.answer(request)).await;
         let silent = || format!("no answer within {} s", CALL_TIMEOUT.as_secs());
         let answer = answer.unwrap_or_else(|_| Err(self.mapping.unreachable(silent())))?;
         Ok((session, answer))
     }
+}
+
+fn late() -> String {
+    format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())
+}
+
+/// A bare connection, or why there is none, before anyone loses patience.
+pub async fn in_time<C>(
+    connecting: impl Future<Output = std::result::Result<C, String>>,
+) -> std::result::Result<C, String> {
+    tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// Reads of at most `BATCH` ids each, every id once.

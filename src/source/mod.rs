@@ -201,11 +201,11 @@ pub async fn tables(url: &Secret) -> Result<Vec<String>> {
     let failed = |error: sqlx::Error| fault::Fault::statement("listing the tables")(error).into_error(&NO_NAME.into());
     match Kind::of(url, NO_NAME)? {
         Kind::Postgres => {
-            let mut conn = postgres::connect(url.expose()).await.map_err(refused)?;
+            let mut conn = line::in_time(postgres::connect(url.expose())).await.map_err(refused)?;
             postgres::tables(&mut conn).await.map_err(failed)
         }
         Kind::Sqlite => {
-            let mut conn = sqlite::connect(url.expose()).await.map_err(refused)?;
+            let mut conn = line::in_time(sqlite::connect(url.expose())).await.map_err(refused)?;
             sqlite::tables(&mut conn).await.map_err(failed)
         }
     }
@@ -218,11 +218,11 @@ pub async fn columns_of(url: &Secret, table: &str) -> Result<Vec<ColumnFound>> {
     let failed = |error: sqlx::Error| fault::Fault::statement("listing the columns")(error).into_error(&NO_NAME.into());
     match Kind::of(url, NO_NAME)? {
         Kind::Postgres => {
-            let mut conn = postgres::connect(url.expose()).await.map_err(refused)?;
+            let mut conn = line::in_time(postgres::connect(url.expose())).await.map_err(refused)?;
             postgres::columns_of(&mut conn, &relation).await.map_err(failed)
         }
         Kind::Sqlite => {
-            let mut conn = sqlite::connect(url.expose()).await.map_err(refused)?;
+            let mut conn = line::in_time(sqlite::connect(url.expose())).await.map_err(refused)?;
             sqlite::columns_of(&mut conn, &relation).await.map_err(failed)
         }
     }

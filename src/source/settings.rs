@@ -26,6 +26,13 @@ pub struct Settings {
     pub states: States,
 }
 
+impl Settings {
+    /// A source whose last complete read is older than this is not seen: a minute, or two polls.
+    pub fn stale_after(&self) -> Span {
+        Span::from_mins(1).max(self.poll.plus(self.poll))
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum RowsFrom {
     /// `name` or `schema.name`; each part is quoted.

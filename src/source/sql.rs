@@ -100,7 +100,7 @@ pub const CATEGORIES_MAX: u32 = 1_000;
 pub const WITHOUT_ID_MAX: u32 = 1_000;
 
 impl Parts {
-    fn from_where(&self, which: Which, conditions: &[&str]) -> String {
+    fn rows_where(&self, which: Which, conditions: &[&str]) -> String {
         let open = self.open.as_deref().filter(|_| which == Which::Open);
         let all: Vec<&str> = conditions.iter().copied().chain(open).collect();
         let conditions = if all.is_empty() { String::new() } else { format!(" WHERE {}", all.join(" AND ")) };
@@ -109,25 +109,25 @@ impl Parts {
 
     /// One page from the start; $1 is its size.
     pub fn first_page(&self, which: Which) -> String {
-        let rows = self.from_where(which, &[&self.has_id]);
+        let rows = self.rows_where(which, &[&self.has_id]);
         format!("SELECT {}{rows} ORDER BY {} LIMIT $1", self.select.join(", "), self.id_order)
     }
 
     /// One page behind the position $1; $2 is its size.
     pub fn next_page(&self, which: Which) -> String {
-        let rows = self.from_where(which, &[&self.has_id, &self.after]);
+        let rows = self.rows_where(which, &[&self.has_id, &self.after]);
         format!("SELECT {}{rows} ORDER BY {} LIMIT $2", self.select.join(", "), self.id_order)
     }
 
     /// The rows of some ids.
     pub fn by_ids(&self, matches: &str) -> String {
-        format!("SELECT {}{}", self.select.join(", "), self.from_where(Which::All, &[matches]))
+        format!("SELECT {}{}", self.select.join(", "), self.rows_where(Which::All, &[matches]))
     }
 
     /// How many rows have no id that can be read: (whether it is NULL, count).
     pub fn without_id(&self, which: Which, id: &str) -> String {
         let lacking = format!("NOT ({})", self.has_id);
-        let rows = self.from_where(which, &[&lacking]);
+        let rows = self.rows_where(which, &[&lacking]);
         format!(
             "SELECT lacks, count(*) FROM (SELECT {id} IS NULL AS lacks{rows} LIMIT {WITHOUT_ID_MAX}) AS l GROUP BY 1"
         )

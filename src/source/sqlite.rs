@@ -14,6 +14,8 @@ use sqlx::{
     AssertSqlSafe, Column as _, ConnectOptions, Decode, Executor, Row, SqlSafeStr, Sqlite, SqliteConnection, Statement,
     TypeInfo, ValueRef,
 };
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,9 +33,14 @@ pub struct SqliteSession {
     open: Pages,
     all: Pages,
     server: String,
+    /// The file that was opened; `None` where there is none to compare.
+    file: Option<(PathBuf, FileId)>,
     /// Set when the session is dropped: a statement that still runs ends soon after.
     abandoned: Arc<AtomicBool>,
 }
+
+/// Device and inode: the same name may come to mean another file.
+type FileId = (u64, u64);
 
 /// Each text lives as long as the session, so that the driver prepares it once.
 #[derive(Debug)]
@@ -51,6 +58,9 @@ impl Drop for SqliteSession {
     }
 }
 
+/// Rows that the database's thread reads ahead of us: enough that the two rarely wait for each other.
+const ROWS_AHEAD: usize = 1_024;
+
 /// A connection that can't write, twice over: the file is opened read only, and the session refuses.
 pub async fn connect(url: &str) -> std::result::Result<SqliteConnection, String> {
     let options = SqliteConnectOptions::from_str(url)
@@ -60,6 +70,7 @@ pub async fn connect(url: &str) -> std::result::Result<SqliteConnection, String>
         .create_if_missing(false)
         .busy_timeout(Duration::from_millis(LOCK_TIMEOUT_MS))
         .pragma("query_only", "ON")
+        .row_buffer_size(ROWS_AHEAD)
         .disable_statement_logging();
     options.connect().await.map_err(|error| match &error {
         // SQLITE_CANTOPEN in its forms.
@@ -91,6 +102,8 @@ pub async fn columns_of(conn: &mut SqliteConnection, relation: &str) -> sqlx::Re
 impl Session for SqliteSession {
     async fn connect(mapping: &Mapping) -> Result<Self> {
         let relation = sql::relation(&mapping.settings.rows).map_err(|bad| mapping.wrong(bad.to_string()))?;
+        // Looked at before it is opened: one that is replaced in between is noticed at the first request.
+        let file = file_of(mapping.settings.url.expose());
         let mut conn = connect(mapping.settings.url.expose()).await.map_err(|reason| mapping.unreachable(reason))?;
         let abandoned = Arc::new(AtomicBool::new(false));
         stop_when(&mut conn, abandoned.clone()).await.map_err(Fault::statement("opening the database"))?;
@@ -115,10 +128,11 @@ impl Session for SqliteSession {
             .map_err(Fault::statement("reading the database's version"))?;
         let (open, all) = (pages(Which::Open), pages(Which::All));
         let decoder = mapping.decoder();
-        Ok(SqliteSession { conn, decoder, columns, parts, id_column, open, all, server, abandoned })
+        Ok(SqliteSession { conn, decoder, columns, parts, id_column, open, all, server, file, abandoned })
     }
 
     async fn answer(&mut self, request: &Request<'_>) -> Result<Answer> {
+        self.is_still_the_file()?;
         match request {
             Request::Page { which, after, limit } => self.page(*which, *after, *limit).await,
             Request::Rows(ids) => self.rows(ids).await,
@@ -132,6 +146,17 @@ impl Session for SqliteSession {
 }
 
 impl SqliteSession {
+    /// A file that was moved, deleted or replaced can still be read through an open connection, but
+    /// nothing new will ever stand in it.
+    fn is_still_the_file(&self) -> Result<()> {
+        let Some((path, opened)) = &self.file else { return Ok(()) };
+        if file_id(path) == Some(*opened) {
+            return Ok(());
+        }
+        let moved = std::io::Error::new(std::io::ErrorKind::NotFound, "its file was moved, deleted or replaced");
+        Err(Fault::statement("looking for the database's file")(sqlx::Error::Io(moved)))
+    }
+
     async fn page(&mut self, which: Which, after: Option<&ScanPosition>, limit: u32) -> Result<Answer> {
         let pages = match which {
             Which::Open => &self.open,
@@ -204,6 +229,17 @@ fn bind_id<'q>(query: Query<'q>, id: &ReportId) -> Query<'q> {
     }
 }
 
+fn file_of(url: &str) -> Option<(PathBuf, FileId)> {
+    let path = SqliteConnectOptions::from_str(url).ok()?.get_filename().to_owned();
+    let id = file_id(&path)?;
+    Some((path, id))
+}
+
+fn file_id(path: &Path) -> Option<FileId> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
+}
+
 /// A value by the type that it has, whatever the column's is.
 fn cell(row: &SqliteRow, at: usize) -> Cell<'_> {
     let Ok(raw) = row.try_get_raw(at) else { return Cell::Other };
@@ -251,18 +287,25 @@ fn mapped(mapping: &Mapping, found: &[ColumnFound]) -> Result<Vec<ColumnFound>> 
     let mut columns = Vec::new();
     for name in &mapping.selection.columns {
         // SQLite's names have no case.
-        let mut same = found.iter().filter(|column| column.name.eq_ignore_ascii_case(name));
+        let mut same = found.iter().filter(|column| is_named(&column.name, name));
         let Some(column) = same.next() else {
             let there = listed(found.iter().map(|column| column.name.as_str()));
             return Err(mapping.wrong(format!("{relation} has no column {name}; its columns are: {there}")));
         };
-        if same.next().is_some() {
+        if same.next().is_some() || !column.name.eq_ignore_ascii_case(name) {
             let what = format!("{relation} yields two columns {name}; give one of them another name with AS");
             return Err(mapping.wrong(what));
         }
         columns.push(column.clone());
     }
     Ok(columns)
+}
+
+/// Of two columns of one name SQLite calls the second "name:1".
+fn is_named(found: &str, name: &str) -> bool {
+    let is_number = |end: &str| end.bytes().all(|b| b.is_ascii_digit()) && !end.is_empty();
+    found.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+        && (found.len() == name.len() || found[name.len()..].strip_prefix(':').is_some_and(is_number))
 }
 
 fn parts(mapping: &Mapping, relation: String) -> Result<Parts> {
@@ -353,5 +396,31 @@ async fn explain(mapping: &Mapping, conn: &mut SqliteConnection, error: sqlx::Er
             mapping.wrong(format!("the query can't be prepared: {}", cause(&error)))
         }
         _ => Fault::statement("reading the columns' types")(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::Connection;
+
+    #[tokio::test]
+    async fn a_connection_of_ours_refuses_every_write() {
+        let path = std::env::temp_dir().join(format!("tocsin-read-only-{}.db", std::process::id()));
+        let url = format!("sqlite:{}", path.display());
+        let writer = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let mut writer = writer.connect().await.expect("a new file");
+        writer.execute("CREATE TABLE t (n)").await.expect("a table");
+        writer.close().await.expect("a closed file");
+        let mut conn = connect(&url).await.expect("a connection");
+        for write in ["INSERT INTO t VALUES (1)", "DROP TABLE t", "PRAGMA user_version = 7"] {
+            let error = conn.execute(write).await.expect_err(write);
+            assert!(error.to_string().contains("readonly"), "{write}: {error}");
+        }
+        // Nor does it write when the session's own refusal is lifted: the file is open for reading only.
+        conn.execute("PRAGMA query_only = OFF").await.expect("a pragma of the session");
+        assert!(conn.execute("INSERT INTO t VALUES (1)").await.is_err());
+        conn.close().await.expect("a closed file");
+        std::fs::remove_file(path).expect("the test's own file");
     }
 }

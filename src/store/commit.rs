@@ -3,7 +3,7 @@
 
 use super::db::{Answer, Arg, Db, Tx, args};
 use super::sql::{committed, failed, json};
-use super::{Commit, NewPage, Result, StoreError};
+use super::{Commit, NewPage, Result, StoreError, outbox};
 use crate::core::clock::Ending;
 use crate::core::incident::{Incident, IncidentKind};
 use crate::core::plan::{BreachRecord, KeptCase, Outcome, Plan};
@@ -68,6 +68,8 @@ pub(super) async fn lead(db: &Db, holder: &str, now: Timestamp) -> Result<u64> {
     let take = async {
         let mut tx = db.begin().await?;
         let token = tx.fetch_one(TAKE_LEAD, args![holder, now]).await?.count(0)?;
+        // Whoever held a lease is gone or fenced, and a page that waited for it to run out would be late.
+        tx.execute(outbox::END_LEASES, args![now]).await?;
         Ok((tx, token))
     };
     let (tx, token) = take.await.map_err(failed(OPERATION))?;
@@ -81,6 +83,10 @@ pub(super) async fn commit(db: &Db, commit: &Commit<'_>) -> Result<()> {
     take_sequence(&mut tx, commit).await?;
     for table in tables {
         tx.insert(table.head, table.tail, table.rows).await.map_err(failed(OPERATION))?;
+    }
+    if let Some(entry) = commit.plan.taken_up {
+        const TAKE_UP: &str = "UPDATE inbox SET applied_sequence = $1 WHERE id = $2 AND applied_sequence IS NULL";
+        tx.execute(TAKE_UP, args![commit.sequence, entry]).await.map_err(failed(OPERATION))?;
     }
     committed(tx, OPERATION).await
 }
@@ -144,6 +150,7 @@ fn incident_row(incident: &Incident) -> Answer<Vec<Arg>> {
         IncidentKind::Episode(_) => "episode",
         IncidentKind::Group { .. } => "group",
         IncidentKind::Bundle { .. } => "bundle",
+        IncidentKind::Blind { .. } => "blind",
     };
     Ok(args![
         incident.no.0,

@@ -274,8 +274,7 @@ impl Db {
 
     /// A list of so many parameters, for `IN`; it must be the statement's only parameters.
     pub fn list(&self, count: usize) -> String {
-        let dialect = if matches!(self, Db::Sqlite { .. }) { Dialect::Sqlite } else { Dialect::Postgres };
-        placeholders(dialect, 1, count)
+        placeholders(1, count, matches!(self, Db::Postgres { .. }))
     }
 
     pub async fn close(&self) {
@@ -386,8 +385,8 @@ impl Tx {
         while let Some(columns) = rows.first().map(Vec::len) {
             let largest = 1 << rows.len().ilog2();
             let rest = rows.split_off(largest.min(ROWS_PER_STATEMENT_MAX));
-            let dialect = if matches!(self.0, Some(Conn::Sqlite(_))) { Dialect::Sqlite } else { Dialect::Postgres };
-            let sql = format!("{head} VALUES {} {tail}", placeholders(dialect, rows.len(), columns));
+            let numbered = matches!(self.conn()?, Conn::Postgres(_));
+            let sql = format!("{head} VALUES {} {tail}", placeholders(rows.len(), columns, numbered));
             changed += self.execute(sql, rows.into_iter().flatten().collect()).await?;
             rows = rest;
         }
@@ -437,24 +436,18 @@ fn is_refusal(error: &sqlx::Error) -> bool {
     ["23", "25", "40"].iter().any(|class| code.starts_with(class)) && code != "40003"
 }
 
-/// How a list of parameters is written. SQLite looks up a numbered one among all the others, at every
-/// binding, which makes long lists quadratic; one without a number it only counts.
-#[derive(Clone, Copy)]
-enum Dialect {
-    Sqlite,
-    Postgres,
-}
-
-/// `($1,$2),($3,$4)`, in SQLite `(?,?),(?,?)`.
-fn placeholders(dialect: Dialect, rows: usize, columns: usize) -> String {
+/// `($1,$2),($3,$4)`, or `(?,?),(?,?)`: to SQLite `$1` is a name, and each bind of a named parameter
+/// walks the list of all names, which for 2,000 of them takes longer than the writing.
+fn placeholders(rows: usize, columns: usize, numbered: bool) -> String {
     let mut text = String::with_capacity(rows * columns * 6);
     for row in 0..rows {
         text.push_str(if row == 0 { "(" } else { ",(" });
         for column in 0..columns {
             text.push_str(if column == 0 { "" } else { "," });
-            match dialect {
-                Dialect::Sqlite => text.push('?'),
-                Dialect::Postgres => text.push_str(&format!("${}", row * columns + column + 1)),
+            if numbered {
+                text.push_str(&format!("${}", row * columns + column + 1));
+            } else {
+                text.push('?');
             }
         }
         text.push(')');
@@ -480,7 +473,8 @@ fn unexpected(at: usize, what: &str) -> sqlx::Error {
 /// PostgreSQL's text can't hold a NUL character. It is written as ESC 0, and ESC itself as ESC 1, in
 /// both databases alike; JSON holds neither, so what people read stays as it is.
 fn without_nul(text: String) -> String {
-    if !text.contains(['\0', '\u{1b}']) {
+    // Two searches for one character each are several times faster than one for either.
+    if !text.contains('\0') && !text.contains('\u{1b}') {
         return text;
     }
     text.replace('\u{1b}', "\u{1b}1").replace('\0', "\u{1b}0")
@@ -509,8 +503,8 @@ mod tests {
 
     #[test]
     fn placeholders_are_numbered_through_all_rows() {
-        assert_eq!(placeholders(Dialect::Postgres, 2, 3), "($1,$2,$3),($4,$5,$6)");
-        assert_eq!(placeholders(Dialect::Postgres, 1, 1), "($1)");
-        assert_eq!(placeholders(Dialect::Sqlite, 2, 2), "(?,?),(?,?)");
+        assert_eq!(placeholders(2, 3, true), "($1,$2,$3),($4,$5,$6)");
+        assert_eq!(placeholders(1, 1, true), "($1)");
+        assert_eq!(placeholders(2, 2, false), "(?,?),(?,?)");
     }
 }

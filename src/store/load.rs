@@ -3,13 +3,14 @@
 
 use super::db::{Answer, Db, Row, Tx, args};
 use super::sql::failed;
-use super::{Result, StoreError, Stored};
+use super::{InboxEntry, Result, StoreError, Stored};
 use crate::core::case::{Case, Conclusion};
 use crate::core::clock::Ending;
 use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, ReportKey};
 use crate::core::plan::{BreachRecord, BreachStatus, Outcome, TargetOutcome};
 use crate::core::policy::{Priority, Standing};
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 
 const LOAD: &str = "load the store";
 /// Rows that one statement of `load` reads, and keys that one of `recall` asks for.
@@ -38,6 +39,18 @@ pub(super) async fn load(db: &Db) -> Result<Stored> {
     for row in tx.fetch(OPEN_INCIDENTS, args![]).await.map_err(failed(LOAD))? {
         let no = row.int(0).map_err(failed(LOAD))?;
         stored.incidents.push(state(&row, 1, LOAD, "incidents", &no.to_string())?);
+    }
+    // A case that goes on rings in its own incident, resolved or not.
+    let open: BTreeSet<IncidentNo> = stored.incidents.iter().map(|incident| incident.no).collect();
+    let resolved: BTreeSet<IncidentNo> = stored.cases.iter().filter_map(|case| case.incident).collect();
+    let resolved: Vec<IncidentNo> = resolved.difference(&open).copied().collect();
+    for numbers in resolved.chunks(KEYS_PER_RECALL) {
+        let args: Vec<_> = numbers.iter().flat_map(|no| args![no.0]).collect();
+        let sql = format!("SELECT no, state FROM incidents WHERE no IN {}", db.list(args.len()));
+        for row in tx.fetch(sql, args).await.map_err(failed(LOAD))? {
+            let no = row.int(0).map_err(failed(LOAD))?;
+            stored.incidents.push(state(&row, 1, LOAD, "incidents", &no.to_string())?);
+        }
     }
     // Nothing was written: how a reading transaction ends is no matter.
     let _ = tx.commit().await;
@@ -91,6 +104,24 @@ pub(super) async fn recall(db: &Db, keys: &[CaseKey]) -> Result<Vec<Case>> {
         }
     }
     Ok(cases)
+}
+
+/// What people did that no commit has taken up yet; at most as much as one look can handle.
+pub(super) async fn inbox(db: &Db) -> Result<Vec<InboxEntry>> {
+    const OPERATION: &str = "read the inbox";
+    const WAITING: &str =
+        "SELECT id, kind, body, by_whom, at FROM inbox WHERE applied_sequence IS NULL ORDER BY id LIMIT 100";
+    let rows = db.fetch(WAITING, args![]).await.map_err(failed(OPERATION))?;
+    let entry = |row: &Row| {
+        Ok(InboxEntry {
+            id: row.int(0)?,
+            kind: row.text(1)?.to_owned(),
+            body: row.text(2)?.to_owned(),
+            by_whom: row.text(3)?.to_owned(),
+            at: row.at(4)?,
+        })
+    };
+    rows.iter().map(entry).collect::<Answer<_>>().map_err(failed(OPERATION))
 }
 
 pub(super) async fn breaches(db: &Db, limit: u32) -> Result<Vec<BreachRecord>> {

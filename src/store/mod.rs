@@ -80,6 +80,17 @@ pub struct LeasedPage {
     pub attempts: u32,
 }
 
+/// Something a person did, waiting for the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboxEntry {
+    pub id: i64,
+    pub kind: String,
+    /// JSON, by the kind.
+    pub body: String,
+    pub by_whom: String,
+    pub at: Timestamp,
+}
+
 /// What became of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
@@ -158,6 +169,8 @@ pub trait Store: Send + Sync + 'static {
     fn commit(&self, commit: &Commit<'_>) -> impl Future<Output = Result<()>> + Send;
     /// The latest kept episode of each of these cases, settled ones included.
     fn recall(&self, keys: &[CaseKey]) -> impl Future<Output = Result<Vec<Case>>> + Send;
+    /// What people did that no commit has taken up yet, oldest first.
+    fn inbox(&self) -> impl Future<Output = Result<Vec<InboxEntry>>> + Send;
     /// Leases due pages in rank order: P0 first, then oldest; a resolve only once no ring of the same
     /// incident, round and channel is still to be sent.
     fn lease_pages(

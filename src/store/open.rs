@@ -230,3 +230,32 @@ async fn identity(db: &Db, fingerprint: &str) -> Answer<(String, i64)> {
     tx.commit().await.map_err(|error| error.into_source())?;
     Ok((row.text(0)?.to_owned(), row.int(1)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store in a directory of its own, removed with it.
+    async fn with_synchronous(name: &str, synchronous: Option<SqliteSynchronous>) -> Option<(&'static str, String)> {
+        let directory = std::env::temp_dir().join(format!("tocsin-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("create a directory");
+        let options = SqliteConnectOptions::new().filename(directory.join("tocsin.db"));
+        let mut db = open_sqlite(options, "here").await.expect("open");
+        if let (Db::Sqlite { write, options, .. }, Some(synchronous)) = (&mut db, synchronous) {
+            *write = SqlitePoolOptions::new().connect_lazy_with(options.clone().synchronous(synchronous));
+        }
+        let flaw = durability_flaw(&db).await.expect("ask");
+        db.close().await;
+        std::fs::remove_dir_all(&directory).expect("remove the directory");
+        flaw.map(|(setting, value, _)| (setting, value))
+    }
+
+    #[tokio::test]
+    async fn sqlite_syncs_every_commit_and_is_refused_where_it_does_not() {
+        assert_eq!(with_synchronous("full", None).await, None);
+        let normal = with_synchronous("normal", Some(SqliteSynchronous::Normal)).await;
+        assert_eq!(normal, Some(("synchronous", "1".to_owned())));
+        let off = with_synchronous("off", Some(SqliteSynchronous::Off)).await;
+        assert_eq!(off, Some(("synchronous", "0".to_owned())));
+    }
+}

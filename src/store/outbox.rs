@@ -125,10 +125,9 @@ pub(super) async fn release_parked(db: &Db, now: Timestamp) -> Result<u64> {
     write(db, "release parked pages", sql, now).await
 }
 
-pub(super) async fn release_leases(db: &Db, now: Timestamp) -> Result<u64> {
-    let sql = "UPDATE pages SET state = 'queued', due_at = $1, leased_until = NULL WHERE state = 'leased'";
-    write(db, "release leases", sql, now).await
-}
+/// Ends every lease: a page sent twice carries the same key.
+pub(super) const END_LEASES: &str =
+    "UPDATE pages SET state = 'queued', due_at = $1, leased_until = NULL WHERE state = 'leased'";
 
 async fn write(db: &Db, operation: &'static str, sql: impl Into<Sql>, now: Timestamp) -> Result<u64> {
     let run = async {

@@ -3,10 +3,11 @@
 
 use super::db::{Answer, CommitError, Db, Tx, args};
 use super::{
-    Attempt, Commit, Lane, LeasedPage, PageCount, PageRow, Result, Store, StoreError, Stored, commit, load, outbox,
+    Attempt, Commit, InboxEntry, Lane, LeasedPage, PageCount, PageRow, Result, Store, StoreError, Stored, commit, load,
+    outbox,
 };
 use crate::core::case::Case;
-use crate::core::id::{CaseKey, EpisodeKey};
+use crate::core::id::{CaseKey, EpisodeKey, IncidentNo};
 use crate::core::plan::{BreachRecord, Outcome};
 use crate::core::time::Timestamp;
 
@@ -50,19 +51,24 @@ impl SqlStore {
         Ok(id)
     }
 
+    /// Whether this incident is there and open.
+    pub async fn is_incident_open(&self, no: IncidentNo) -> Result<bool> {
+        let sql = "SELECT no FROM incidents WHERE no = $1 AND open = 1";
+        let rows = self.db.fetch(sql, args![no.0]).await.map_err(failed("look for an incident"))?;
+        Ok(!rows.is_empty())
+    }
+
     /// Queues every parked page again, as after a reload. Gives their number.
     pub async fn release_parked(&self, now: Timestamp) -> Result<u64> {
         outbox::release_parked(&self.db, now).await
     }
-
-    /// Ends every lease, as after a start: whoever held one before is gone or fenced, and a page
-    /// that waits for a dead process's lease is late. A page sent twice carries the same key.
-    pub async fn release_leases(&self, now: Timestamp) -> Result<u64> {
-        outbox::release_leases(&self.db, now).await
-    }
 }
 
 impl Store for SqlStore {
+    async fn inbox(&self) -> Result<Vec<InboxEntry>> {
+        load::inbox(&self.db).await
+    }
+
     async fn lead(&self, holder: &str, now: Timestamp) -> Result<u64> {
         commit::lead(&self.db, holder, now).await
     }

@@ -205,6 +205,7 @@ impl IncidentLine {
             IncidentKind::Episode(episode) => format!("{category}, {}", moment.keys.reference(&episode.case)),
             IncidentKind::Group { category } => words::category_words(category).to_owned(),
             IncidentKind::Bundle { members } => format!("bundle of {} incidents", members.len()),
+            IncidentKind::Blind { source, .. } => format!("the monitor can't see {source}"),
         };
         let mut rung = match (incident.rounds, incident.rung_at) {
             (0, _) | (_, None) => "not yet".to_owned(),

@@ -22,7 +22,7 @@ pub fn target(until: EventName, within_mins: i64) -> Target {
         _ => EventName::Received,
     };
     let due = Due::Within { span: Span::from_mins(within_mins), calendar: None };
-    Target { name: until.as_str().into(), from, until, due }
+    Target { name: until.as_str().into(), from, until, due, warn: None }
 }
 
 /// P0: first response 15 min, closed 60, second review 240. "threat" is P1, "ncii" P2, "spam" P4.
@@ -35,7 +35,11 @@ pub fn policy() -> Policy {
         targets: vec![target(EventName::Closed, mins)],
         escalation: Some("on-call".into()),
     };
-    let escalation = |channel: &str| Escalation { steps: vec![Step { at: Span::ZERO, notify: vec![channel.into()] }] };
+    let escalation = |channel: &str| Escalation {
+        steps: vec![Step { at: Span::ZERO, notify: vec![channel.into()] }],
+        repeat: None,
+        act_within: None,
+    };
     let mut categories = BTreeMap::new();
     for name in ["csam", "grooming"] {
         categories.insert(name.into(), CategoryClass::MinorSafety);

@@ -375,6 +375,7 @@ fn a_due_date_that_the_source_moves_out_is_ignored_on_p0() {
         from: EventName::Received,
         until: EventName::Closed,
         due,
+        warn: None,
     };
     policy.minor_safety.targets = vec![target.clone()];
     policy.rules[0].targets = vec![target];
@@ -422,4 +423,48 @@ fn a_restart_goes_on_where_the_store_left_off_without_ringing_twice() {
     assert_eq!(bench.rings()[1].incident, bench.rings()[0].incident);
     let case = bench.core.cases().next().expect("a case");
     assert!(case.clocks.iter().all(|clock| !matches!(clock.state, ClockState::Asked { .. })));
+}
+
+#[test]
+fn l01_a_warning_comes_once_before_each_deadline_and_is_no_breach() {
+    let mut policy = policy();
+    policy.rules[0].targets[0].warn = Some(Span::from_mins(10));
+    policy.minor_safety.targets[1].warn = Some(Span::from_mins(10));
+    let mut bench = Bench::with(policy);
+    bench.put(1, row("threat", minute(0)));
+    bench.put(2, row("csam", minute(0)).with(EventName::FirstResponse, minute(0), person("ada")));
+    bench.put(3, row("threat", minute(0)));
+    bench.until(minute(19));
+    let warned = |bench: &Bench| bench.plans.iter().flat_map(|plan| plan.warnings.clone()).collect::<Vec<_>>();
+    assert_eq!(warned(&bench).len(), 0);
+    bench.put(3, row("threat", minute(0)).closed(minute(19), person("ada"), Verdict::Unmapped));
+    for m in 20..30 {
+        bench.until(minute(m));
+        bench.poll();
+    }
+    assert_eq!(warned(&bench).iter().map(|warning| warning.deadline).collect::<Vec<_>>(), [minute(30)]);
+    assert_eq!(bench.rings().len(), 0);
+    bench.until(minute(59));
+    assert_eq!(warned(&bench).len(), 2);
+    assert_eq!(bench.breaches(), [("closed".to_owned(), minute(30))]);
+}
+
+#[test]
+fn l02_a_new_deadline_warns_anew() {
+    let mut policy = policy();
+    let due = tocsin::core::policy::Due::Stated { column: "due_at".into() };
+    policy.rules[0].targets[0].due = due;
+    policy.rules[0].targets[0].warn = Some(Span::from_mins(5));
+    let mut bench = Bench::with(policy);
+    let due = |at| {
+        let mut row = row("threat", minute(0));
+        row.dues.push(("due_at".into(), minute(at)));
+        row
+    };
+    bench.put(1, due(20));
+    bench.until(minute(16));
+    bench.put(1, due(60));
+    bench.until(minute(59));
+    let warned: Vec<_> = bench.plans.iter().flat_map(|plan| &plan.warnings).map(|warning| warning.deadline).collect();
+    assert_eq!(warned, [minute(20), minute(60)]);
 }

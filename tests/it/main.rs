@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails loudly, and says what it measured")]
 
+mod binary;
 mod calendar_model;
 mod calendar_properties;
 mod config_refused;
 mod delivery;
+mod escalation;
 mod kit;
 mod law;
 mod real_data;

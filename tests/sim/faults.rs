@@ -81,6 +81,10 @@ impl<S: Store> Store for Faulty<S> {
         self.faults.effect(self.inner.recall(keys)).await
     }
 
+    async fn inbox(&self) -> Result<Vec<InboxEntry>> {
+        self.faults.effect(self.inner.inbox()).await
+    }
+
     async fn lease_pages(&self, lane: Lane, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<LeasedPage>> {
         self.faults.effect(self.inner.lease_pages(lane, now, until, limit)).await
     }

@@ -23,6 +23,8 @@ pub struct Tables {
     pub breaches: BTreeMap<BreachKey, BreachRecord>,
     pub outcomes: BTreeMap<EpisodeKey, Outcome>,
     pub pages: Vec<PageState>,
+    /// What no commit has taken up yet.
+    pub inbox: BTreeMap<i64, InboxEntry>,
 }
 
 pub struct PageState {
@@ -89,6 +91,9 @@ impl Store for ModelStore {
             assert!(held.status != BreachStatus::Verified || breach.status == BreachStatus::Verified);
             *held = BreachRecord { detected_at: held.detected_at, inherited: held.inherited, ..breach.clone() };
         }
+        if let Some(id) = commit.plan.taken_up {
+            tables.inbox.remove(&id);
+        }
         for outcome in &commit.plan.outcomes {
             tables.outcomes.insert(outcome.episode.clone(), outcome.clone());
         }
@@ -107,6 +112,10 @@ impl Store for ModelStore {
             tables.cases.range(from..=until).next_back().map(|(_, (case, _))| case.clone())
         };
         Ok(keys.iter().filter_map(latest).collect())
+    }
+
+    async fn inbox(&self) -> Result<Vec<InboxEntry>> {
+        Ok(self.tables().inbox.values().cloned().collect())
     }
 
     async fn lease_pages(&self, of: Lane, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<LeasedPage>> {

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
 
-mod receiver;
+pub mod receiver;
 mod shelf;
 mod tls;
 

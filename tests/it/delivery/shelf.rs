@@ -85,6 +85,10 @@ fn waits(row: &Row, rows: &[Row]) -> bool {
 }
 
 impl Store for Shelf {
+    async fn inbox(&self) -> Result<Vec<tocsin::store::InboxEntry>> {
+        Ok(Vec::new())
+    }
+
     async fn lease_pages(&self, lane: Lane, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<LeasedPage>> {
         self.leases.fetch_add(1, SeqCst);
         if self.lease_fails.load(SeqCst) {

@@ -96,7 +96,7 @@ async fn a_refused_connection_names_the_cause_and_never_the_url() {
     let database = Database::with("").await;
     let wrong = failure(settings(&database.url_as(Some(("nobody_here", "hunter2"))), "reports")).await;
     for error in [error, bad, wrong] {
-        assert!(!error.contains("hunter2") && !error.contains("postgres://"), "{error}");
+        assert!(!["hunter2", "watcher", "nowhere", "127.0.0.1"].iter().any(|part| error.contains(part)), "{error}");
     }
     match AnySource::open(settings("mysql://hunter2@db/reports", "reports"), Keys::new(b"a secret")) {
         Err(error) => assert!(!error.to_string().contains("hunter2"), "{error}"),

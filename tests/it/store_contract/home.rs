@@ -131,6 +131,7 @@ pub fn case(key: EpisodeKey, priority: Priority) -> Case {
         incident: None,
         ended: None,
         reopenings: 0,
+        stored: false,
     }
 }
 
@@ -162,6 +163,8 @@ pub fn clocks() -> Vec<Clock> {
         report: (n % 2 == 0).then(|| report_key(1)),
         started: Some(minute(0)),
         deadline: Some(minute(15)),
+        warns_at: None,
+        warned_of: None,
         state,
     };
     states.into_iter().enumerate().map(clock).collect()

@@ -4,6 +4,7 @@
 mod commits;
 mod home;
 mod lost_answers;
+mod measure;
 mod opening;
 mod outbox;
 mod reading;

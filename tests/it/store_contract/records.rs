@@ -57,7 +57,7 @@ async fn a_verified_breach_is_immutable_and_what_is_learnt_later_is_added(home: 
         contradicted_at: other.contradicted_at,
         ..first.clone()
     };
-    assert_eq!(led.store.breaches(9).await.unwrap(), [added.clone()]);
+    assert_eq!(led.store.breaches(9).await.unwrap(), std::slice::from_ref(&added));
 
     let mut relapsed = first;
     relapsed.contradicted_at = Some(minute(200));

@@ -1,0 +1,57 @@
+//! The program itself, as people run it: real processes over real databases that page a real receiver, and are killed,
+//! stopped, fed nonsense and cut off. Nothing sleeps: conditions are looked at until they hold or their time is up.
+
+mod bad_input;
+mod commands;
+mod crash;
+mod demo;
+mod fencing;
+mod outages;
+mod paging;
+mod platform;
+mod process;
+mod proxy;
+mod rig;
+mod stopping;
+
+use tocsin::core::time::{Span, Timestamp};
+use tocsin::run::clock::{Clock, SystemClock};
+
+/// How often a condition is looked at.
+const LOOK_EVERY: Span = Span::from_micros(50_000);
+
+fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+fn secs(secs: i64) -> Span {
+    Span::from_secs(secs)
+}
+
+/// Looks until `look` gives a value, at most `within`; what it gave instead is told when the time is up.
+async fn eventually<T>(what: &str, within: Span, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let until = now().plus(within);
+    loop {
+        match look().await {
+            Ok(value) => return value,
+            Err(instead) if now() >= until => panic!("not within {within}: {what}; instead {instead}"),
+            Err(_) => SystemClock.sleep_until(now().plus(LOOK_EVERY)).await,
+        }
+    }
+}
+
+/// Looks for as long as `lasting` whether `look` finds nothing to object to.
+async fn throughout(what: &str, lasting: Span, mut look: impl AsyncFnMut() -> Result<(), String>) {
+    let until = now().plus(lasting);
+    while now() < until {
+        if let Err(instead) = look().await {
+            panic!("not for {lasting}: {what}; instead {instead}");
+        }
+        SystemClock.sleep_until(now().plus(LOOK_EVERY)).await;
+    }
+}
+
+/// `Ok` when the condition holds; `found` tells what there is otherwise.
+fn hold(condition: bool, found: impl FnOnce() -> String) -> Result<(), String> {
+    if condition { Ok(()) } else { Err(found()) }
+}

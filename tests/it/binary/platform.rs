@@ -1,0 +1,168 @@
+//! A platform's report database, in SQLite or in PostgreSQL, as its own people write it. In PostgreSQL the monitor
+//! reads through a role that may select the mapped columns and nothing else.
+
+use super::now;
+use crate::support::{ScratchDir, fresh_postgres_database, open_sqlite, postgres_admin_url};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tocsin::core::time::Timestamp;
+use tocsin::zone::rfc3339;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    Sqlite,
+    Postgres,
+}
+
+/// The last three columns are mapped to nothing.
+const TABLE: &str = "create table reports (
+  id            text,
+  item          text not null,
+  reason        text,
+  created_at    TIME,
+  responded_at  TIME,
+  responded_by  text,
+  resolved_at   TIME,
+  resolved_by   text,
+  resolution    text,
+  state         text,
+  body          text,
+  reporter_mail text,
+  item_url      text
+)";
+
+const READER: &str = "
+create role READER login password 'READER';
+grant usage on schema public to READER;
+grant select (id, item, reason, created_at, responded_at, responded_by, resolved_at, resolved_by, resolution, state)
+  on reports to READER;
+";
+
+pub struct Platform {
+    base: Base,
+    /// As its own people open it.
+    owner_url: String,
+    /// As the monitor opens it.
+    pub reader_url: String,
+}
+
+impl Platform {
+    /// A platform with an empty table `reports`.
+    pub async fn new(base: Base, scratch: &ScratchDir, hint: &str) -> Platform {
+        match base {
+            Base::Sqlite => {
+                let url = scratch.sqlite_url("reports.db");
+                let platform = Platform { base, reader_url: url.clone(), owner_url: url };
+                platform.sql(&TABLE.replace("TIME", "text")).await;
+                platform
+            }
+            Base::Postgres => {
+                let owner_url = fresh_postgres_database(hint).await;
+                let (_, database) = owner_url.rsplit_once('/').unwrap();
+                let reader = format!("{database}_reader");
+                let (_, server) = owner_url.rsplit_once('@').unwrap();
+                let reader_url = format!("postgres://{reader}:{reader}@{server}");
+                let platform = Platform { base, owner_url, reader_url };
+                platform.sql(&TABLE.replace("TIME", "timestamptz")).await;
+                platform.sql(&READER.replace("READER", &reader)).await;
+                platform
+            }
+        }
+    }
+
+    /// Does what the platform's own people do.
+    pub async fn sql(&self, text: &str) {
+        let done = match self.base {
+            Base::Sqlite => {
+                let mut sqlite = open_sqlite(&self.owner_url).await;
+                let done = sqlite.execute(AssertSqlSafe(text.to_owned())).await.map(drop);
+                sqlite.close().await.unwrap();
+                done
+            }
+            Base::Postgres => {
+                let mut postgres = PgConnection::connect(&self.owner_url).await.unwrap();
+                let done = postgres.execute(AssertSqlSafe(text.to_owned())).await.map(drop);
+                postgres.close().await.unwrap();
+                done
+            }
+        };
+        done.unwrap_or_else(|e| panic!("{e}, in: {text}"));
+    }
+
+    /// The ids of the reports of which a condition is true.
+    pub async fn ids(&self, condition: &str) -> Vec<String> {
+        let query = AssertSqlSafe(format!("select id from reports where {condition} order by id"));
+        match self.base {
+            Base::Sqlite => {
+                let mut sqlite = open_sqlite(&self.owner_url).await;
+                sqlx::query_scalar(query).fetch_all(&mut sqlite).await.unwrap()
+            }
+            Base::Postgres => {
+                let mut postgres = PgConnection::connect(&self.owner_url).await.unwrap();
+                sqlx::query_scalar(query).fetch_all(&mut postgres).await.unwrap()
+            }
+        }
+    }
+
+    /// Somebody reports the item "item-ID".
+    pub async fn file(&self, id: &str, reason: &str, received: Timestamp) {
+        let received = rfc3339(received);
+        self.sql(&format!(
+            "insert into reports (id, item, reason, created_at) values ('{id}', 'item-{id}', '{reason}', '{received}')"
+        ))
+        .await;
+    }
+
+    pub async fn respond(&self, id: &str, at: Timestamp) {
+        let at = rfc3339(at);
+        self.sql(&format!("update reports set responded_at = '{at}', responded_by = 'mod-1' where id = '{id}'")).await;
+    }
+
+    /// A person closes it for a violation.
+    pub async fn close(&self, id: &str) {
+        let at = rfc3339(now());
+        self.sql(&format!(
+            "update reports set resolved_at = '{at}', resolved_by = 'mod-1', resolution = 'removed' where id = '{id}'"
+        ))
+        .await;
+    }
+
+    /// The database is gone: the file is somewhere else, the server ends every session and takes no new one.
+    pub async fn goes_away(&mut self) {
+        match self.base {
+            Base::Sqlite => self.move_to(&format!("{}.away", self.owner_url)),
+            Base::Postgres => {
+                let database = self.database().to_owned();
+                in_the_server(&format!("alter database \"{database}\" allow_connections false")).await;
+                in_the_server(&format!(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'"
+                ))
+                .await;
+            }
+        }
+    }
+
+    pub async fn comes_back(&mut self) {
+        match self.base {
+            Base::Sqlite => self.move_to(&self.reader_url.clone()),
+            Base::Postgres => {
+                in_the_server(&format!("alter database \"{}\" allow_connections true", self.database())).await;
+            }
+        }
+    }
+
+    fn move_to(&mut self, url: &str) {
+        let file = |url: &str| url.strip_prefix("sqlite:").unwrap().to_owned();
+        std::fs::rename(file(&self.owner_url), file(url)).unwrap();
+        self.owner_url = url.to_owned();
+    }
+
+    fn database(&self) -> &str {
+        self.owner_url.rsplit_once('/').unwrap().1
+    }
+}
+
+async fn in_the_server(text: &str) {
+    let mut server = PgConnection::connect(&postgres_admin_url()).await.unwrap();
+    server.execute(AssertSqlSafe(text.to_owned())).await.unwrap();
+    server.close().await.unwrap();
+}
