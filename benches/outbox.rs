@@ -14,7 +14,7 @@ use tocsin::core::policy::Priority;
 use tocsin::core::time::Timestamp;
 use tocsin::keys::Keys;
 use tocsin::pager::payload::{Payload, PayloadCase};
-use tocsin::pager::{AnswerVerdict, ChannelSettings, Channels, Outgoing, Sender};
+use tocsin::pager::{AnswerVerdict, ChannelKind, Channels, Outgoing, Sender};
 use tocsin::run::clock::{Clock, SystemClock};
 use tocsin::run::outbox::{Outbox, OutboxStats, sending_max};
 use tocsin::secret::Secret;
@@ -178,11 +178,11 @@ async fn outbox_rate(channels: &Arc<Channels>, pages: &[NewPage], lane: Lane) ->
 }
 
 fn channels(address: SocketAddr) -> Channels {
-    let settings = ChannelSettings::Webhook {
+    let settings = ChannelKind::Webhook {
         url: Secret::new(format!("http://{address}/hook")),
         secrets: vec![Secret::new("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")],
     };
-    Channels::new(BTreeMap::from([("hook".into(), settings)]), None).unwrap()
+    Channels::new(BTreeMap::from([("hook".into(), settings.into())]), None).unwrap()
 }
 
 fn pages(count: usize) -> Vec<NewPage> {
@@ -240,13 +240,20 @@ impl Store for Queue {
         Ok(Vec::new())
     }
 
-    async fn lease_pages(&self, _: Lane, _: Timestamp, _: Timestamp, limit: u32) -> Result<Vec<LeasedPage>> {
+    async fn lease_pages(
+        &self,
+        _: Lane,
+        _: Timestamp,
+        _: Timestamp,
+        limit: u32,
+        _: &[Name],
+    ) -> Result<Vec<LeasedPage>> {
         let mut waiting = self.waiting.lock().unwrap();
         let count = waiting.len().min(limit as usize);
         Ok(waiting.drain(..count).map(|page| LeasedPage { id: 0, page, attempts: 0 }).collect())
     }
 
-    async fn next_page_at(&self, _: Lane) -> Result<Option<Timestamp>> {
+    async fn next_page_at(&self, _: Lane, _: &[Name]) -> Result<Option<Timestamp>> {
         Ok(self.waiting.lock().unwrap().front().map(|page| page.created_at))
     }
 

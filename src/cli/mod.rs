@@ -10,7 +10,7 @@ pub mod init;
 mod inspect;
 pub mod queue;
 mod replay;
-mod serve;
+pub mod serve;
 
 use crate::config::{Config, Drawing, Need};
 use clap::{Parser, Subcommand, ValueEnum};

@@ -3,6 +3,7 @@
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::{Config, Need};
 use crate::core::id::Name;
+use crate::core::time::Timestamp;
 use crate::core::view::View;
 use crate::keys::Keys;
 use crate::metrics::{KnownLabels, Metrics};
@@ -66,6 +67,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let clock = SystemClock;
     let keys = deployment::keys(&config)?;
     let store = Arc::new(SqlStore::open(&config.store.url, &keys.fingerprint()).await?);
+    release_parked(&store, clock.now()).await?;
     let names: Vec<Name> = config.channels.keys().cloned().collect();
     let metrics_failed =
         |error: prometheus::Error| CliError::Failed { operation: "make the metrics", cause: error.to_string() };
@@ -119,6 +121,19 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     ended?;
     tracing::info!("stopped; nothing was left half done");
     Ok(())
+}
+
+/// Sends again what a permanent error parked: it may pass under the configuration of this start. Gives the
+/// number of pages.
+///
+/// # Errors
+/// Where the store can't be written.
+pub async fn release_parked(store: &SqlStore, now: Timestamp) -> Result<u64, CliError> {
+    let pages = store.release_parked(now).await?;
+    if pages > 0 {
+        tracing::warn!(pages, "pages that were parked by a permanent error are sent again");
+    }
+    Ok(pages)
 }
 
 /// SIGTERM and Ctrl-C drain; a second one ends the process as it is.

@@ -1,12 +1,13 @@
 //! `[channels]`: where pages go, in the pagers' own settings. The channel "log" is always there.
 
 use super::later;
+use super::pagers;
 use super::problem::Place;
-use super::read::{Empty, Entry, Reader, Table, nearest};
+use super::read::{Empty, Entry, Reader, Table, Text, nearest};
 use super::secrets::{Found, Purpose, secret};
 use super::sources::secrets_of;
 use crate::core::id::Name;
-use crate::pager::ChannelSettings;
+use crate::pager::{ChannelKind, ChannelSettings};
 use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,8 +18,12 @@ pub const LOG_CHANNEL: &str = "log";
 
 const LOG_EXAMPLE: &str = "log = { kind = \"log\" }";
 const WEBHOOK_EXAMPLE: &str = "{ kind = \"webhook\", url_env = \"PAGE_URL\", secret_env = \"PAGE_SECRET\" }";
-const WEBHOOK_KEYS: &[&str] =
-    &["kind", "url", "url_env", "url_file", "secret", "secret_env", "secret_file", "secrets_env"];
+const WEBHOOK_KEYS: &[&str] = &["url", "url_env", "url_file", "secret", "secret_env", "secret_file", "secrets_env"];
+
+const KINDS: &[&str] = &["email", "goalert", "log", "pagerduty", "slack", "webhook"];
+
+/// What every channel may have.
+const COMMON_KEYS: &[&str] = &["kind", "codename", "codenames"];
 
 /// The channels and the places of their names. `names` holds the faulty ones too, so that a page that
 /// names one isn't refused for it as well.
@@ -26,11 +31,18 @@ pub struct ChannelsRead<'t> {
     pub settings: BTreeMap<Name, ChannelSettings>,
     pub names: BTreeSet<&'t str>,
     pub places: BTreeMap<Name, Place>,
+    /// The categories that have codenames.
+    pub codenamed: Vec<Text<'t>>,
 }
 
 pub fn read<'t>(r: &Reader, root: &Table<'t>) -> ChannelsRead<'t> {
-    let mut read = ChannelsRead { settings: BTreeMap::new(), names: BTreeSet::new(), places: BTreeMap::new() };
-    read.settings.insert(LOG_CHANNEL.into(), ChannelSettings::Log);
+    let mut read = ChannelsRead {
+        settings: BTreeMap::new(),
+        names: BTreeSet::new(),
+        places: BTreeMap::new(),
+        codenamed: Vec::new(),
+    };
+    read.settings.insert(LOG_CHANNEL.into(), ChannelKind::Log.into());
     read.names.insert(LOG_CHANNEL);
     let Some(table) = root.get("channels").and_then(|entry| entry.free_table(r, "[channels]", LOG_EXAMPLE)) else {
         return read;
@@ -38,14 +50,14 @@ pub fn read<'t>(r: &Reader, root: &Table<'t>) -> ChannelsRead<'t> {
     for entry in table.entries() {
         read.names.insert(entry.key.value);
         read.places.insert(entry.key.name(), entry.key.place.clone());
-        if let Some(settings) = read_one(r, &entry) {
+        if let Some(settings) = read_one(r, &entry, &mut read.codenamed) {
             read.settings.insert(entry.key.name(), settings);
         }
     }
     read
 }
 
-fn read_one(r: &Reader, entry: &Entry) -> Option<ChannelSettings> {
+fn read_one<'t>(r: &Reader, entry: &Entry<'t>, codenamed: &mut Vec<Text<'t>>) -> Option<ChannelSettings> {
     let name = entry.key.value;
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
@@ -57,42 +69,75 @@ fn read_one(r: &Reader, entry: &Entry) -> Option<ChannelSettings> {
     let table = entry.free_table(r, "a channel", &example)?;
     let kind = table.require(r, "kind", "kind = \"webhook\", or: kind = \"log\"")?;
     let kind = kind.text(r, "kind = \"webhook\"")?;
-    match kind.value {
-        "log" => entry.table(r, "a log channel", &["kind"], LOG_EXAMPLE).map(|_| ChannelSettings::Log),
-        "webhook" if name == LOG_CHANNEL => {
-            let what = "the channel \"log\" is always the process's own log";
-            r.refuse(&kind.place, what, "give the webhook another name");
-            None
+    if name == LOG_CHANNEL && kind.value != "log" && KINDS.contains(&kind.value) {
+        let what = "the channel \"log\" is always the process's own log";
+        r.refuse(&kind.place, what, format!("give the {} channel another name", kind.value));
+        return None;
+    }
+    let known = |title, example: &str, keys: &[&str]| {
+        let keys: Vec<&str> = keys.iter().chain(COMMON_KEYS).copied().collect();
+        entry.table(r, title, &keys, example)
+    };
+    let (table, kind) = match kind.value {
+        "log" => (known("a log channel", LOG_EXAMPLE, &[])?, Some(ChannelKind::Log)),
+        "webhook" => {
+            let table = known("a webhook channel", &example, WEBHOOK_KEYS)?;
+            let kind = webhook(r, &table);
+            (table, kind)
         }
-        "webhook" => webhook(r, &entry.table(r, "a webhook channel", WEBHOOK_KEYS, &example)?),
+        "pagerduty" => {
+            let table = known("a pagerduty channel", pagers::PAGERDUTY_EXAMPLE, pagers::PAGERDUTY_KEYS)?;
+            let kind = pagers::pagerduty(r, &table);
+            (table, kind)
+        }
+        "slack" => {
+            let table = known("a slack channel", pagers::SLACK_EXAMPLE, pagers::SLACK_KEYS)?;
+            let kind = pagers::slack(r, &table);
+            (table, kind)
+        }
+        "goalert" => {
+            let table = known("a goalert channel", pagers::GOALERT_EXAMPLE, pagers::GOALERT_KEYS)?;
+            let kind = pagers::goalert(r, &table);
+            (table, kind)
+        }
+        "email" => {
+            let table = known("an email channel", pagers::EMAIL_EXAMPLE, pagers::EMAIL_KEYS)?;
+            let kind = pagers::email(r, &table);
+            (table, kind)
+        }
         later if later::CHANNEL_KINDS.contains(&later) => {
             let advice = "use kind = \"webhook\" towards a receiver that passes pages on, or kind = \"log\", for now";
             r.refuse(&kind.place, format!("channels of kind \"{later}\" are not built yet"), advice);
-            None
+            return None;
         }
         other => {
-            let meant = nearest(other, ["log", "webhook"]).map(|near| format!("did you mean \"{near}\"? "));
-            let advice = format!("{}write kind = \"webhook\" or kind = \"log\"", meant.unwrap_or_default());
+            let meant = nearest(other, KINDS.iter().copied()).map(|near| format!("did you mean \"{near}\"? "));
+            let kinds = KINDS.join("\", \"");
+            let advice = format!("{}the kinds are \"{kinds}\"", meant.unwrap_or_default());
             r.refuse(&kind.place, format!("there is no channel of kind \"{other}\""), advice);
-            None
+            return None;
         }
-    }
+    };
+    let codenames = pagers::codenames(r, &table, codenamed);
+    Some(ChannelSettings { kind: kind?, codenames })
 }
 
-fn webhook(r: &Reader, table: &Table) -> Option<ChannelSettings> {
-    let url = secret(r, table, "url", Purpose::Other, Some("url_env = \"PAGE_URL\"")).and_then(|url| judge_url(r, url));
+fn webhook(r: &Reader, table: &Table) -> Option<ChannelKind> {
+    let url = secret(r, table, "url", Purpose::Other, Some("url_env = \"PAGE_URL\""))
+        .and_then(|url| judge_url(r, url, "a webhook's url", "https://pages.example.org/tocsin"));
     let secrets: Vec<Secret> =
         read_secrets(r, table).into_iter().filter_map(|secret| judge_secret(r, secret)).collect();
     (!secrets.is_empty()).then_some(())?;
-    Some(ChannelSettings::Webhook { url: url?, secrets })
+    Some(ChannelKind::Webhook { url: url?, secrets })
 }
 
-fn judge_url(r: &Reader, url: Found) -> Option<Secret> {
+/// `whose` begins the sentence that refuses it.
+pub fn judge_url(r: &Reader, url: Found, whose: &str, example: &str) -> Option<Secret> {
     let text = url.secret.expose();
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     if !text.is_empty() && host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
-        let what = "a webhook's url must begin with https:// or http:// and name a host";
-        r.refuse(&url.place, what, "write: https://pages.example.org/tocsin");
+        let what = format!("{whose} must begin with https:// or http:// and name a host");
+        r.refuse(&url.place, what, format!("write: {example}"));
         return None;
     }
     Some(url.secret)

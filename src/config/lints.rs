@@ -270,7 +270,11 @@ fn warn_of_live(r: &Reader, parts: &Parts) {
         let mut notified = escalation.escalation.steps.iter().flat_map(|step| &step.notify);
         if notified.all(|name| &**name == LOG_CHANNEL) {
             let what = format!("the escalation \"{}\" notifies only the log: nobody is paged", escalation.name.value);
-            r.warn(&escalation.name.place, what, "add a webhook channel to its `notify`");
+            r.warn(
+                &escalation.name.place,
+                what,
+                "add a channel of people to its `notify`, such as one of kind \"pagerduty\"",
+            );
         }
     }
 }

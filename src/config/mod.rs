@@ -10,6 +10,7 @@ mod channels;
 mod facts;
 mod later;
 mod lints;
+mod pagers;
 mod problem;
 mod read;
 mod rules;
@@ -200,6 +201,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     let channels = channels::read(r, root);
     let calendars = calendars::read(r, root);
     let categories = rules::categories(r, root, &facts);
+    pagers::judge_codenamed(r, &channels.codenamed, &categories);
     let escalations = rules::escalations(r, root, &channels.names);
     let terms = rules::Terms {
         targets: targets::TargetTerms {

@@ -4,6 +4,7 @@ use super::*;
 use crate::core::observation::EventName;
 use crate::core::policy::{Categories, Due, Standing};
 use crate::core::time::Span;
+use crate::pager::ChannelKind;
 use crate::source::settings::RowsFrom;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -127,7 +128,7 @@ fn shadow_mode_notifies_the_log_alone_and_keeps_the_hash() {
     assert_eq!(notify(config.policy.clone()), ["hook".into()]);
     assert_eq!(notify(config.effective_policy()), ["log".into()]);
     assert_eq!(config.effective_policy().hash, config.policy.hash);
-    let ChannelSettings::Webhook { secrets, .. } = &config.channels["hook"] else { panic!("a webhook") };
+    let ChannelKind::Webhook { secrets, .. } = &config.channels["hook"].kind else { panic!("a webhook") };
     assert_eq!(secrets.len(), 2);
     assert_eq!(secrets[0].expose(), SECRET);
 

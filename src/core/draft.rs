@@ -197,11 +197,16 @@ impl<'c> Draft<'c> {
     /// The episode that a new report joins: the one in memory, else the one that the store remembers;
     /// a new one when that had ended. The same row seen again continues its own, ended or not.
     fn episode_for(&mut self, case: CaseKey, report: &ReportKey, row: &Row, assessment: &Assessment<'_>) -> EpisodeKey {
-        let recalled = self.recalled.remove(&case).filter(|recalled| !recalled.reports.is_empty());
+        let recalled = self.recalled.remove(&case);
         let held = self.latest_episode(&case).and_then(|key| self.case(&key)).or(recalled.as_ref());
         let Some(latest) = held else { return EpisodeKey { case, episode: 0 } };
+        if latest.reports.is_empty() {
+            // All its reports left it: what comes now begins it anew.
+            return latest.key.clone();
+        }
         let known_and_closed = latest.reports.contains_key(report) && row.event(EventName::Closed).is_some();
-        if latest.ended.is_some() && assessment.priority == Priority::P0 && !known_and_closed {
+        let p0 = latest.is_p0() || assessment.priority == Priority::P0;
+        if latest.ended.is_some() && p0 && !known_and_closed {
             return EpisodeKey { case, episode: latest.key.episode + 1 };
         }
         let key = latest.key.clone();

@@ -3,8 +3,10 @@
 
 use super::{Answer, AnswerVerdict, REQUEST_TIMEOUT};
 use crate::core::time::{Span, Timestamp};
+use crate::secret::Secret;
 use chrono::DateTime;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::Url;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use std::error::Error;
 use std::io;
 
@@ -44,8 +46,14 @@ impl Client {
         }
     }
 
+    /// One POST of JSON, see `post`.
+    pub async fn post_json(&self, url: &Url, body: Vec<u8>, now: Timestamp) -> Answer {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        self.post(url, headers, body, now).await
+    }
+
     /// One POST. Whatever goes wrong on the way is an answer.
-    pub async fn post(&self, url: &reqwest::Url, headers: HeaderMap, body: Vec<u8>, now: Timestamp) -> Answer {
+    pub async fn post(&self, url: &Url, headers: HeaderMap, body: Vec<u8>, now: Timestamp) -> Answer {
         match self.inner.post(url.clone()).headers(headers).body(body).send().await {
             Ok(response) => {
                 let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -57,6 +65,39 @@ impl Client {
             Err(error) => Answer::retry(cause(&error)),
         }
     }
+}
+
+/// A receiver's url.
+///
+/// # Errors
+/// Where it isn't an http or https url; the text doesn't show it.
+pub fn parse_url(url: &Secret) -> Result<Url, String> {
+    let wrong = || "its url can't be used; write https://host/path".to_owned();
+    let url = Url::parse(url.expose().trim()).map_err(|_| wrong())?;
+    if matches!(url.scheme(), "http" | "https") && url.has_host() { Ok(url) } else { Err(wrong()) }
+}
+
+/// The url of a product's endpoint: `base`, where the product is served, with `path` behind it.
+///
+/// # Errors
+/// As `parse_url`, and where the base has a query.
+pub fn endpoint(base: &Secret, path: &str) -> Result<Url, String> {
+    let mut url = parse_url(base)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("its url can't be used; write https://host without a query".to_owned());
+    }
+    let whole = format!("{}{path}", url.path().trim_end_matches('/'));
+    url.set_path(&whole);
+    Ok(url)
+}
+
+/// An acceptance counts only under the one status that the product gives: a proxy or a page for browsers at the
+/// same address says 200 to everything, and nobody's phone rings.
+pub fn accepted_only_as(status: &str, answer: Answer) -> Answer {
+    if answer.verdict == AnswerVerdict::Accepted && answer.text != status {
+        return Answer::retry(format!("{} instead of {status}: is it the product's own url?", answer.text));
+    }
+    answer
 }
 
 /// What a status means. A redirect isn't followed, since it would carry a page to where nobody configured
@@ -128,7 +169,7 @@ fn is_tls(error: &reqwest::Error) -> bool {
 }
 
 /// An io::Error's source skips the error that it wraps, so what is wrapped is looked at here.
-fn io_cause(error: &io::Error) -> Option<String> {
+pub(super) fn io_cause(error: &io::Error) -> Option<String> {
     let mut innermost = error;
     while let Some(wrapped) = innermost.get_ref() {
         if let Some(tls) = wrapped.downcast_ref::<rustls::Error>() {
@@ -190,6 +231,24 @@ mod tests {
             AnswerVerdict::Retry { after } => after.map(Span::secs),
             other => panic!("429 is tried again, not {other:?}"),
         }
+    }
+
+    #[test]
+    fn a_url_that_is_not_http_is_refused_without_showing_it() {
+        let url = |text: &str| parse_url(&Secret::new(text));
+        assert!(url("https://hooks.example.org/tocsin?token=1").is_ok());
+        for text in ["hooks.example.org/tocsin", "ftp://example.org/", "file:///etc/passwd", "https://:80", ""] {
+            let error = url(text).unwrap_err();
+            assert!(text.is_empty() || !error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_lies_behind_its_base_with_or_without_a_path() {
+        let whole = |base: &str| endpoint(&Secret::new(base), "/v2/enqueue").map(String::from);
+        assert_eq!(whole("https://events.example.org").unwrap(), "https://events.example.org/v2/enqueue");
+        assert_eq!(whole("https://h/pager/").unwrap(), "https://h/pager/v2/enqueue");
+        assert!(!whole("https://h/?token=hidden").unwrap_err().contains("hidden"));
     }
 
     #[test]

@@ -1,9 +1,17 @@
 //! Pages on their way out: the closed payload, and one file a channel that renders and sends it. A channel
 //! sends once and says what the answer means; keeping, trying again and recording are the outbox's.
 
+pub mod codenames;
+mod details;
+pub mod email;
+pub mod goalert;
 pub mod http;
 pub mod log;
+pub mod pagerduty;
 pub mod payload;
+#[cfg(test)]
+mod samples;
+pub mod slack;
 pub mod title;
 pub mod webhook;
 
@@ -12,7 +20,12 @@ use crate::core::plan::PageKind;
 use crate::core::policy::Priority;
 use crate::core::time::{Span, Timestamp};
 use crate::secret::Secret;
+use codenames::Codenames;
+use email::Email;
+use goalert::GoAlert;
+use pagerduty::PagerDuty;
 use payload::Payload;
+use slack::Slack;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -21,13 +34,35 @@ use webhook::Webhook;
 /// How long a receiver may take to answer. A page is leased for longer.
 pub const REQUEST_TIMEOUT: Span = Span::from_secs(15);
 
+/// A channel as configured.
+#[derive(Clone, Debug)]
+pub struct ChannelSettings {
+    pub kind: ChannelKind,
+    pub codenames: Codenames,
+}
+
+impl From<ChannelKind> for ChannelSettings {
+    /// Without codenames.
+    fn from(kind: ChannelKind) -> Self {
+        ChannelSettings { kind, codenames: Codenames::default() }
+    }
+}
+
 /// Where pages go.
 #[derive(Clone, Debug)]
-pub enum ChannelSettings {
+pub enum ChannelKind {
     /// The process's own log.
     Log,
     /// Standard Webhooks 1.0; several secrets while one rotates, the newest first.
     Webhook { url: Secret, secrets: Vec<Secret> },
+    /// PagerDuty Events v2, at `base` or else at PagerDuty's own address.
+    PagerDuty { base: Option<Secret>, routing_key: Secret },
+    /// A Slack incoming webhook, whose whole url is the secret.
+    Slack { url: Secret },
+    /// GoAlert's generic API; `base` is where GoAlert itself is served.
+    GoAlert { base: Secret, token: Secret },
+    /// Mail to each of `to`; see [`email::server_url`] for the url.
+    Email { smtp_url: Secret, from: Option<String>, to: Vec<String> },
 }
 
 /// What a receiver's answer means for the page.
@@ -78,6 +113,29 @@ pub struct Outgoing<'a> {
     pub payload: &'a str,
 }
 
+/// A page as a channel says it: the payload with the channel's codenames in place, and its title.
+#[derive(Debug)]
+pub struct Rendering<'a> {
+    pub page: &'a Outgoing<'a>,
+    pub payload: Payload,
+    pub title: String,
+    /// The board, where the complete list is.
+    pub public_url: Option<&'a str>,
+}
+
+impl<'a> Rendering<'a> {
+    pub fn new(
+        page: &'a Outgoing<'a>,
+        mut payload: Payload,
+        codenames: &Codenames,
+        public_url: Option<&'a str>,
+    ) -> Rendering<'a> {
+        codenames.apply(&mut payload);
+        let title = title::title(&payload, codenames.minor_safety());
+        Rendering { page, payload, title, public_url }
+    }
+}
+
 /// The port through which pages leave. Tests decorate it; [`Channels`] is the one implementation.
 pub trait Sender: Send + Sync + 'static {
     /// One attempt, begun at `now`. It never fails: what went wrong is an answer too. Dropping the
@@ -107,35 +165,55 @@ pub struct Channels {
 }
 
 #[derive(Debug)]
-enum Channel {
+struct Channel {
+    codenames: Codenames,
+    receiver: Receiver,
+}
+
+#[derive(Debug)]
+enum Receiver {
     Log,
     Webhook(Webhook),
+    PagerDuty(PagerDuty),
+    Slack(Slack),
+    GoAlert(GoAlert),
+    Email(Email),
+}
+
+impl Receiver {
+    /// # Errors
+    /// What is wrong with the settings, without showing a url or a secret.
+    fn new(kind: &ChannelKind, client: &mut Option<http::Client>) -> Result<Receiver, String> {
+        let mut client = || match client {
+            Some(client) => Ok(client.clone()),
+            None => Ok::<_, String>(client.insert(http::Client::new()?).clone()),
+        };
+        match kind {
+            ChannelKind::Log => Ok(Receiver::Log),
+            ChannelKind::Webhook { url, secrets } => Webhook::new(client()?, url, secrets).map(Receiver::Webhook),
+            ChannelKind::PagerDuty { base, routing_key } => {
+                PagerDuty::new(client()?, base.as_ref(), routing_key).map(Receiver::PagerDuty)
+            }
+            ChannelKind::Slack { url } => Slack::new(client()?, url).map(Receiver::Slack),
+            ChannelKind::GoAlert { base, token } => GoAlert::new(client()?, base, token).map(Receiver::GoAlert),
+            ChannelKind::Email { smtp_url, from, to } => Email::new(smtp_url, from.as_deref(), to).map(Receiver::Email),
+        }
+    }
 }
 
 impl Channels {
     /// `public_url` is where people reach the board, put into pages as a link; without one they carry none.
     ///
     /// # Errors
-    /// Where a channel's url or a signing secret can't be used; the error names the channel.
+    /// Where a channel's url or a secret of it can't be used; the error names the channel.
     pub fn new(
         settings: BTreeMap<Name, ChannelSettings>,
         public_url: Option<String>,
     ) -> Result<Channels, ChannelError> {
-        let uses_http = settings.values().any(|settings| matches!(settings, ChannelSettings::Webhook { .. }));
-        let client = if uses_http { Some(http::Client::new()) } else { None };
-        let build = |(name, settings): (Name, ChannelSettings)| {
-            let built = match (&settings, &client) {
-                (ChannelSettings::Log, _) => Ok(Channel::Log),
-                (ChannelSettings::Webhook { url, secrets }, Some(Ok(client))) => {
-                    Webhook::new(client.clone(), url, secrets).map(Channel::Webhook)
-                }
-                (ChannelSettings::Webhook { .. }, Some(Err(what))) => Err(what.clone()),
-                (ChannelSettings::Webhook { .. }, None) => Err("there is no http client for it".to_owned()),
-            };
-            match built {
-                Ok(channel) => Ok((name, channel)),
-                Err(what) => Err(ChannelError { channel: name, what }),
-            }
+        let mut client = None;
+        let build = |(name, settings): (Name, ChannelSettings)| match Receiver::new(&settings.kind, &mut client) {
+            Ok(receiver) => Ok((name, Channel { codenames: settings.codenames, receiver })),
+            Err(what) => Err(ChannelError { channel: name, what }),
         };
         let channels = settings.into_iter().map(build).collect::<Result<_, _>>()?;
         Ok(Channels { channels, public_url })
@@ -156,9 +234,14 @@ impl Sender for Channels {
             Ok(payload) => payload,
             Err(_) => return Answer::permanent("the stored payload can't be read by this version"),
         };
-        match channel {
-            Channel::Log => log::write(page, &payload),
-            Channel::Webhook(webhook) => webhook.send(page, payload, self.public_url.as_deref(), now).await,
+        let rendering = Rendering::new(page, payload, &channel.codenames, self.public_url.as_deref());
+        match &channel.receiver {
+            Receiver::Log => log::write(&rendering),
+            Receiver::Webhook(webhook) => webhook.send(rendering, now).await,
+            Receiver::PagerDuty(pagerduty) => pagerduty.send(rendering, now).await,
+            Receiver::Slack(slack) => slack.send(rendering, now).await,
+            Receiver::GoAlert(goalert) => goalert.send(rendering, now).await,
+            Receiver::Email(email) => email.send(rendering).await,
         }
     }
 }

@@ -66,4 +66,14 @@ impl Payload {
             cases: page.cases.iter().map(case).collect(),
         }
     }
+    /// The body that `render` makes of the payload; where it would be longer than `bytes_max`, without the
+    /// least urgent cases. `count` still counts them. `None` where `render` fails.
+    pub fn fit(mut self, bytes_max: usize, render: impl Fn(&Payload) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+        loop {
+            let bytes = render(&self)?;
+            if bytes.len() <= bytes_max || self.cases.pop().is_none() {
+                return Some(bytes);
+            }
+        }
+    }
 }

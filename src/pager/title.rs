@@ -10,21 +10,21 @@ use crate::zone::parse_rfc3339;
 pub const TITLE_CHARS_MAX: usize = 160;
 
 /// How long a name out of the configuration or the report database may be in a title, in characters.
-const NAME_CHARS_MAX: usize = 40;
+pub(super) const NAME_CHARS_MAX: usize = 40;
 
-/// The title of a page. Lateness is as of the page's creation, so that every attempt says the same.
-pub fn title(payload: &Payload) -> String {
+/// The title of a page, which calls P0 `minor_safety`. Lateness is as of the page's creation, so that every
+/// attempt says the same.
+pub fn title(payload: &Payload, minor_safety: &str) -> String {
+    let subject = subject(payload, minor_safety);
     let text = match payload.kind {
-        PageKind::Ring => ring(payload),
-        PageKind::Resolve => {
-            format!("RESOLVED, {} {}: no longer overdue", payload.incident, subject(payload))
-        }
+        PageKind::Ring => ring(payload, &subject),
+        PageKind::Resolve => format!("RESOLVED, {} {subject}: no longer overdue", payload.incident),
     };
     one_line(&text, TITLE_CHARS_MAX)
 }
 
-fn ring(payload: &Payload) -> String {
-    let mut text = format!("{} overdue: ", subject(payload));
+fn ring(payload: &Payload, subject: &str) -> String {
+    let mut text = format!("{subject} overdue: ");
     match payload.cases.first() {
         None => text += &format!("{} in {}", cases(payload.count), payload.incident),
         Some(first) if payload.count <= 1 => text += &case(first, payload),
@@ -37,12 +37,12 @@ fn ring(payload: &Payload) -> String {
 }
 
 /// "P0 minor safety", "P0 presumed minor safety", "P2 ncii", or "P2" where the cases' categories differ.
-fn subject(payload: &Payload) -> String {
+fn subject(payload: &Payload, minor_safety: &str) -> String {
     let priority = one_line(&payload.priority, NAME_CHARS_MAX);
     let first = payload.cases.first();
     if priority == "P0" {
         let presumed = first.is_some_and(|case| case.presumed);
-        return if presumed { "P0 presumed minor safety".to_owned() } else { "P0 minor safety".to_owned() };
+        return format!("P0 {}{}", if presumed { "presumed " } else { "" }, one_line(minor_safety, NAME_CHARS_MAX));
     }
     match first {
         Some(first) if payload.cases.iter().all(|case| case.category == first.category) => {
@@ -82,7 +82,7 @@ fn cases(count: u64) -> String {
 }
 
 /// The text without line breaks or other marks that move the cursor, cut to `chars_max` characters.
-fn one_line(text: &str, chars_max: usize) -> String {
+pub(super) fn one_line(text: &str, chars_max: usize) -> String {
     let plain = |c: char| {
         if c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') { ' ' } else { c }
     };
@@ -97,6 +97,10 @@ fn one_line(text: &str, chars_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn title(payload: &Payload) -> String {
+        super::title(payload, "minor safety")
+    }
 
     fn overdue(deadline: &str) -> PayloadCase {
         PayloadCase {

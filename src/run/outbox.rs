@@ -3,6 +3,7 @@
 //! goes again under the same delivery key. The lanes share nothing that one could take from the other.
 
 mod retry;
+mod sending;
 mod stats;
 
 use crate::core::plan::PageKind;
@@ -10,12 +11,13 @@ use crate::core::time::{Span, Timestamp};
 use crate::pager::{Answer, Outgoing, REQUEST_TIMEOUT, Sender, http};
 use crate::run::clock::Clock;
 use crate::store::{Attempt, Delivery, Lane, LeasedPage, NewPage, Result, Store, StoreError};
+use sending::{Sending, note};
+pub use sending::{channel_sending_max, sending_max};
 pub use stats::OutboxStats;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Notify, watch};
-use tokio::task::{JoinError, JoinSet};
 
 /// How long this process has a page for itself.
 pub const LEASE: Span = Span::from_secs(30);
@@ -28,14 +30,6 @@ const STORE_PAUSE: Span = Span::from_secs(1);
 
 /// How long attempts on their way may take to end once the process is asked to stop.
 const DRAIN_MAX: Span = Span::from_secs(10);
-
-/// How many pages of a lane are on their way at once, at most.
-pub const fn sending_max(lane: Lane) -> usize {
-    match lane {
-        Lane::P0 => 16,
-        Lane::Lesser => 4,
-    }
-}
 
 /// Sends what the store holds. A clone is the same outbox.
 pub struct Outbox<S, P, C> {
@@ -62,34 +56,30 @@ impl<S: Store, P: Sender, C: Clock> Outbox<S, P, C> {
         Outbox { shared: Arc::new(shared) }
     }
 
-    /// Sends the pages of a lane that are due, at most [`sending_max`] of them, and returns how many when
-    /// all have been answered and recorded.
+    /// Sends the pages of a lane that are due, at most [`sending_max`] of them and [`channel_sending_max`]
+    /// of a channel, and returns how many when all have been answered and recorded.
     ///
     /// # Errors
-    /// Where the store can't lease; nothing was sent then.
+    /// Where the store can't lease.
     pub async fn pump(&self, lane: Lane) -> Result<usize> {
-        let mut sending = JoinSet::new();
-        let leased = self.fill(lane, &mut sending).await?;
-        while let Some(ended) = sending.join_next().await {
-            note(ended);
-        }
-        Ok(leased)
+        let mut sending = Sending::new(lane);
+        let leased = self.fill(lane, &mut sending).await;
+        sending.all_ended().await;
+        leased
     }
 
     /// Serves a lane until `shutdown` turns true or its sender is gone: whenever `wake` is notified (one
     /// for each lane: a commit holds pages), when the store's next page is due, and when an attempt ends.
     pub async fn run(&self, lane: Lane, wake: Arc<Notify>, mut shutdown: watch::Receiver<bool>) {
-        let mut sending = JoinSet::new();
+        let mut sending = Sending::new(lane);
         let mut looked = Looked { store_fails: false, fruitless: false };
         loop {
-            while let Some(ended) = sending.try_join_next() {
-                note(ended);
-            }
+            sending.reap();
             let look_at = self.look(lane, &mut sending, &mut looked).await;
             tokio::select! {
                 biased;
                 _ = shutdown.wait_for(|stop| *stop) => break,
-                Some(ended) = sending.join_next() => note(ended),
+                Some(ended) = sending.attempts.join_next() => note(ended),
                 () = wake.notified(), if !looked.store_fails => {}
                 () = self.sleep(look_at) => {}
             }
@@ -99,11 +89,11 @@ impl<S: Store, P: Sender, C: Clock> Outbox<S, P, C> {
 
     /// Leases and starts what is due, and returns when to look again; `None` when only an attempt's end
     /// or a new page can bring something to do.
-    async fn look(&self, lane: Lane, sending: &mut JoinSet<()>, looked: &mut Looked) -> Option<Timestamp> {
+    async fn look(&self, lane: Lane, sending: &mut Sending, looked: &mut Looked) -> Option<Timestamp> {
         let found = async {
             let leased = self.fill(lane, sending).await?;
-            let is_full = sending.len() >= sending_max(lane);
-            let next = if is_full { None } else { self.shared.store.next_page_at(lane).await? };
+            let is_full = sending.room() == 0;
+            let next = if is_full { None } else { self.shared.store.next_page_at(lane, &sending.full()).await? };
             Ok::<_, StoreError>((leased, next))
         };
         let found = found.await;
@@ -131,22 +121,30 @@ impl<S: Store, P: Sender, C: Clock> Outbox<S, P, C> {
         if pause { Some(now.plus(STORE_PAUSE)) } else { next }
     }
 
-    /// Leases no more than can be sent at once, so that no lease runs while its page waits in line.
-    async fn fill(&self, lane: Lane, sending: &mut JoinSet<()>) -> Result<usize> {
-        let free = sending_max(lane).saturating_sub(sending.len());
-        if free == 0 {
-            return Ok(0);
+    /// Leases no more than can be sent at once, so that no lease runs while its page waits in line. Few at
+    /// a time, so that no channel gets more than its places.
+    async fn fill(&self, lane: Lane, sending: &mut Sending) -> Result<usize> {
+        let mut leased = 0;
+        loop {
+            let limit = sending.room();
+            if limit == 0 {
+                return Ok(leased);
+            }
+            let now = self.shared.clock.now();
+            let until = now.plus(LEASE);
+            let at_most = u32::try_from(limit).unwrap_or(u32::MAX);
+            let pages = self.shared.store.lease_pages(lane, now, until, at_most, &sending.full()).await?;
+            let count = pages.len();
+            leased += count;
+            for page in pages {
+                let shared = Arc::clone(&self.shared);
+                let channel = page.page.channel.clone();
+                sending.start(&channel, async move { shared.deliver(lane, page, until).await });
+            }
+            if count < limit {
+                return Ok(leased);
+            }
         }
-        let now = self.shared.clock.now();
-        let until = now.plus(LEASE);
-        let limit = u32::try_from(free).unwrap_or(u32::MAX);
-        let pages = self.shared.store.lease_pages(lane, now, until, limit).await?;
-        let leased = pages.len();
-        for page in pages {
-            let shared = Arc::clone(&self.shared);
-            sending.spawn(async move { shared.deliver(lane, page, until).await });
-        }
-        Ok(leased)
     }
 
     async fn sleep(&self, until: Option<Timestamp>) {
@@ -156,34 +154,22 @@ impl<S: Store, P: Sender, C: Clock> Outbox<S, P, C> {
         }
     }
 
-    async fn drain(&self, lane: Lane, mut sending: JoinSet<()>) {
+    async fn drain(&self, lane: Lane, mut sending: Sending) {
         let give_up = self.shared.clock.sleep_until(self.shared.clock.now().plus(DRAIN_MAX));
-        let all = async {
-            while let Some(ended) = sending.join_next().await {
-                note(ended);
-            }
-        };
         tokio::select! {
             biased;
-            () = all => return,
+            () = sending.all_ended() => return,
             () = give_up => {}
         }
-        let left = sending.len();
+        let left = sending.attempts.len();
         tracing::warn!(?lane, left, "stopping without an answer to these pages; they go again under the same keys");
-        sending.shutdown().await;
+        sending.attempts.shutdown().await;
     }
 }
 
 struct Looked {
     store_fails: bool,
     fruitless: bool,
-}
-
-/// A panic of an attempt costs that attempt only: its lease runs out and the page goes again.
-fn note(ended: std::result::Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "an attempt to send a page broke off; it goes again when its lease ends");
-    }
 }
 
 impl<S: Store, P: Sender, C: Clock> Shared<S, P, C> {

@@ -172,16 +172,18 @@ pub trait Store: Send + Sync + 'static {
     /// What people did that no commit has taken up yet, oldest first.
     fn inbox(&self) -> impl Future<Output = Result<Vec<InboxEntry>>> + Send;
     /// Leases due pages in rank order: P0 first, then oldest; a resolve only once no ring of the same
-    /// incident, round and channel is still to be sent.
+    /// incident, round and channel is still to be sent; none of the channels that are `full`.
     fn lease_pages(
         &self,
         lane: Lane,
         now: Timestamp,
         until: Timestamp,
         limit: u32,
+        full: &[Name],
     ) -> impl Future<Output = Result<Vec<LeasedPage>>> + Send;
-    /// When the lane's next page is due: the earliest of its queued pages and expiring leases.
-    fn next_page_at(&self, lane: Lane) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
+    /// When the lane's next page is due: the earliest of its queued pages and expiring leases, but for the
+    /// channels that are `full`.
+    fn next_page_at(&self, lane: Lane, full: &[Name]) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
     fn record(&self, attempt: &Attempt) -> impl Future<Output = Result<()>> + Send;
     /// The newest pages, newest first.
     fn pages(&self, limit: u32) -> impl Future<Output = Result<Vec<PageRow>>> + Send;

@@ -1,11 +1,11 @@
 //! The outbox's side of the store. At-least-once: a page leaves it only by an answer, and a lease that
 //! its holder didn't survive ends by itself. Order is the lane's: priority, then age.
 
-use super::db::{Answer, Db, Row, Sql, Tx, args};
+use super::db::{Answer, Db, Row, Tx, args};
 use super::load::{priority, unreadable};
 use super::sql::{committed, failed};
 use super::{Attempt, Delivery, Lane, LeasedPage, NewPage, PageCount, PageRow, Result};
-use crate::core::id::IncidentNo;
+use crate::core::id::{IncidentNo, Name};
 use crate::core::plan::PageKind;
 use crate::core::time::Timestamp;
 
@@ -16,11 +16,12 @@ macro_rules! columns {
     };
 }
 
-/// The condition for a page of the lane ($1..$2) that nothing holds back but time. A resolve follows
-/// the rings that it closes; one that overtook them would leave them ringing.
+/// The condition for a page of the lane ($1..$2) that nothing holds back but time and is of no channel in
+/// the list $3. A resolve follows the rings that it closes; one that overtook them would leave them ringing.
 macro_rules! sendable {
     () => {
         "pages.priority BETWEEN $1 AND $2 AND pages.state IN ('queued', 'leased') \
+         AND REPLACE($3, ',' || pages.channel || ',', '') = $3 \
          AND (pages.kind = 'ring' OR NOT EXISTS (SELECT 1 FROM pages ring WHERE ring.incident = pages.incident \
          AND ring.round = pages.round AND ring.channel = pages.channel AND ring.kind = 'ring' \
          AND ring.state IN ('queued', 'leased')))"
@@ -37,13 +38,13 @@ macro_rules! due {
 /// The condition stands twice: PostgreSQL looks at a row anew after waiting for another's lock on it,
 /// but doesn't look for other rows.
 const LEASE: &str = concat!(
-    "UPDATE pages SET state = 'leased', leased_until = $3 WHERE id IN (SELECT id FROM pages WHERE ",
+    "UPDATE pages SET state = 'leased', leased_until = $4 WHERE id IN (SELECT id FROM pages WHERE ",
     sendable!(),
     " AND ",
     due!(),
-    " <= $4 ORDER BY priority, created_at, id LIMIT $5) AND state IN ('queued', 'leased') AND ",
+    " <= $5 ORDER BY priority, created_at, id LIMIT $6) AND state IN ('queued', 'leased') AND ",
     due!(),
-    " <= $4 RETURNING ",
+    " <= $5 RETURNING ",
     columns!()
 );
 
@@ -68,12 +69,13 @@ pub(super) async fn lease_pages(
     now: Timestamp,
     until: Timestamp,
     limit: u32,
+    full: &[Name],
 ) -> Result<Vec<LeasedPage>> {
     const OPERATION: &str = "lease pages";
     let (from, to) = priorities(lane);
     let lease = async {
         let mut tx = db.begin().await?;
-        let rows = tx.fetch(LEASE, args![from, to, until, now, limit]).await?;
+        let rows = tx.fetch(LEASE, args![from, to, listed(full), until, now, limit]).await?;
         Ok((tx, rows))
     };
     let (tx, rows) = lease.await.map_err(failed(OPERATION))?;
@@ -88,10 +90,10 @@ pub(super) async fn lease_pages(
     Ok(pages)
 }
 
-pub(super) async fn next_page_at(db: &Db, lane: Lane) -> Result<Option<Timestamp>> {
+pub(super) async fn next_page_at(db: &Db, lane: Lane, full: &[Name]) -> Result<Option<Timestamp>> {
     const OPERATION: &str = "find the next page";
     let (from, to) = priorities(lane);
-    let rows = db.fetch(NEXT, args![from, to]).await.map_err(failed(OPERATION))?;
+    let rows = db.fetch(NEXT, args![from, to, listed(full)]).await.map_err(failed(OPERATION))?;
     rows.first().map_or(Ok(None), |row| row.opt_at(0)).map_err(failed(OPERATION))
 }
 
@@ -119,25 +121,30 @@ async fn write_attempt(db: &Db, attempt: &Attempt) -> Answer<Option<Tx>> {
     Ok(Some(tx))
 }
 
+/// A ring whose incident was resolved while it was parked is over: it would ring for nothing, and nothing
+/// would silence it again.
+const SUPERSEDE_PARKED: &str = "UPDATE pages SET state = 'superseded' WHERE state = 'parked' AND kind = 'ring' \
+     AND EXISTS (SELECT 1 FROM pages resolve WHERE resolve.incident = pages.incident \
+     AND resolve.round = pages.round AND resolve.channel = pages.channel AND resolve.kind = 'resolve')";
+
+const RELEASE_PARKED: &str = "UPDATE pages SET state = 'queued', due_at = $1 WHERE state = 'parked'";
+
 pub(super) async fn release_parked(db: &Db, now: Timestamp) -> Result<u64> {
-    let sql = "UPDATE pages SET state = 'queued', due_at = $1 WHERE state = 'parked'";
-    write(db, "release parked pages", sql, now).await
+    const OPERATION: &str = "release parked pages";
+    let run = async {
+        let mut tx = db.begin().await?;
+        tx.execute(SUPERSEDE_PARKED, args![]).await?;
+        let released = tx.execute(RELEASE_PARKED, args![now]).await?;
+        Ok((tx, released))
+    };
+    let (tx, released) = run.await.map_err(failed(OPERATION))?;
+    committed(tx, OPERATION).await?;
+    Ok(released)
 }
 
 /// Ends every lease: a page sent twice carries the same key.
 pub(super) const END_LEASES: &str =
     "UPDATE pages SET state = 'queued', due_at = $1, leased_until = NULL WHERE state = 'leased'";
-
-async fn write(db: &Db, operation: &'static str, sql: impl Into<Sql>, now: Timestamp) -> Result<u64> {
-    let run = async {
-        let mut tx = db.begin().await?;
-        let changed = tx.execute(sql, args![now]).await?;
-        Ok((tx, changed))
-    };
-    let (tx, changed) = run.await.map_err(failed(operation))?;
-    committed(tx, operation).await?;
-    Ok(changed)
-}
 
 pub(super) async fn pages(db: &Db, limit: u32) -> Result<Vec<PageRow>> {
     const OPERATION: &str = "list pages";
@@ -175,6 +182,11 @@ fn priorities(lane: Lane) -> (&'static str, &'static str) {
         Lane::P0 => ("P0", "P0"),
         Lane::Lesser => ("P1", "P4"),
     }
+}
+
+/// ",one,two,": each name between two commas, which no name holds.
+fn listed(channels: &[Name]) -> String {
+    channels.iter().fold(",".to_owned(), |list, channel| list + channel + ",")
 }
 
 fn leased(row: &Row, operation: &'static str) -> Result<LeasedPage> {

@@ -7,7 +7,7 @@ use super::{
     outbox,
 };
 use crate::core::case::Case;
-use crate::core::id::{CaseKey, EpisodeKey, IncidentNo};
+use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, Name};
 use crate::core::plan::{BreachRecord, Outcome};
 use crate::core::time::Timestamp;
 
@@ -58,7 +58,8 @@ impl SqlStore {
         Ok(!rows.is_empty())
     }
 
-    /// Queues every parked page again, as after a reload. Gives their number.
+    /// Queues every parked page again, as after a reload, but for rings that were resolved meanwhile. Gives
+    /// their number.
     pub async fn release_parked(&self, now: Timestamp) -> Result<u64> {
         outbox::release_parked(&self.db, now).await
     }
@@ -89,12 +90,19 @@ impl Store for SqlStore {
         load::recall(&self.db, keys).await
     }
 
-    async fn lease_pages(&self, lane: Lane, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<LeasedPage>> {
-        outbox::lease_pages(&self.db, lane, now, until, limit).await
+    async fn lease_pages(
+        &self,
+        lane: Lane,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+        full: &[Name],
+    ) -> Result<Vec<LeasedPage>> {
+        outbox::lease_pages(&self.db, lane, now, until, limit, full).await
     }
 
-    async fn next_page_at(&self, lane: Lane) -> Result<Option<Timestamp>> {
-        outbox::next_page_at(&self.db, lane).await
+    async fn next_page_at(&self, lane: Lane, full: &[Name]) -> Result<Option<Timestamp>> {
+        outbox::next_page_at(&self.db, lane, full).await
     }
 
     async fn record(&self, attempt: &Attempt) -> Result<()> {

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tocsin::core::case::Case;
-use tocsin::core::id::{CaseKey, ReportId};
+use tocsin::core::id::{CaseKey, Name, ReportId};
 use tocsin::core::time::Timestamp;
 use tocsin::pager::{Answer, Outgoing, Sender};
 use tocsin::source::{Batch, ScanPosition, Source};
@@ -85,12 +85,19 @@ impl<S: Store> Store for Faulty<S> {
         self.faults.effect(self.inner.inbox()).await
     }
 
-    async fn lease_pages(&self, lane: Lane, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<LeasedPage>> {
-        self.faults.effect(self.inner.lease_pages(lane, now, until, limit)).await
+    async fn lease_pages(
+        &self,
+        lane: Lane,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+        full: &[Name],
+    ) -> Result<Vec<LeasedPage>> {
+        self.faults.effect(self.inner.lease_pages(lane, now, until, limit, full)).await
     }
 
-    async fn next_page_at(&self, lane: Lane) -> Result<Option<Timestamp>> {
-        self.faults.effect(self.inner.next_page_at(lane)).await
+    async fn next_page_at(&self, lane: Lane, full: &[Name]) -> Result<Option<Timestamp>> {
+        self.faults.effect(self.inner.next_page_at(lane, full)).await
     }
 
     async fn record(&self, attempt: &Attempt) -> Result<()> {

@@ -89,7 +89,9 @@ impl Store for ModelStore {
             let key = (breach.episode.clone(), breach.target.clone(), breach.report.clone(), breach.deadline);
             let held = tables.breaches.entry(key).or_insert_with(|| breach.clone());
             assert!(held.status != BreachStatus::Verified || breach.status == BreachStatus::Verified);
-            *held = BreachRecord { detected_at: held.detected_at, inherited: held.inherited, ..breach.clone() };
+            let incident = breach.incident.or(held.incident);
+            let (detected_at, inherited) = (held.detected_at, held.inherited);
+            *held = BreachRecord { detected_at, inherited, incident, ..breach.clone() };
         }
         if let Some(id) = commit.plan.taken_up {
             tables.inbox.remove(&id);
@@ -118,7 +120,14 @@ impl Store for ModelStore {
         Ok(self.tables().inbox.values().cloned().collect())
     }
 
-    async fn lease_pages(&self, of: Lane, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<LeasedPage>> {
+    async fn lease_pages(
+        &self,
+        of: Lane,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+        full: &[Name],
+    ) -> Result<Vec<LeasedPage>> {
         let mut tables = self.tables();
         let open_rings: BTreeSet<(IncidentNo, u32, Name)> = tables
             .pages
@@ -139,7 +148,7 @@ impl Store for ModelStore {
             };
             let waits = page.kind == PageKind::Resolve
                 && open_rings.contains(&(page.incident, page.round, page.channel.clone()));
-            if lane(page) != of || !due || waits || leased.len() >= limit as usize {
+            if lane(page) != of || !due || waits || full.contains(&page.channel) || leased.len() >= limit as usize {
                 continue;
             }
             (state.state, state.leased_until) = ("leased", until);
@@ -148,14 +157,15 @@ impl Store for ModelStore {
         Ok(leased)
     }
 
-    async fn next_page_at(&self, of: Lane) -> Result<Option<Timestamp>> {
+    async fn next_page_at(&self, of: Lane, full: &[Name]) -> Result<Option<Timestamp>> {
         let tables = self.tables();
         let at = |state: &PageState| match state.state {
             "queued" => Some(state.due_at),
             "leased" => Some(state.leased_until),
             _ => None,
         };
-        Ok(tables.pages.iter().filter(|state| lane(&state.page) == of).filter_map(at).min())
+        let counts = |state: &&PageState| lane(&state.page) == of && !full.contains(&state.page.channel);
+        Ok(tables.pages.iter().filter(counts).filter_map(at).min())
     }
 
     async fn record(&self, attempt: &Attempt) -> Result<()> {

@@ -3,7 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
 
+mod mail;
+mod products;
 pub mod receiver;
+mod service;
 mod shelf;
 mod tls;
 
@@ -19,9 +22,9 @@ use tocsin::core::policy::Priority;
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::keys::Keys;
 use tocsin::pager::payload::{Payload, PayloadCase};
-use tocsin::pager::{Answer, ChannelSettings, Channels, Outgoing, REQUEST_TIMEOUT, Sender};
+use tocsin::pager::{Answer, ChannelKind, Channels, Outgoing, REQUEST_TIMEOUT, Sender};
 use tocsin::run::clock::{Clock, SystemClock, VirtualClock};
-use tocsin::run::outbox::{LEASE, Outbox, OutboxStats, sending_max};
+use tocsin::run::outbox::{LEASE, Outbox, OutboxStats, channel_sending_max, sending_max};
 use tocsin::secret::Secret;
 use tocsin::store::{Lane, NewPage, Store};
 use tocsin::zone::rfc3339;
@@ -80,8 +83,9 @@ fn page(incident: u64, kind: PageKind, priority: Priority, created_at: Timestamp
 
 fn hook(url: &str, secrets: &[&str]) -> Channels {
     let secrets = secrets.iter().map(|secret| Secret::new(*secret)).collect();
-    let settings = ChannelSettings::Webhook { url: Secret::new(url), secrets };
-    Channels::new(BTreeMap::from([("hook".into(), settings)]), Some("https://tocsin.example.org".into())).unwrap()
+    let settings = ChannelKind::Webhook { url: Secret::new(url), secrets };
+    Channels::new(BTreeMap::from([("hook".into(), settings.into())]), Some("https://tocsin.example.org".into()))
+        .unwrap()
 }
 
 /// A store, a clock, a receiver and an outbox between them.
@@ -386,7 +390,7 @@ async fn a_stuck_lesser_lane_leases_no_more_than_it_sends_and_delays_no_p0() {
         let outbox = outbox.clone();
         async move { outbox.pump(Lane::Lesser).await }
     });
-    let most = sending_max(Lane::Lesser);
+    let most = channel_sending_max(Lane::Lesser);
     asked.wait_for(|asked| *asked == most).await.unwrap();
     let leased = (0..100).filter(|id| matches!(store.row(*id).state, State::Leased(_))).count();
     assert_eq!(leased, most);
@@ -396,6 +400,60 @@ async fn a_stuck_lesser_lane_leases_no_more_than_it_sends_and_delays_no_p0() {
     asked.wait_for(|asked| *asked == most + 1).await.unwrap();
     clock.advance(REQUEST_TIMEOUT);
     assert_eq!((lesser.await.unwrap().unwrap(), p0.await.unwrap().unwrap()), (most, 1));
+}
+
+/// A sender whose channel "hook" never answers; the others accept at once.
+#[derive(Default)]
+struct OneHangs {
+    asked: watch::Sender<Vec<String>>,
+}
+
+impl Sender for OneHangs {
+    async fn send(&self, page: &Outgoing<'_>, _: Timestamp) -> Answer {
+        self.asked.send_modify(|asked| asked.push(page.channel.to_string()));
+        if &**page.channel == "hook" {
+            pending::<()>().await;
+        }
+        Answer::accepted("202")
+    }
+}
+
+#[tokio::test]
+async fn a_channel_that_hangs_holds_its_own_places_and_delays_no_p0_of_another() {
+    let (store, clock) = (Arc::new(Shelf::default()), VirtualClock::new(NOW));
+    let sender = Arc::new(OneHangs::default());
+    let outbox = Outbox::new(Arc::clone(&store), Arc::clone(&sender), clock.clone(), silent_stats());
+    // All of the silent channel's pages are older than any of the other's.
+    for incident in 0..100 {
+        store.put(page(incident, PageKind::Ring, Priority::P0, NOW.minus(secs(1))));
+    }
+    for incident in 0..40 {
+        store.put(NewPage { channel: "mail".into(), ..page(incident, PageKind::Ring, Priority::P0, NOW) });
+    }
+    let (wake, (_stop, stopped)) = (Arc::new(Notify::new()), watch::channel(false));
+    let lane = tokio::spawn({
+        let wake = Arc::clone(&wake);
+        async move { outbox.run(Lane::P0, wake, stopped).await }
+    });
+    let mut asked = sender.asked.subscribe();
+    let count = |asked: &[String], channel: &str| asked.iter().filter(|asked| *asked == channel).count();
+    asked.wait_for(|asked| count(asked, "mail") == 40).await.unwrap();
+
+    // One that comes later is not held either, though the silent channel's pages stay due all the time.
+    store.put(NewPage { channel: "mail".into(), ..page(40, PageKind::Ring, Priority::P0, NOW) });
+    wake.notify_one();
+    asked.wait_for(|asked| count(asked, "mail") == 41).await.unwrap();
+    assert_eq!(clock.now(), NOW, "no time has passed");
+    assert_eq!(count(&asked.borrow(), "hook"), channel_sending_max(Lane::P0));
+    let leases = store.leases.load(SeqCst);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(store.leases.load(SeqCst) <= leases + 3, "the loop is busy while it can send nothing");
+
+    clock.advance(REQUEST_TIMEOUT);
+    asked.wait_for(|asked| count(asked, "hook") == 2 * channel_sending_max(Lane::P0)).await.unwrap();
+    lane.abort();
 }
 
 /// The loop of a lane as the program runs it, with what stops and wakes it.
@@ -519,5 +577,5 @@ async fn stopping_gives_up_on_a_silent_receiver_after_ten_seconds_and_keeps_the_
     running.night.clock.advance(secs(10));
     running.task.await.unwrap();
     assert_eq!(running.night.store.row(0).state, State::Leased(NOW.plus(LEASE)));
-    assert_eq!(running.night.store.next_page_at(Lane::P0).await.unwrap(), Some(NOW.plus(LEASE)));
+    assert_eq!(running.night.store.next_page_at(Lane::P0, &[]).await.unwrap(), Some(NOW.plus(LEASE)));
 }

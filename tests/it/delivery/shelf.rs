@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use tocsin::core::case::Case;
-use tocsin::core::id::CaseKey;
+use tocsin::core::id::{CaseKey, Name};
 use tocsin::core::plan::PageKind;
 use tocsin::core::policy::Priority;
 use tocsin::core::time::Timestamp;
@@ -89,13 +89,21 @@ impl Store for Shelf {
         Ok(Vec::new())
     }
 
-    async fn lease_pages(&self, lane: Lane, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<LeasedPage>> {
+    async fn lease_pages(
+        &self,
+        lane: Lane,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+        full: &[Name],
+    ) -> Result<Vec<LeasedPage>> {
         self.leases.fetch_add(1, SeqCst);
         if self.lease_fails.load(SeqCst) {
             return Err(failed("lease pages"));
         }
         let mut rows = self.rows.lock().unwrap();
-        let is_due = |row: &Row| is_in(lane, row) && due_at(row).is_some_and(|at| at <= now) && !waits(row, &rows);
+        let serves = |row: &Row| is_in(lane, row) && !full.contains(&row.page.channel);
+        let is_due = |row: &Row| serves(row) && due_at(row).is_some_and(|at| at <= now) && !waits(row, &rows);
         let mut due: Vec<usize> = (0..rows.len()).filter(|id| is_due(&rows[*id])).collect();
         due.sort_by_key(|id| (rows[*id].page.priority, rows[*id].page.created_at, *id));
         due.truncate(limit as usize);
@@ -107,8 +115,9 @@ impl Store for Shelf {
         Ok(due.into_iter().map(lease).collect())
     }
 
-    async fn next_page_at(&self, lane: Lane) -> Result<Option<Timestamp>> {
-        Ok(self.rows.lock().unwrap().iter().filter(|row| is_in(lane, row)).filter_map(due_at).min())
+    async fn next_page_at(&self, lane: Lane, full: &[Name]) -> Result<Option<Timestamp>> {
+        let serves = |row: &&Row| is_in(lane, row) && !full.contains(&row.page.channel);
+        Ok(self.rows.lock().unwrap().iter().filter(serves).filter_map(due_at).min())
     }
 
     async fn record(&self, attempt: &Attempt) -> Result<()> {

@@ -134,7 +134,7 @@ pub fn case(key: EpisodeKey, priority: Priority) -> Case {
         reopenings: 0,
         raise_seen: false,
         crossed: None,
-        stored: false,
+        stored: true,
     }
 }
 

@@ -40,7 +40,7 @@ async fn keeps_up(name: &str, home: Home) {
     let began = SystemClock.now();
     for no in 0..ROUNDS {
         led.queue(vec![ring(100_000 + no, "other", Priority::P0, 1)]).await;
-        let leased = led.store.lease_pages(Lane::P0, minute(9), minute(10), 100).await.unwrap();
+        let leased = led.store.lease_pages(Lane::P0, minute(9), minute(10), 100, &[]).await.unwrap();
         let (page, delivery) = (leased.last().unwrap().id, Delivery::Accepted);
         let before = SystemClock.now();
         let attempt = Attempt { page, began: minute(9), ended: minute(9), delivery, answer: "202".to_owned() };

@@ -14,9 +14,11 @@ super::on_both! {
     two_senders_never_lease_the_same_page,
     pages_are_leased_by_priority_and_then_by_age,
     the_lanes_do_not_touch_each_other,
+    a_full_channel_is_passed_over_and_no_other,
     a_resolve_waits_for_its_rings,
     a_page_is_tried_again_when_its_retry_is_due,
     a_parked_page_stays_parked_until_it_is_released,
+    a_start_sends_what_is_parked_again_but_no_ring_that_is_over,
     a_late_answer_does_not_take_back_an_acceptance,
     leases_of_the_dead_end_at_a_start,
     pages_are_counted_by_channel_and_state,
@@ -24,7 +26,7 @@ super::on_both! {
 }
 
 async fn lease(store: &SqlStore, lane: Lane, now: Timestamp) -> Vec<LeasedPage> {
-    store.lease_pages(lane, now, now.plus(tocsin::core::time::Span::from_mins(1)), 100).await.unwrap()
+    store.lease_pages(lane, now, now.plus(tocsin::core::time::Span::from_mins(1)), 100, &[]).await.unwrap()
 }
 
 async fn answer(store: &SqlStore, page: i64, delivery: Delivery, answer: &str) {
@@ -51,12 +53,12 @@ async fn a_leased_page_is_nobody_elses_until_its_lease_ends_and_keeps_its_keys(h
     let mut led = home.lead().await;
     let page = ring(1, "pager", Priority::P0, 1);
     led.queue(vec![page.clone()]).await;
-    assert_eq!(led.store.next_page_at(Lane::P0).await.unwrap(), Some(minute(1)));
+    assert_eq!(led.store.next_page_at(Lane::P0, &[]).await.unwrap(), Some(minute(1)));
     assert!(lease(&led.store, Lane::P0, minute(0)).await.is_empty(), "not yet due");
     let first = lease(&led.store, Lane::P0, minute(2)).await;
     assert_eq!(first[0].page, page);
     assert!(lease(&led.store, Lane::P0, minute(2)).await.is_empty());
-    assert_eq!(led.store.next_page_at(Lane::P0).await.unwrap(), Some(minute(3)));
+    assert_eq!(led.store.next_page_at(Lane::P0, &[]).await.unwrap(), Some(minute(3)));
 
     let other = home.open().await;
     let second = lease(&other, Lane::P0, minute(3)).await;
@@ -69,8 +71,8 @@ async fn two_senders_never_lease_the_same_page(home: Home) {
     let other = home.open().await;
     let mut leased = Vec::new();
     for _ in 0..15 {
-        let one = led.store.lease_pages(Lane::P0, minute(2), minute(9), 3);
-        let two = other.lease_pages(Lane::P0, minute(2), minute(9), 3);
+        let one = led.store.lease_pages(Lane::P0, minute(2), minute(9), 3, &[]);
+        let two = other.lease_pages(Lane::P0, minute(2), minute(9), 3, &[]);
         let (one, two) = tokio::join!(one, two);
         let (one, two) = (one.unwrap(), two.unwrap());
         leased.extend(one.into_iter().chain(two).map(|leased| leased.id));
@@ -91,7 +93,7 @@ async fn pages_are_leased_by_priority_and_then_by_age(home: Home) {
         ring(4, "d", Priority::P2, 1),
     ])
     .await;
-    let first = led.store.lease_pages(Lane::Lesser, minute(5), minute(6), 3).await.unwrap();
+    let first = led.store.lease_pages(Lane::Lesser, minute(5), minute(6), 3, &[]).await.unwrap();
     assert_eq!(keys(&first), ["delivery 3 c ring", "delivery 2 b ring", "delivery 4 d ring"]);
     assert_eq!(keys(&lease(&led.store, Lane::Lesser, minute(5)).await), ["delivery 1 a ring"]);
 }
@@ -102,9 +104,28 @@ async fn the_lanes_do_not_touch_each_other(home: Home) {
     pages.push(ring(1, "pager", Priority::P0, 3));
     led.queue(pages).await;
     assert_eq!(keys(&lease(&led.store, Lane::P0, minute(4)).await), ["delivery 1 pager ring"]);
-    assert_eq!(led.store.next_page_at(Lane::Lesser).await.unwrap(), Some(minute(1)));
+    assert_eq!(led.store.next_page_at(Lane::Lesser, &[]).await.unwrap(), Some(minute(1)));
     let lesser = lease(&led.store, Lane::Lesser, minute(4)).await;
     assert!(lesser.iter().all(|leased| leased.page.priority == Priority::P1) && lesser.len() == 100);
+}
+
+async fn a_full_channel_is_passed_over_and_no_other(home: Home) {
+    let mut led = home.lead().await;
+    // `_` and the case of letters are no wildcards, and a part of a name is another name.
+    led.queue(vec![
+        ring(1, "a_b", Priority::P0, 1),
+        ring(2, "a-b", Priority::P0, 2),
+        ring(3, "A_B", Priority::P0, 3),
+        ring(4, "a", Priority::P0, 4),
+        ring(5, "mail", Priority::P0, 5),
+    ])
+    .await;
+    let full = ["a_b".into(), "mail".into()];
+    assert_eq!(led.store.next_page_at(Lane::P0, &full).await.unwrap(), Some(minute(2)));
+    let leased = led.store.lease_pages(Lane::P0, minute(9), minute(10), 100, &full).await.unwrap();
+    assert_eq!(keys(&leased), ["delivery 2 a-b ring", "delivery 3 A_B ring", "delivery 4 a ring"]);
+    assert_eq!(led.store.next_page_at(Lane::P0, &full).await.unwrap(), Some(minute(10)));
+    assert_eq!(keys(&lease(&led.store, Lane::P0, minute(9)).await), ["delivery 1 a_b ring", "delivery 5 mail ring"]);
 }
 
 async fn a_resolve_waits_for_its_rings(home: Home) {
@@ -115,7 +136,7 @@ async fn a_resolve_waits_for_its_rings(home: Home) {
     let rings = lease(&led.store, Lane::P0, minute(2)).await;
     assert!(rings.iter().all(|leased| leased.page.kind == PageKind::Ring) && rings.len() == 2);
     assert!(lease(&led.store, Lane::P0, minute(2)).await.is_empty());
-    assert_eq!(led.store.next_page_at(Lane::P0).await.unwrap(), Some(minute(3)), "a waiting resolve isn't due");
+    assert_eq!(led.store.next_page_at(Lane::P0, &[]).await.unwrap(), Some(minute(3)), "a waiting resolve isn't due");
 
     answer(&led.store, rings[0].id, Delivery::Accepted, "202").await;
     assert_eq!(keys(&lease(&led.store, Lane::P0, minute(2)).await), ["delivery 1 pager resolve"]);
@@ -129,7 +150,7 @@ async fn a_page_is_tried_again_when_its_retry_is_due(home: Home) {
     let id = lease(&led.store, Lane::P0, minute(2)).await[0].id;
     answer(&led.store, id, Delivery::Retry { at: minute(8) }, "503").await;
     assert!(lease(&led.store, Lane::P0, minute(7)).await.is_empty());
-    assert_eq!(led.store.next_page_at(Lane::P0).await.unwrap(), Some(minute(8)));
+    assert_eq!(led.store.next_page_at(Lane::P0, &[]).await.unwrap(), Some(minute(8)));
     let again = lease(&led.store, Lane::P0, minute(8)).await;
     assert_eq!((again[0].attempts, keys(&again)), (1, vec!["delivery 1 pager ring"]));
 
@@ -137,7 +158,7 @@ async fn a_page_is_tried_again_when_its_retry_is_due(home: Home) {
     let page = led.store.pages(1).await.unwrap().remove(0);
     assert_eq!((page.state.as_str(), page.attempts, page.accepted_at), ("accepted", 2, Some(minute(7))));
     assert_eq!(page.last_answer.as_deref(), Some("202"));
-    assert_eq!(led.store.next_page_at(Lane::P0).await.unwrap(), None);
+    assert_eq!(led.store.next_page_at(Lane::P0, &[]).await.unwrap(), None);
     assert_eq!(home.number("SELECT COUNT(*) FROM attempts WHERE number = 1 AND answer = '503'").await, 1);
     assert_eq!(home.number("SELECT COUNT(*) FROM attempts WHERE number = 2 AND result = 'accepted'").await, 1);
 }
@@ -148,9 +169,27 @@ async fn a_parked_page_stays_parked_until_it_is_released(home: Home) {
     let id = lease(&led.store, Lane::P0, minute(2)).await[0].id;
     answer(&led.store, id, Delivery::Parked, "400").await;
     assert!(lease(&led.store, Lane::P0, minute(9_000)).await.is_empty());
-    assert_eq!(led.store.next_page_at(Lane::P0).await.unwrap(), None);
+    assert_eq!(led.store.next_page_at(Lane::P0, &[]).await.unwrap(), None);
     assert_eq!(led.store.release_parked(minute(9_000)).await.unwrap(), 1);
     assert_eq!(keys(&lease(&led.store, Lane::P0, minute(9_000)).await), ["delivery 1 pager ring"]);
+}
+
+async fn a_start_sends_what_is_parked_again_but_no_ring_that_is_over(home: Home) {
+    let mut led = home.lead().await;
+    let over = ring(1, "pager", Priority::P0, 1);
+    led.queue(vec![over.clone(), ring(1, "mail", Priority::P0, 1), ring(2, "pager", Priority::P0, 1)]).await;
+    for leased in lease(&led.store, Lane::P0, minute(2)).await {
+        answer(&led.store, leased.id, Delivery::Parked, "400").await;
+    }
+    led.queue(vec![resolve(&over)]).await;
+    let parked = lease(&led.store, Lane::P0, minute(2)).await;
+    answer(&led.store, parked[0].id, Delivery::Parked, "400").await;
+
+    assert_eq!(tocsin::cli::serve::release_parked(&led.store, minute(9)).await.unwrap(), 3);
+    let again = lease(&led.store, Lane::P0, minute(9)).await;
+    assert_eq!(keys(&again), ["delivery 1 mail ring", "delivery 2 pager ring", "delivery 1 pager resolve"]);
+    assert_eq!(home.number("SELECT COUNT(*) FROM pages WHERE state = 'superseded'").await, 1);
+    assert_eq!(tocsin::cli::serve::release_parked(&led.store, minute(9)).await.unwrap(), 0);
 }
 
 async fn a_late_answer_does_not_take_back_an_acceptance(home: Home) {
