@@ -98,7 +98,7 @@ fn run(ids: Ids, size: usize, best: &mut Best) {
     let keys: Vec<Packed> = platform.keys().collect();
     let mut index = BTreeSet::new();
     // Not `collect`, which would sort first and build the tree in bulk.
-    best.time("insert", || keys.iter().for_each(|key| drop(index.insert(*key))));
+    best.time("insert", || keys.iter().for_each(|key| _ = index.insert(*key)));
 
     let later = NOW.plus(Span::from_secs(5));
     let mut took = Duration::ZERO;
