@@ -42,7 +42,7 @@ pub fn rendered<T>(payload: Payload, public_url: Option<&str>, read: impl FnOnce
         incident: IncidentNo(42),
         round: 1,
         kind: payload.kind,
-        priority: *Priority::ALL.iter().find(|priority| priority.as_str() == payload.priority).unwrap(),
+        priority: *Priority::ALL.iter().find(|priority| priority.as_str() == payload.priority).unwrap_or(&Priority::P0),
         created_at: Timestamp::from_secs(0),
         alert_key: "aaaa",
         delivery_key: "dddd",

@@ -468,3 +468,19 @@ fn l02_a_new_deadline_warns_anew() {
     let warned: Vec<_> = bench.plans.iter().flat_map(|plan| &plan.warnings).map(|warning| warning.deadline).collect();
     assert_eq!(warned, [minute(20), minute(60)]);
 }
+
+#[test]
+fn json_of_reports_reads_back_and_unsorted_json_is_put_in_order() {
+    use tocsin::core::case::Report;
+    use tocsin::core::id::ReportKey;
+    use tocsin::core::reports::Reports;
+    let pair = |id: i64| {
+        let key = ReportKey { source: "reports".into(), id: ReportId::Int(id), incarnation: 0 };
+        (key, Report::first_sight(row("spam", minute(id)), minute(100)))
+    };
+    let unsorted = serde_json::to_string(&vec![pair(2), pair(1)]).unwrap();
+    let reports: Reports = serde_json::from_str(&unsorted).unwrap();
+    assert_eq!(reports, Reports::from([pair(1), pair(2)]));
+    let again: Reports = serde_json::from_str(&serde_json::to_string(&reports).unwrap()).unwrap();
+    assert_eq!(again, reports);
+}
