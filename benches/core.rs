@@ -163,7 +163,7 @@ impl Platform {
     }
 
     fn row(&self, ids: Ids, n: usize, responses: usize) -> Observation {
-        let category = if n % P0_EVERY == 0 { &self.minor_safety } else { &self.lesser[n % LESSER.len()] };
+        let category = if n.is_multiple_of(P0_EVERY) { &self.minor_safety } else { &self.lesser[n % LESSER.len()] };
         let respond = |_| Event { at: NOW, name: EventName::FirstResponse, by: Actor::Unmapped };
         let id = match ids {
             Ids::Integer => ReportId::Int(n as i64),
@@ -189,7 +189,7 @@ impl Platform {
 
     fn keys(&self) -> impl Iterator<Item = Packed> {
         self.received.iter().enumerate().map(|(n, received)| {
-            let (priority, hours) = if n % P0_EVERY == 0 { (0, 6) } else { (2, 24) };
+            let (priority, hours) = if n.is_multiple_of(P0_EVERY) { (0, 6) } else { (2, 24) };
             (priority, received.plus(Span::from_hours(hours)).micros(), received.micros(), n as i64)
         })
     }

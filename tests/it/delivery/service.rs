@@ -95,7 +95,7 @@ async fn answer(
     (StatusCode::from_u16(status).unwrap(), headers)
 }
 
-fn text<'v>(value: &'v Value, chars_max: usize) -> Option<&'v str> {
+fn text(value: &Value, chars_max: usize) -> Option<&str> {
     value.as_str().filter(|text| !text.is_empty() && text.chars().count() <= chars_max)
 }
 
