@@ -114,7 +114,7 @@ impl Evidence {
         let open_again = self.happened.is_none() && self.moot.is_none();
         match until {
             EventName::Closed if open_again => true,
-            EventName::Closed if self.p0 => self.happened.is_some() && self.joined > met_at,
+            EventName::Closed if self.p0 => self.happened.is_some() && (self.joined > met_at || met_at > deadline),
             EventName::SecondReview if open_again => self.started.is_some_and(|started| started > met_at),
             _ => self.p0 && met_at > deadline,
         }
@@ -240,7 +240,7 @@ impl Clock {
         let late = evidence.happened.filter(|at| *at > deadline);
         let over = late.map(|at| Ending::Met { at }).or(evidence.moot.map(|at| Ending::Moot { at }));
         let moot = evidence.moot.is_some_and(|at| at <= deadline) && late.is_none();
-        let proved = evidence.read_began > deadline || late.is_some();
+        let proved = (now > deadline && evidence.read_began > deadline) || late.is_some();
         let inherited = evidence.first_seen > deadline;
         let fresh = || Breach { deadline, detected_at: now, inherited, incident: None };
         match (&mut self.state, in_time) {

@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 pub struct Core {
     pub(super) policy: Arc<Policy>,
-    pub(super) cases: BTreeMap<EpisodeKey, Case>,
+    /// Boxed, because a node of the map holds room for several that aren't there.
+    pub(super) cases: BTreeMap<EpisodeKey, Box<Case>>,
     pub(super) homes: BTreeMap<(Name, ReportId), Home>,
     pub(super) incidents: BTreeMap<IncidentNo, Incident>,
     /// Open groups by (escalation, category).
@@ -90,20 +91,23 @@ impl Core {
         due.chain(self.rings.first().map(|(at, _)| *at)).min()
     }
 
-    /// Cases that the core would have to be told of before it takes in these rows: rows of reports
-    /// that it doesn't hold may continue something that only the store remembers.
+    /// Cases that the core would have to be told of before it takes in these rows: reports that it
+    /// doesn't hold, or holds below P0 only, may continue something that only the store remembers.
     pub fn strangers(&self, rows: &Rows) -> Vec<CaseKey> {
         let mut keys = BTreeSet::new();
         for observation in &rows.rows {
             let Some(row) = &observation.row else { continue };
-            if self.homes.contains_key(&(rows.source.clone(), observation.id.clone())) {
+            let home = self.homes.get(&(rows.source.clone(), observation.id.clone()));
+            if home.and_then(|home| self.cases.get(&home.episode)).is_some_and(|case| case.is_p0()) {
                 continue;
             }
-            let report = ReportKey { source: rows.source.clone(), id: observation.id.clone(), incarnation: 0 };
             if let (Some(subject), Priority::P0) = (row.subject, self.policy.assess(row).priority) {
                 keys.insert(CaseKey::Subject { source: rows.source.clone(), subject });
             }
-            keys.insert(CaseKey::Report(report));
+            if home.is_none() {
+                let id = observation.id.clone();
+                keys.insert(CaseKey::Report(ReportKey { source: rows.source.clone(), id, incarnation: 0 }));
+            }
         }
         keys.into_iter().collect()
     }
@@ -256,12 +260,20 @@ impl Core {
         let first = draft.incident(ringing[0]).map(|incident| incident.escalation.clone());
         let Some(escalation) = first else { return };
         let bundle = draft.open_incident(IncidentKind::Bundle { members: ringing.to_vec() }, escalation);
-        let mut step = 0;
+        let (mut step, mut earlier) = (0, BTreeSet::new());
         for no in ringing {
             if let Some(incident) = draft.incident_mut(*no) {
                 step = step.max(incident.step);
                 incident.ring(Priority::P0, None, now);
-                incident.bundle = Some(bundle);
+                earlier.extend(incident.bundle);
+                incident.join_bundle(bundle);
+            }
+        }
+        for bundle in earlier {
+            if !tells_of_any(draft, bundle, |incident| incident.bundle == Some(bundle))
+                && let Some(incident) = draft.incident_mut(bundle)
+            {
+                incident.hush();
             }
         }
         if let Some(incident) = draft.incident_mut(bundle) {
@@ -276,6 +288,11 @@ impl Core {
         let open = |no: &IncidentNo| draft.incident(*no).is_some_and(|i| i.is_open() && i.bundle == Some(bundle));
         let open: Vec<IncidentNo> = members.into_iter().filter(open).collect();
         let mut cases = cases_of(draft, &open);
+        if cases.is_empty()
+            && let Some(incident) = draft.incident_mut(bundle)
+        {
+            incident.hush();
+        }
         let count = cases.len() as u64;
         let parts = cases.len().div_ceil(CASES_PER_PAGE);
         if parts > PARTS_PER_BUNDLE {
@@ -322,7 +339,9 @@ impl Core {
             count,
             cases: cases.clone(),
         };
+        let surplus = incident.surplus_rounds();
         draft.plan.pages.extend(channels.into_iter().map(page));
+        close_rounds(draft, no, surplus, now);
     }
 
     /// Ends an incident on evidence and closes every round that it opened; a bundle ends with its last
@@ -332,30 +351,13 @@ impl Core {
         if !incident.is_open() {
             return;
         }
-        let priority = incident.rung_priority.unwrap_or(Priority::P4);
-        let bundle = incident.bundle;
-        let blind = incident.blind();
+        let bundles: Vec<IncidentNo> = incident.told_by.drain(..).chain(incident.bundle.take()).collect();
         let closing = incident.resolve(now);
-        let page = |(round, channel): (u32, Name)| Page {
-            incident: no,
-            round,
-            step: 0,
-            channel,
-            kind: PageKind::Resolve,
-            priority,
-            created_at: now,
-            part: None,
-            blind: blind.clone(),
-            count: 0,
-            cases: Vec::new(),
-        };
-        draft.plan.pages.extend(closing.into_iter().map(page));
-        let Some(bundle) = bundle else { return };
-        let Some(IncidentKind::Bundle { members }) = draft.incident(bundle).map(|b| b.kind.clone()) else { return };
-        let open =
-            |member: &IncidentNo| draft.incident(*member).is_some_and(|i| i.is_open() && i.bundle == Some(bundle));
-        if !members.iter().any(open) {
-            self.resolve(draft, bundle, now);
+        close_rounds(draft, no, closing, now);
+        for bundle in bundles {
+            if !tells_of_any(draft, bundle, |i| i.bundle == Some(bundle) || i.told_by.contains(&bundle)) {
+                self.resolve(draft, bundle, now);
+            }
         }
     }
 
@@ -450,7 +452,7 @@ impl Core {
             self.members.entry(no).or_default().insert(member);
         }
         self.count(&case, 1);
-        self.cases.insert(key, case);
+        self.cases.insert(key, Box::new(case));
     }
 
     fn count(&mut self, case: &Case, by: i64) {
@@ -468,7 +470,8 @@ impl Core {
 
     /// What the rest of the house may see.
     pub fn view(&self, now: Timestamp) -> View {
-        let queue = self.queue.iter().take(VIEW_ROWS).filter_map(|rank| self.cases.get(&rank.key)).map(queue_row);
+        let head = self.queue.iter().take(VIEW_ROWS);
+        let queue = head.filter_map(|rank| Some(queue_row(self.cases.get(&rank.key)?)));
         let open = self.incidents.values().rev().filter(|incident| incident.is_open());
         View {
             as_of: Some(now),
@@ -517,13 +520,44 @@ impl Core {
 
     /// Cases held, for tests and the log.
     pub fn cases(&self) -> impl Iterator<Item = &Case> {
-        self.cases.values()
+        self.cases.values().map(|case| &**case)
     }
 
     /// The queue in rank order.
     pub fn queue(&self) -> impl Iterator<Item = &Case> {
-        self.queue.iter().filter_map(|rank| self.cases.get(&rank.key))
+        self.queue.iter().filter_map(|rank| self.cases.get(&rank.key)).map(|case| &**case)
     }
+}
+
+/// Whether any open incident that a bundle lists still looks to it.
+fn tells_of_any(draft: &Draft<'_>, bundle: IncidentNo, looks_to_it: impl Fn(&Incident) -> bool) -> bool {
+    match draft.incident(bundle).map(|incident| &incident.kind) {
+        Some(IncidentKind::Bundle { members }) => {
+            let open = |no: &IncidentNo| draft.incident(*no).filter(|incident| incident.is_open());
+            members.iter().filter_map(open).any(looks_to_it)
+        }
+        _ => false,
+    }
+}
+
+/// Tells the receivers that these rounds of an incident are over.
+fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>, now: Timestamp) {
+    let Some(incident) = draft.incident(no) else { return };
+    let (priority, blind) = (incident.rung_priority.unwrap_or(Priority::P4), incident.blind());
+    let page = |(round, channel): (u32, Name)| Page {
+        incident: no,
+        round,
+        step: 0,
+        channel,
+        kind: PageKind::Resolve,
+        priority,
+        created_at: now,
+        part: None,
+        blind: blind.clone(),
+        count: 0,
+        cases: Vec::new(),
+    };
+    draft.plan.pages.extend(rounds.into_iter().map(page));
 }
 
 /// The cases of these P0 incidents, the most urgent first.

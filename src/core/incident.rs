@@ -15,6 +15,9 @@ pub const HOLD_AT_START: Span = Span::from_mins(1);
 pub const BUNDLE_ABOVE: usize = 10;
 /// Cases listed in one page; what is beyond is counted, and listed on the board.
 pub const CASES_PER_PAGE: usize = 50;
+/// Rounds, counted per channel, that one incident leaves open at receivers; older ones are closed, so that an
+/// incident that rings for months doesn't grow without end.
+pub const ROUNDS_OPEN_MAX: usize = 100;
 /// Numbered parts of one bundle. A larger bundle is one page with the count and the most urgent.
 pub const PARTS_PER_BUNDLE: usize = 4;
 
@@ -58,6 +61,9 @@ pub struct Incident {
     pub rung: Vec<(u32, Name)>,
     /// The bundle that told of this incident last.
     pub bundle: Option<IncidentNo>,
+    /// Bundles that told of it before, and close with it.
+    #[serde(default)]
+    pub told_by: Vec<IncidentNo>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +98,7 @@ impl Incident {
             acted_at: None,
             rung: Vec::new(),
             bundle: None,
+            told_by: Vec::new(),
         }
     }
 
@@ -155,6 +162,22 @@ impl Incident {
         self.acknowledged = Some(Acknowledgement { by, at: now });
         self.next_step = None;
         self.act_by = act_within.map(|within| now.plus(within));
+    }
+
+    /// Another bundle tells of its cases now: it rings no more, and stays open until all of them are over.
+    pub fn hush(&mut self) {
+        (self.ring_at, self.next_step, self.act_by) = (None, None, None);
+    }
+
+    /// Takes up a bundle that tells of this incident from now on.
+    pub fn join_bundle(&mut self, bundle: IncidentNo) {
+        self.told_by.extend(self.bundle.replace(bundle));
+    }
+
+    /// The rounds that stand open at receivers beyond what may: the oldest, to be closed.
+    pub fn surplus_rounds(&mut self) -> Vec<(u32, Name)> {
+        let surplus = self.rung.len().saturating_sub(ROUNDS_OPEN_MAX);
+        self.rung.drain(..surplus).collect()
     }
 
     /// Nobody acted on the acknowledgement in time: it rings anew, at the highest step reached.

@@ -10,6 +10,7 @@ mod delivery;
 mod escalation;
 mod kit;
 mod law;
+mod law_cases;
 mod real_data;
 mod rules;
 mod source_reading;

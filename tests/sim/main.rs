@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails loudly, and says what it measured")]
 
 mod crash;
+mod driver;
 mod faults;
 #[path = "../it/kit.rs"]
 #[expect(dead_code, reason = "the workbench of the integration tests, of which a part is used here")]
 mod kit;
 mod model_store;
+mod truth;

@@ -89,7 +89,9 @@ impl Store for ModelStore {
             let key = (breach.episode.clone(), breach.target.clone(), breach.report.clone(), breach.deadline);
             let held = tables.breaches.entry(key).or_insert_with(|| breach.clone());
             assert!(held.status != BreachStatus::Verified || breach.status == BreachStatus::Verified);
-            *held = BreachRecord { detected_at: held.detected_at, inherited: held.inherited, ..breach.clone() };
+            let incident = breach.incident.or(held.incident);
+            let (detected_at, inherited) = (held.detected_at, held.inherited);
+            *held = BreachRecord { detected_at, inherited, incident, ..breach.clone() };
         }
         if let Some(id) = commit.plan.taken_up {
             tables.inbox.remove(&id);

@@ -1,0 +1,329 @@
+//! What should have happened, by brute force: the law for first_response, closed and second_review of P0
+//! and for `closed` below it, worked out anew at every look from the rows as they were seen. It shares no
+//! code with the core but the rows themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use tocsin::core::observation::{Actor, Event, EventName, Received, Row, Verdict};
+use tocsin::core::time::{Span, Timestamp};
+
+/// A case as breaches name it: an item by its number, or a report by its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Case {
+    Item(u8),
+    Report(i64),
+}
+
+/// A breach: whether it is one of P0, of which case and target, and the deadline.
+pub type Breach = (bool, Case, &'static str, Timestamp);
+
+pub const FIRST_RESPONSE: Span = Span::from_mins(15);
+pub const CLOSED: Span = Span::from_mins(60);
+pub const SECOND_REVIEW: Span = Span::from_mins(240);
+pub const BLIND_AFTER: Span = Span::from_mins(2);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Known,
+    Presumed,
+    Lesser(Span),
+}
+
+fn class(row: &Row) -> Class {
+    match &*row.category {
+        "csam" | "grooming" => Class::Known,
+        "threat" => Class::Lesser(Span::from_mins(30)),
+        "ncii" => Class::Lesser(Span::from_mins(75)),
+        "spam" => Class::Lesser(Span::from_mins(600)),
+        _ => Class::Presumed,
+    }
+}
+
+#[derive(Clone)]
+struct Report {
+    row: Row,
+    gone: bool,
+    first_seen: Timestamp,
+    last_read: Timestamp,
+    episode: Option<(Case, u32)>,
+    lesser: Lesser,
+}
+
+/// What a report carries from its time below P0.
+#[derive(Clone, Default)]
+struct Lesser {
+    credited: Vec<(Timestamp, Timestamp)>,
+    breached: bool,
+    stored: bool,
+}
+
+/// From where a judgement takes its evidence.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// The reads of a look, as far as it has come.
+    Look,
+    /// Reads by key at every deadline.
+    Clear,
+    Blind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    Unproved(Timestamp),
+    Proved,
+}
+
+#[derive(Default)]
+struct Episode {
+    reports: BTreeSet<i64>,
+    known: bool,
+    ended: bool,
+    met: [Option<Timestamp>; 3],
+    broken: [Option<Broken>; 3],
+    reviewed_late: bool,
+}
+
+#[derive(Default)]
+pub struct Model {
+    reports: BTreeMap<i64, Report>,
+    episodes: BTreeMap<(Case, u32), Episode>,
+    /// What the store remembers of settled reports below P0.
+    remembered: BTreeMap<i64, Report>,
+    pub breaches: BTreeSet<Breach>,
+}
+
+const TARGETS: [&str; 3] = ["first_response", "closed", "second_review"];
+
+fn received(row: &Row) -> Timestamp {
+    match row.received {
+        Received::At(at) => at,
+        Received::Unreadable => unreachable!("this platform's times can be read"),
+    }
+}
+
+fn by_person(event: &&Event) -> bool {
+    matches!(event.by, Actor::Person(_))
+}
+
+fn closure_of_p0(row: &Row) -> Option<Timestamp> {
+    row.events.iter().filter(by_person).find(|event| event.name == EventName::Closed).map(|event| event.at)
+}
+
+fn response_to_p0(row: &Row) -> Option<Timestamp> {
+    let answer = row.events.iter().filter(by_person).find(|event| event.name == EventName::FirstResponse);
+    answer.map(|event| event.at).into_iter().chain(closure_of_p0(row)).min()
+}
+
+impl Model {
+    /// The process is lost and started: of what is below P0 only what the store keeps is known still.
+    pub fn restart(&mut self) {
+        self.reports.retain(|_, report| report.episode.is_some() || report.lesser.stored);
+    }
+
+    /// A look at the whole table: the open rows, then by key whatever is known and not among them.
+    pub fn look(&mut self, rows: &BTreeMap<i64, Row>, now: Timestamp) {
+        let open: BTreeSet<i64> =
+            rows.iter().filter(|(_, row)| row.event(EventName::Closed).is_none()).map(|(id, _)| *id).collect();
+        for id in &open {
+            self.see(*id, rows.get(id), now);
+        }
+        self.judge(now, Sight::Look);
+        let others: Vec<i64> = self.reports.keys().filter(|id| !open.contains(id)).copied().collect();
+        for id in others {
+            self.see(id, rows.get(&id), now);
+        }
+        self.judge(now, Sight::Look);
+    }
+
+    fn see(&mut self, id: i64, row: Option<&Row>, now: Timestamp) {
+        let Some(known) = self.reports.get_mut(&id) else {
+            if let Some(row) = row {
+                self.first_sight(id, row, now);
+            }
+            return;
+        };
+        let Some(row) = row else {
+            (known.gone, known.last_read) = (true, now);
+            return;
+        };
+        let p0_before = known.episode.is_some();
+        let latched = known.episode.is_some_and(|episode| self.episodes[&episode].known);
+        if !p0_before && known.row.paused && row.paused && !known.gone && now.since(known.last_read) <= BLIND_AFTER {
+            known.lesser.credited.push((known.last_read, now));
+        }
+        (known.row, known.gone, known.last_read) = (row.clone(), false, now);
+        let p0_now = !matches!(class(row), Class::Lesser(_));
+        if latched || p0_before == p0_now {
+            return;
+        }
+        let moves = row.subject.is_some();
+        // A case that changes its nature starts its clocks anew; what it was credited stays with the case.
+        let credited = if moves { Vec::new() } else { std::mem::take(&mut known.lesser.credited) };
+        known.lesser = Lesser { credited, breached: false, stored: !moves };
+        match known.episode.take() {
+            Some(episode) => self.leave(id, episode),
+            None => self.join(id),
+        }
+    }
+
+    fn first_sight(&mut self, id: i64, row: &Row, now: Timestamp) {
+        let fresh = Report {
+            row: row.clone(),
+            gone: false,
+            first_seen: now,
+            last_read: now,
+            episode: None,
+            lesser: Lesser::default(),
+        };
+        if !matches!(class(row), Class::Lesser(_)) {
+            self.reports.insert(id, fresh);
+            self.join(id);
+            return;
+        }
+        let was = self.remembered.remove(&id);
+        self.reports.insert(id, was.unwrap_or(fresh));
+        self.see(id, Some(row), now);
+    }
+
+    fn join(&mut self, id: i64) {
+        let report = &self.reports[&id];
+        let case = report.row.subject.map_or(Case::Report(id), |subject| Case::Item(subject.0[0]));
+        let latest = self.episodes.range((case, 0)..=(case, u32::MAX)).next_back();
+        let no = latest.map_or(0, |((_, no), episode)| if episode.ended { no + 1 } else { *no });
+        self.episodes.entry((case, no)).or_default().reports.insert(id);
+        if let Some(report) = self.reports.get_mut(&id) {
+            report.episode = Some((case, no));
+        }
+    }
+
+    fn leave(&mut self, id: i64, key: (Case, u32)) {
+        let Some(episode) = self.episodes.get_mut(&key) else { return };
+        episode.reports.remove(&id);
+        if episode.reports.is_empty() {
+            *episode = Episode::default();
+        }
+    }
+
+    /// What is broken at `now`.
+    pub fn judge(&mut self, now: Timestamp, sight: Sight) {
+        let keys: Vec<(Case, u32)> = self.episodes.keys().copied().collect();
+        for key in keys {
+            self.judge_episode(key, now, sight);
+        }
+        let lesser: Vec<i64> =
+            self.reports.iter().filter(|(_, report)| report.episode.is_none()).map(|(id, _)| *id).collect();
+        for id in lesser.into_iter().filter(|_| sight != Sight::Blind) {
+            self.judge_lesser(id, now, sight);
+        }
+    }
+
+    fn judge_episode(&mut self, key: (Case, u32), now: Timestamp, sight: Sight) {
+        let Some(episode) = self.episodes.get_mut(&key) else { return };
+        let reports: Vec<&Report> = episode.reports.iter().map(|id| &self.reports[id]).collect();
+        if reports.is_empty() {
+            return;
+        }
+        let rows = || reports.iter().map(|report| &report.row);
+        episode.known |= rows().any(|row| class(row) == Class::Known);
+        let anchor = rows().map(received).min().unwrap();
+        let response = rows().filter_map(|row| response_to_p0(row).map(|at| at.max(received(row)))).min();
+        let closures: Option<Vec<Timestamp>> = rows().map(closure_of_p0).collect();
+        let closed = closures.and_then(|all| all.into_iter().max());
+        let clean = rows().filter(|row| row.verdict == Verdict::NoViolation).filter_map(closure_of_p0).min();
+        let review = clean.and_then(|clean| review(rows, clean));
+        let last_read = reports.iter().map(|report| report.last_read).min().unwrap();
+        let is_proof = |deadline: Timestamp| match sight {
+            Sight::Look => last_read > deadline,
+            Sight::Clear => true,
+            Sight::Blind => false,
+        };
+        let joined = reports.iter().map(|report| report.first_seen).max().unwrap();
+        let due =
+            [Some(anchor.plus(FIRST_RESPONSE)), Some(anchor.plus(CLOSED)), clean.map(|at| at.plus(SECOND_REVIEW))];
+        let done = [response, closed, review];
+        for target in 0..3 {
+            if let Some(Broken::Unproved(deadline)) = episode.broken[target]
+                && is_proof(deadline)
+            {
+                let in_time = done[target].filter(|at| *at <= deadline);
+                episode.broken[target] = if in_time.is_some() { None } else { Some(Broken::Proved) };
+                episode.met[target] = in_time;
+                if in_time.is_some() {
+                    self.breaches.remove(&(true, key.0, TARGETS[target], deadline));
+                }
+            }
+            let Some(deadline) = due[target] else { continue };
+            let undone = |met: &Timestamp| match target {
+                0 => *met > deadline,
+                1 => closed.is_none_or(|at| at > deadline && (joined > *met || *met > deadline)),
+                _ => (review.is_none() && clean > Some(*met)) || *met > deadline,
+            };
+            episode.met[target] = episode.met[target].filter(|met| !undone(met));
+            episode.met[target] = episode.met[target].or(done[target].filter(|at| *at <= deadline));
+            let decided = is_proof(deadline) || sight == Sight::Blind;
+            if episode.broken[target].is_none() && episode.met[target].is_none() && now > deadline && decided {
+                self.breaches.insert((true, key.0, TARGETS[target], deadline));
+                let proved = is_proof(deadline);
+                episode.broken[target] = Some(if proved { Broken::Proved } else { Broken::Unproved(deadline) });
+            }
+        }
+        episode.reviewed_late |= episode.broken[2].is_some() && review.is_some();
+        let violation = rows().any(|row| row.verdict == Verdict::Violation);
+        episode.ended = closed.is_some() && (violation || review.is_some());
+        let review_owed = match episode.broken[2] {
+            Some(_) => !episode.reviewed_late,
+            None => clean.is_some() && episode.met[2].is_none(),
+        };
+        let unproved = episode.broken.iter().any(|broken| matches!(broken, Some(Broken::Unproved(_))));
+        if episode.ended && !review_owed && !unproved {
+            let settled: Vec<i64> = std::mem::take(&mut episode.reports).into_iter().collect();
+            for id in settled {
+                self.reports.remove(&id);
+            }
+        }
+    }
+
+    fn judge_lesser(&mut self, id: i64, now: Timestamp, sight: Sight) {
+        let Some(report) = self.reports.get_mut(&id) else { return };
+        let Class::Lesser(within) = class(&report.row) else { return };
+        let closed = report.row.event(EventName::Closed).map(|event| event.at.max(received(&report.row)));
+        let deadline = due(received(&report.row), within, &report.lesser.credited);
+        // A paused row is judged at looks alone, and each look has credited what it may.
+        let standing_still = report.row.paused && !report.gone && report.last_read < now;
+        let unmet = closed.is_none_or(|at| at > deadline) && (sight == Sight::Clear || report.last_read > deadline);
+        if !report.lesser.breached && unmet && now > deadline && !standing_still {
+            report.lesser.breached = true;
+            self.breaches.insert((false, Case::Report(id), "closed", deadline));
+        }
+        let paused = report.row.paused && !report.gone;
+        report.lesser.stored |= report.lesser.breached || paused || !report.lesser.credited.is_empty();
+        if closed.is_some() || report.gone {
+            let settled = self.reports.remove(&id);
+            self.remembered.extend(settled.filter(|report| report.lesser.stored).map(|report| (id, report)));
+        }
+    }
+}
+
+/// The earliest review, at or after the first "no violation", by a person who closed none of the reports.
+fn review<'r, I: Iterator<Item = &'r Row>>(rows: impl Fn() -> I, clean: Timestamp) -> Option<Timestamp> {
+    let events = || rows().flat_map(|row| &row.events);
+    let closers: BTreeSet<&Actor> = events().filter(|e| e.name == EventName::Closed).map(|e| &e.by).collect();
+    let reviews = events().filter(|event| event.name == EventName::SecondReview && event.at >= clean);
+    reviews.filter(by_person).filter(|event| !closers.contains(&event.by)).map(|event| event.at).min()
+}
+
+/// Counts minute by minute, and within the last one by what is left, the time that no pause covers.
+fn due(from: Timestamp, within: Span, paused: &[(Timestamp, Timestamp)]) -> Timestamp {
+    let (mut at, mut left) = (from, within);
+    loop {
+        if let Some((_, until)) = paused.iter().find(|(from, until)| *from <= at && at < *until) {
+            at = *until;
+            continue;
+        }
+        let next = paused.iter().map(|(from, _)| *from).filter(|from| *from > at).min();
+        let free = next.map_or(left, |next| next.since(at));
+        if free >= left {
+            return at.plus(left);
+        }
+        (at, left) = (at.plus(free), left.minus(free));
+    }
+}

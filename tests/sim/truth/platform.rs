@@ -1,0 +1,107 @@
+//! A platform that lives by a seed: reports about few items, answers, closures, reopenings, changes of
+//! category, rows that vanish and return, pauses, and stretches in which nobody can see it.
+
+use crate::kit::*;
+use std::collections::{BTreeMap, BTreeSet};
+use tocsin::core::id::Subject;
+use tocsin::core::observation::{Actor, EventName, Row, Verdict};
+
+pub const CATEGORIES: [&str; 7] = ["csam", "grooming", "new_code", "odd_code", "threat", "ncii", "spam"];
+const REPORTS_MAX: i64 = 40;
+
+pub struct Platform {
+    rng: fastrand::Rng,
+    next_id: i64,
+    hidden: BTreeMap<i64, Row>,
+    blind_until: i64,
+}
+
+impl Platform {
+    pub fn new(seed: u64) -> Self {
+        Platform { rng: fastrand::Rng::with_seed(seed), next_id: 1, hidden: BTreeMap::new(), blind_until: 0 }
+    }
+
+    fn one_in(&mut self, n: u32) -> bool {
+        self.rng.u32(..n) == 0
+    }
+
+    /// Whether the process is lost here.
+    pub fn loses_the_process(&mut self) -> bool {
+        self.one_in(300)
+    }
+
+    /// Whether the platform can be seen in this minute.
+    pub fn is_blind(&mut self, minute_no: i64) -> bool {
+        if minute_no > self.blind_until && self.one_in(60) {
+            self.blind_until = minute_no + self.rng.i64(1..15);
+        }
+        minute_no < self.blind_until
+    }
+
+    /// What is written at the beginning of this minute: of each item at most one thing, so that no order
+    /// within an instant decides anything.
+    pub fn live(&mut self, rows: &mut BTreeMap<i64, Row>, minute_no: i64) {
+        let mut touched: BTreeSet<Option<Subject>> = BTreeSet::new();
+        if self.next_id <= REPORTS_MAX && self.one_in(4) {
+            let row = self.arrival(minute_no);
+            touched.extend(row.subject.map(Some));
+            rows.insert(self.next_id, row);
+            self.next_id += 1;
+        }
+        let ids: Vec<i64> = rows.keys().chain(self.hidden.keys()).copied().collect();
+        for id in ids {
+            let subject = rows.get(&id).or(self.hidden.get(&id)).and_then(|row| row.subject);
+            if !self.one_in(25) || (subject.is_some() && !touched.insert(subject)) {
+                continue;
+            }
+            if let Some(row) = self.hidden.remove(&id) {
+                rows.insert(id, row);
+            } else if self.one_in(15) {
+                self.hidden.extend(rows.remove(&id).map(|row| (id, row)));
+            } else if let Some(row) = rows.get_mut(&id) {
+                self.change(row, minute_no);
+            }
+        }
+    }
+
+    fn arrival(&mut self, minute_no: i64) -> Row {
+        let category = CATEGORIES[self.rng.usize(..CATEGORIES.len())];
+        let received = minute(minute_no - self.rng.i64(0..3));
+        let row = Row { verdict: Verdict::NoViolation, ..row(category, received) };
+        if self.one_in(3) { row } else { row.about(self.rng.u8(1..6)) }
+    }
+
+    fn change(&mut self, row: &mut Row, minute_no: i64) {
+        let at = minute(minute_no);
+        let is_closed = row.event(EventName::Closed).is_some();
+        match self.rng.u32(..12) {
+            0..=2 => self.add(row, EventName::FirstResponse, minute_no),
+            3..=5 if !is_closed || self.one_in(3) => {
+                row.events.retain(|event| event.name != EventName::Closed);
+                let violation = self.one_in(3);
+                row.verdict = if violation { Verdict::Violation } else { Verdict::NoViolation };
+                self.add(row, EventName::Closed, minute_no);
+            }
+            6 if is_closed => {
+                row.events.retain(|event| event.name != EventName::Closed);
+                row.verdict = Verdict::NoViolation;
+            }
+            7 | 8 if is_closed => self.add(row, EventName::SecondReview, minute_no),
+            9 => row.category = CATEGORIES[self.rng.usize(..CATEGORIES.len())].into(),
+            10 | 11 => row.paused = !row.paused,
+            _ => {}
+        }
+        debug_assert!(row.events.iter().all(|event| event.at <= at));
+    }
+
+    fn add(&mut self, row: &mut Row, name: EventName, minute_no: i64) {
+        let by = match self.rng.u32(..6) {
+            0 => Actor::Automated,
+            1 => Actor::Unknown,
+            2 | 3 => person("ada"),
+            4 => person("grace"),
+            _ => person("joan"),
+        };
+        *row = row.clone().with(name, minute(minute_no), by);
+    }
+}
