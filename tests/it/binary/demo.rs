@@ -22,7 +22,9 @@ async fn the_demo_tells_its_address_pages_within_30_seconds_and_leaves_nothing_b
     demo.says(30, &["P0", "minor safety overdue"]).await;
     eventually("the page lists the queue and the pages", secs(10), async || {
         let (status, body) = get(&address, "/").await;
-        let listed = ["csam", "C-", "I-1", "synthetic"].iter().all(|word| body.contains(word));
+        let listed = ["C-", "I-1", "synthetic"].iter().all(|word| body.contains(word));
+        let kinds = ["csam", "grooming", "self_harm", "ncii", "harassment", "spam"];
+        let listed = listed && kinds.iter().filter(|kind| body.contains(**kind)).count() >= 3;
         hold(status == 200 && listed, || format!("{status}, {} bytes", body.len()))
     })
     .await;

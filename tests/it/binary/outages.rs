@@ -15,7 +15,7 @@ async fn a_report_database_that_goes_away_and_comes_back_costs_no_page() {
 
 async fn source_goes_away(hint: &str, source: Base) {
     let mut rig = Rig::new(hint, source, Base::Sqlite).await;
-    rig.settings.within = "5s";
+    rig.settings.within = "12s";
     let mut monitor = rig.start();
     rig.is_ready().await;
     rig.platform.file("due", "csam", now()).await;
@@ -24,7 +24,7 @@ async fn source_goes_away(hint: &str, source: Base) {
     assert!(rig.get("/metrics").await.1.contains("tocsin_open_cases{"));
     rig.platform.goes_away().await;
 
-    let page = rig.rang(20, &rig.p0_reference("due")).await;
+    let page = rig.rang(30, &rig.p0_reference("due")).await;
     assert_eq!((&page["unverified"], &page["target"]), (&true.into(), &"first_response".into()));
     monitor.says(5, &["the source cannot be read", "reports"]).await;
     assert_eq!(rig.get("/healthz").await.0, 200);
