@@ -410,3 +410,21 @@ fn a_review_stands_when_its_reviewer_closes_another_report_of_the_item_later() {
     bench.until(minute(600));
     assert_eq!(bench.breaches(), []);
 }
+
+#[test]
+fn a_breach_withdrawn_by_an_earlier_reports_answer_is_judged_anew_by_that_reports_deadline() {
+    let mut bench = Bench::new();
+    bench.put(1, row("spam", minute(0)).about(7));
+    bench.until(minute(30));
+    bench.put(2, row("csam", minute(30)).about(7));
+    bench.until(minute(40));
+    bench.blind = true;
+    bench.until(minute(50));
+    assert_eq!(bench.rings().len(), 1, "unverified");
+    bench.blind = false;
+    let answered = row("csam", minute(0)).about(7).with(EventName::FirstResponse, minute(41), person("ada"));
+    bench.table.insert(1, answered);
+    bench.poll();
+    let last = bench.plans.iter().flat_map(|plan| &plan.breaches).next_back().expect("a breach");
+    assert_eq!((last.deadline, last.status), (minute(15), BreachStatus::Verified));
+}
