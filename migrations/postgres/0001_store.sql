@@ -80,7 +80,7 @@ CREATE INDEX breaches_by_detected_at ON breaches (detected_at);
 -- What people are or were paged about.
 CREATE TABLE incidents (
     no          BIGINT PRIMARY KEY,
-    kind        TEXT COLLATE "C" NOT NULL CHECK (kind IN ('episode', 'group', 'bundle')),
+    kind        TEXT COLLATE "C" NOT NULL CHECK (kind IN ('episode', 'group', 'bundle', 'blind')),
     escalation  TEXT COLLATE "C" NOT NULL,
     open        BIGINT NOT NULL CHECK (open IN (0, 1)),
     opened_at   BIGINT NOT NULL,

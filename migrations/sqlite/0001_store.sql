@@ -79,7 +79,7 @@ CREATE INDEX breaches_by_detected_at ON breaches (detected_at);
 -- What people are or were paged about.
 CREATE TABLE incidents (
     no          INTEGER PRIMARY KEY,
-    kind        TEXT NOT NULL CHECK (kind IN ('episode', 'group', 'bundle')),
+    kind        TEXT NOT NULL CHECK (kind IN ('episode', 'group', 'bundle', 'blind')),
     escalation  TEXT NOT NULL,
     open        INTEGER NOT NULL CHECK (open IN (0, 1)),
     opened_at   INTEGER NOT NULL,

@@ -97,7 +97,8 @@ impl VariableResolver for Variables<'_> {
 
 fn not_cel(text: &str, errors: &cel::ParseErrors) -> WhenError {
     let first = errors.errors.first();
-    let said = first.map_or_else(String::new, |error| error.msg.lines().next().unwrap_or_default().to_owned());
+    // What else the parser would have taken is a list of every operator.
+    let said = first.and_then(|error| error.msg.lines().next()?.split(" expecting {").next()).unwrap_or_default();
     let at = first.map_or(0..0, |error| {
         let line_start: usize = text.split_inclusive('\n').take(before(error.pos.0)).map(str::len).sum();
         let rest = &text[line_start.min(text.len())..];
@@ -108,7 +109,8 @@ fn not_cel(text: &str, errors: &cel::ParseErrors) -> WhenError {
     WhenError {
         at,
         what: format!("this is not an expression: {}", said.trim()),
-        advice: "write it as in: views > 1000 && reporter in ['police', 'trusted_flagger']".to_owned(),
+        advice: "write && for and, || for or, as in: views > 1000 && reporter in ['police', 'trusted_flagger']"
+            .to_owned(),
         unknown: None,
     }
 }

@@ -133,7 +133,7 @@ impl RuleTest {
         if let Some(priority) = self.priority.filter(|priority| *priority != got.priority) {
             wrong.push(format!("expected the priority {priority}, got {}", got.priority));
         }
-        if let Some(rule) = self.rule.as_ref().filter(|rule| ***rule != *got.rule) {
+        if let Some(rule) = self.rule.as_ref().filter(|rule| ***rule != **got.rule) {
             wrong.push(format!("expected the rule \"{rule}\", got \"{}\"", got.rule));
         }
         for (name, expected) in &self.targets {
@@ -160,7 +160,7 @@ impl RuleTest {
         let class = policy.categories.get(&self.given.category);
         let mut matched = false;
         let reasons = policy.rules.iter().filter_map(|rule| {
-            if *rule.name == *got.rule {
+            if *rule.name == **got.rule {
                 matched = true;
                 return None;
             }

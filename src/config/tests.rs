@@ -1,3 +1,5 @@
+//! What loads, what it means, what is warned of, and that no secret shows.
+
 use super::*;
 use crate::core::observation::EventName;
 use crate::core::policy::{Categories, Due, Standing};

@@ -3,12 +3,13 @@
 //! deadline, a restart and a reload are one path.
 
 use super::calendar::Interval;
-use super::clock::{self, Clock, Evidence, Turn};
+use super::clock::{self, Clock, ClockState, Evidence, Turn};
 use super::facts::{self, Fact};
 use super::id::{EpisodeKey, IncidentNo, Name, ReportKey};
 use super::observation::{Actor, Event, EventName, Received, Row, Verdict};
 use super::policy::{Assessment, DeletedMeans, Due, Policy, Priority, Spread, Standing, Target};
 use super::rank::Rank;
+use super::reports::Reports;
 use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -77,8 +78,7 @@ pub struct Case {
     pub category: Name,
     pub rule: Name,
     pub escalation: Option<Name>,
-    #[serde(with = "pairs")]
-    pub reports: BTreeMap<ReportKey, Report>,
+    pub reports: Reports,
     pub clocks: Vec<Clock>,
     /// Credited pauses, none of them from its time as a P0; on P0 they count for nothing.
     pub pauses: Vec<Interval>,
@@ -211,9 +211,9 @@ impl Case {
             raised: false,
             spread: 0,
             category,
-            rule: assessment.rule.into(),
+            rule: assessment.rule.clone(),
             escalation: assessment.escalation.cloned(),
-            reports: BTreeMap::new(),
+            reports: Reports::new(),
             clocks: Vec::new(),
             pauses: Vec::new(),
             incident: None,
@@ -300,6 +300,24 @@ impl Case {
         }
     }
 
+    /// Whether the store has nothing new to learn: what differs is only when reports were read and which
+    /// clocks wait for proof, and a restart reads and asks anyway.
+    pub fn is_remembered_by(&self, stored: &Case) -> bool {
+        let remembered = |case: &Case| {
+            let mut case = case.clone();
+            for report in case.reports.values_mut().filter(|report| !report.is_superseded()) {
+                report.read_began = Timestamp::MIN;
+            }
+            for clock in &mut case.clocks {
+                if let ClockState::Asked { .. } = clock.state {
+                    clock.state = ClockState::Running;
+                }
+            }
+            case
+        };
+        remembered(self) == remembered(stored)
+    }
+
     /// The pauses that move its deadlines: none on P0.
     pub fn credited(&self) -> &[Interval] {
         if self.is_p0() { &[] } else { &self.pauses }
@@ -360,8 +378,8 @@ impl Case {
             // happened stays in the store.
             self.clocks.clear();
         }
-        if self.priority != assessment.priority || &*self.rule != assessment.rule {
-            (self.priority, self.rule) = (assessment.priority, assessment.rule.into());
+        if self.priority != assessment.priority || self.rule != *assessment.rule {
+            (self.priority, self.rule) = (assessment.priority, assessment.rule.clone());
         }
         self.escalation = assessment.escalation.cloned();
         self.measure_spread(policy.minor_safety.spread.as_ref());
@@ -491,9 +509,14 @@ impl Case {
                 wanted.push(Clock::new(target, None));
             }
         }
+        let same = |a: &Clock, b: &Clock| (&a.target, a.until, &a.report) == (&b.target, b.until, &b.report);
+        if self.clocks.len() == wanted.len() && self.clocks.iter().zip(&wanted).all(|(held, clock)| same(held, clock)) {
+            return;
+        }
         let name = |clock: &Clock| (clock.target.clone(), clock.until, clock.report.clone());
         let held = std::mem::take(&mut self.clocks).into_iter();
         let mut held: BTreeMap<_, Clock> = held.map(|clock| (name(&clock), clock)).collect();
+        self.clocks.reserve_exact(wanted.len());
         self.clocks.extend(wanted.into_iter().map(|clock| held.remove(&name(&clock)).unwrap_or(clock)));
     }
 
@@ -582,18 +605,4 @@ fn credit(pauses: &mut Vec<Interval>, stretch: Interval) {
 /// How long ago an instant was, never negative.
 pub fn age(of: Timestamp, now: Timestamp) -> Span {
     now.since(of).max(Span::ZERO)
-}
-
-/// Reports as a list of (key, report), because a key is no name that JSON could give a member.
-mod pairs {
-    use super::{BTreeMap, Report, ReportKey};
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(reports: &BTreeMap<ReportKey, Report>, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(reports)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<ReportKey, Report>, D::Error> {
-        Ok(Vec::<(ReportKey, Report)>::deserialize(from)?.into_iter().collect())
-    }
 }

@@ -12,6 +12,7 @@ use super::plan::{
     Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, TargetOutcome, Warning,
 };
 use super::policy::{Assessment, Priority, Standing};
+use super::reports::Reports;
 use super::time::{Span, Timestamp};
 use super::view::Group;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,14 +55,15 @@ impl<'c> Draft<'c> {
     pub fn case(&self, key: &EpisodeKey) -> Option<&Case> {
         match self.plan.cases.get(key) {
             Some(changed) => changed.as_ref(),
-            None => self.core.cases.get(key),
+            None => self.core.cases.get(key).map(|case| &**case),
         }
     }
 
     /// The case to change: laid over the core's own at the first touch.
     fn case_mut(&mut self, key: &EpisodeKey) -> Option<&mut Case> {
         let core = self.core;
-        self.plan.cases.entry(key.clone()).or_insert_with(|| core.cases.get(key).cloned()).as_mut()
+        let held = || core.cases.get(key).map(|case| Case::clone(case));
+        self.plan.cases.entry(key.clone()).or_insert_with(held).as_mut()
     }
 
     fn home(&self, source: &Name, id: &ReportId) -> Option<&Home> {
@@ -198,7 +200,8 @@ impl<'c> Draft<'c> {
     /// a new one when that had ended. The same row seen again continues its own, ended or not.
     fn episode_for(&mut self, case: CaseKey, report: &ReportKey, row: &Row, assessment: &Assessment<'_>) -> EpisodeKey {
         let recalled = self.recalled.remove(&case);
-        let held = self.latest_episode(&case).and_then(|key| self.case(&key)).or(recalled.as_ref());
+        let known = self.latest_episode(&case);
+        let held = known.as_ref().and_then(|key| self.case(key)).or(recalled.as_ref());
         let Some(latest) = held else { return EpisodeKey { case, episode: 0 } };
         if latest.reports.is_empty() {
             // All its reports left it: what comes now begins it anew.
@@ -210,7 +213,7 @@ impl<'c> Draft<'c> {
             return EpisodeKey { case, episode: latest.key.episode + 1 };
         }
         let key = latest.key.clone();
-        if let (None, Some(recalled)) = (self.latest_episode(&case), recalled) {
+        if let (None, Some(recalled)) = (known, recalled) {
             for report in recalled.reports.keys() {
                 if self.home(&report.source, &report.id).is_none() {
                     let home = Home { incarnation: report.incarnation, episode: key.clone() };
@@ -283,7 +286,7 @@ impl<'c> Draft<'c> {
         self.move_member(before, None);
         if let Some(case) = self.core.cases.get(key).filter(|case| case.stored) {
             // Without its reports: they live on elsewhere, and no recall may bring them back here.
-            let case = Case { reports: BTreeMap::new(), ..case.clone() };
+            let case = Case { reports: Reports::new(), ..Case::clone(case) };
             self.plan.kept.push(KeptCase { case, settled: true });
         }
     }
@@ -437,7 +440,8 @@ impl<'c> Draft<'c> {
 
     /// A case as a page may tell of it; of a P0 that was met since, its last breach.
     pub fn page_case(&self, key: &EpisodeKey) -> Option<PageCase> {
-        let case = self.case(key).or_else(|| self.freed.get(key)).or_else(|| self.core.cases.get(key))?;
+        let held = || self.core.cases.get(key).map(|case| &**case);
+        let case = self.case(key).or_else(|| self.freed.get(key)).or_else(held)?;
         let overdue = case.clocks.iter().filter(|clock| clock.is_overdue());
         let worst = overdue.min_by_key(|clock| clock.unmet_deadline());
         let clock = worst.or_else(|| case.clocks.iter().rfind(|clock| clock.breach().is_some()))?;
@@ -510,7 +514,9 @@ impl<'c> Draft<'c> {
         let Some(case) = self.case(key) else { return };
         let settled = case.is_settled();
         let keep = case.must_be_kept() || case.stored;
-        let kept = keep.then(|| KeptCase { case: Case { stored: true, ..case.clone() }, settled });
+        let stored = self.core.cases.get(key).filter(|held| held.stored);
+        let is_news = settled || !stored.is_some_and(|stored| case.is_remembered_by(stored));
+        let kept = (keep && is_news).then(|| KeptCase { case: Case { stored: true, ..case.clone() }, settled });
         let outcome = settled.then(|| outcome(case)).flatten();
         let reports: Vec<ReportKey> = if settled { case.reports.keys().cloned().collect() } else { Vec::new() };
         self.plan.kept.extend(kept);

@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 pub struct Core {
     pub(super) policy: Arc<Policy>,
-    pub(super) cases: BTreeMap<EpisodeKey, Case>,
+    /// Boxed, because a node of the map holds room for several that aren't there.
+    pub(super) cases: BTreeMap<EpisodeKey, Box<Case>>,
     pub(super) homes: BTreeMap<(Name, ReportId), Home>,
     pub(super) incidents: BTreeMap<IncidentNo, Incident>,
     /// Open groups by (escalation, category).
@@ -97,7 +98,7 @@ impl Core {
         for observation in &rows.rows {
             let Some(row) = &observation.row else { continue };
             let home = self.homes.get(&(rows.source.clone(), observation.id.clone()));
-            if home.and_then(|home| self.cases.get(&home.episode)).is_some_and(Case::is_p0) {
+            if home.and_then(|home| self.cases.get(&home.episode)).is_some_and(|case| case.is_p0()) {
                 continue;
             }
             if let (Some(subject), Priority::P0) = (row.subject, self.policy.assess(row).priority) {
@@ -451,7 +452,7 @@ impl Core {
             self.members.entry(no).or_default().insert(member);
         }
         self.count(&case, 1);
-        self.cases.insert(key, case);
+        self.cases.insert(key, Box::new(case));
     }
 
     fn count(&mut self, case: &Case, by: i64) {
@@ -469,7 +470,8 @@ impl Core {
 
     /// What the rest of the house may see.
     pub fn view(&self, now: Timestamp) -> View {
-        let queue = self.queue.iter().take(VIEW_ROWS).filter_map(|rank| self.cases.get(&rank.key)).map(queue_row);
+        let head = self.queue.iter().take(VIEW_ROWS);
+        let queue = head.filter_map(|rank| Some(queue_row(self.cases.get(&rank.key)?)));
         let open = self.incidents.values().rev().filter(|incident| incident.is_open());
         View {
             as_of: Some(now),
@@ -518,12 +520,12 @@ impl Core {
 
     /// Cases held, for tests and the log.
     pub fn cases(&self) -> impl Iterator<Item = &Case> {
-        self.cases.values()
+        self.cases.values().map(|case| &**case)
     }
 
     /// The queue in rank order.
     pub fn queue(&self) -> impl Iterator<Item = &Case> {
-        self.queue.iter().filter_map(|rank| self.cases.get(&rank.key))
+        self.queue.iter().filter_map(|rank| self.cases.get(&rank.key)).map(|case| &**case)
     }
 }
 

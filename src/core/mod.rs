@@ -13,5 +13,6 @@ pub mod observation;
 pub mod plan;
 pub mod policy;
 pub mod rank;
+pub mod reports;
 pub mod time;
 pub mod view;

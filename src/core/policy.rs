@@ -10,7 +10,7 @@ use super::time::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// P0 is minor safety, known or presumed, and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -186,7 +186,7 @@ pub struct Assessment<'p> {
     pub priority: Priority,
     pub standing: Standing,
     /// "minor safety" for P0, else the rule's name; "no rule" where none matched.
-    pub rule: &'p str,
+    pub rule: &'p Name,
     pub targets: &'p [Target],
     pub escalation: Option<&'p Name>,
     /// Whether `raised_when` holds; `None` when it can't be decided, which ranks as if it did.
@@ -219,6 +219,10 @@ pub const MINOR_SAFETY_RULE: &str = "minor safety";
 /// The name for a named category that no rule matches; `check` warns of it.
 pub const NO_RULE: &str = "no rule";
 
+/// The same as names that cases share.
+static MINOR_SAFETY_NAME: LazyLock<Name> = LazyLock::new(|| MINOR_SAFETY_RULE.into());
+static NO_RULE_NAME: LazyLock<Name> = LazyLock::new(|| NO_RULE.into());
+
 impl Policy {
     /// The only way a row gets a priority. A category in neither list is presumed P0, and so is a row of
     /// which nobody can say whether a minor is concerned.
@@ -246,7 +250,7 @@ impl Policy {
         Assessment {
             priority: Priority::P0,
             standing,
-            rule: MINOR_SAFETY_RULE,
+            rule: &MINOR_SAFETY_NAME,
             targets: &self.minor_safety.targets,
             escalation: Some(&self.minor_safety.escalation),
             raised: Some(false),
@@ -282,7 +286,7 @@ impl Policy {
         Assessment {
             priority: strictest.map_or(Priority::P4, |rule| rule.priority),
             standing: Standing::Known,
-            rule: strictest.map_or(NO_RULE, |rule| &rule.name),
+            rule: strictest.map_or(&*NO_RULE_NAME, |rule| &rule.name),
             targets: strictest.map_or(&[], |rule| &rule.targets),
             escalation: strictest.and_then(|rule| rule.escalation.as_ref()),
             raised: Some(false),

@@ -27,6 +27,8 @@ pub struct Engine<S: Store, C: Clock> {
     status: StatusHandle,
     token: u64,
     sequence: u64,
+    /// Whether the last look into the inbox failed.
+    inbox_fails: bool,
 }
 
 /// What one input led to.
@@ -68,7 +70,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             status.leader = true;
             status.store.sequence = stored.sequence;
         });
-        Ok(Engine { core, store, clock, keys, status, token, sequence: stored.sequence })
+        Ok(Engine { core, store, clock, keys, status, token, sequence: stored.sequence, inbox_fails: false })
     }
 
     pub fn core(&self) -> &Core {
@@ -113,13 +115,17 @@ impl<S: Store, C: Clock> Engine<S, C> {
 
     /// Tells that the store fails and that the engine is alive all the same, and waits, longer each time.
     async fn wait_for_the_store(&self, error: &StoreError, wait: &mut Span) {
+        self.tell_failure(error);
+        self.clock.sleep_until(self.clock.now().plus(*wait)).await;
+        *wait = wait.plus(*wait).min(RETRY_MOST);
+    }
+
+    fn tell_failure(&self, error: &StoreError) {
         let failure = Failure { at: self.clock.now(), cause: error.to_string() };
         self.status.update(|status| {
             status.engine_alive_at = Some(failure.at);
             status.store.last_error = Some(failure.clone());
         });
-        self.clock.sleep_until(failure.at.plus(*wait)).await;
-        *wait = wait.plus(*wait).min(RETRY_MOST);
     }
 
     /// Takes up what people did since the last look.
@@ -132,9 +138,15 @@ impl<S: Store, C: Clock> Engine<S, C> {
             Err(error @ StoreError::Unreadable { .. }) => return Err(error),
             Err(error) => {
                 tracing::debug!(%error, "the inbox can't be read; asking again");
+                self.inbox_fails = true;
+                self.tell_failure(&error);
                 return Ok(Vec::new());
             }
         };
+        // An empty inbox leads to no commit, which would tell that the store is back.
+        if std::mem::take(&mut self.inbox_fails) {
+            self.status.update(|status| status.store.last_error = None);
+        }
         let mut fed = Vec::new();
         for entry in entries {
             let incident = match entry.kind.as_str() {

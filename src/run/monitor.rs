@@ -188,13 +188,17 @@ impl<St: Store, C: Clock> Seat<St, C> {
             self.status.update(|status| status.engine_alive_at = Some(now));
             let wake = self.engine.core().next_wake().unwrap_or(Timestamp::MAX);
             let input = if wake <= now { Some(Input::Tick) } else { self.next(wake.min(now.plus(ALIVE_EVERY))).await };
+            let mut awaits_proof = false;
             match input {
                 Some(input) => {
+                    let is_tick = matches!(input, Input::Tick);
                     let caught_up = match &input {
                         Input::ScanEnded { source, .. } => Some(source.clone()),
                         Input::Rows(_) | Input::Sight { .. } | Input::Acknowledge { .. } | Input::Tick => None,
                     };
                     let fed = self.engine.feed(input).await?;
+                    // Proof comes within milliseconds: the view that it makes is the one to show.
+                    awaits_proof = is_tick && !fed.asks.is_empty();
                     self.pass_on(fed);
                     if let Some(source) = caught_up {
                         self.status.update_source(&source, |source| source.caught_up = true);
@@ -204,7 +208,7 @@ impl<St: Store, C: Clock> Seat<St, C> {
                 None => {}
             }
             let now = self.clock.now();
-            let idle = self.proof_inputs.is_empty() && self.scan_inputs.is_empty();
+            let idle = !awaits_proof && self.proof_inputs.is_empty() && self.scan_inputs.is_empty();
             if idle || now >= published.plus(VIEW_EVERY) {
                 self.view.store(Arc::new(self.engine.core().view(now)));
                 published = now;

@@ -1,3 +1,5 @@
+//! What each cell means in each place, and that none breaks the decoder.
+
 use super::*;
 use crate::core::observation::EventName;
 use crate::core::time::Span;

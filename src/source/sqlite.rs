@@ -190,8 +190,9 @@ impl SqliteSession {
         let Some(last) = ids.last() else { return Ok(Answer::default()) };
         // A few lengths of list make a few statements; the last id fills up.
         let places = ids.len().next_power_of_two();
-        let list: Vec<String> = (1..=places).map(|n| format!("${n}")).collect();
-        let sql = self.parts.by_ids(&format!("{} IN ({})", self.id_column, list.join(", ")));
+        // Without numbers, which SQLite would look up one among the others at every binding.
+        let list = vec!["?"; places].join(", ");
+        let sql = self.parts.by_ids(&format!("{} IN ({list})", self.id_column));
         let filled = ids.iter().chain(std::iter::repeat(last)).take(places);
         let query = filled.fold(sqlx::query(AssertSqlSafe(sql)), bind_id);
         let rows = query.fetch_all(&mut self.conn).await.map_err(Fault::statement("reading rows by id"))?;

@@ -17,10 +17,19 @@ use std::time::Duration;
 /// How long one statement may take before the database counts as silent.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// How a writing transaction begins, in SQLite and in PostgreSQL, and whether its COMMIT waits for the disk.
 /// Set per transaction and not per session, because behind a transaction pooler sessions are shared.
 /// A frozen process may hold the row that its successor needs for two seconds at most.
-const BEGIN_WRITING: &str = "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '5s'; \
-     SET LOCAL idle_in_transaction_session_timeout = '2s'";
+const BEGIN_WRITING: [&str; 2] = [
+    "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
+    "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '5s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '2s'",
+];
+const BEGIN_FORGETTABLE: [&str; 2] = [
+    "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+    "BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL statement_timeout = '5s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '2s'",
+];
 const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '5s'; \
      SET LOCAL idle_in_transaction_session_timeout = '2s'";
 
@@ -224,9 +233,19 @@ macro_rules! cells {
 impl Db {
     /// Begins a transaction that may write.
     pub async fn begin(&self) -> Answer<Tx> {
+        self.begin_with(BEGIN_WRITING).await
+    }
+
+    /// As `begin`, for what may be forgotten when the machine fails: COMMIT doesn't wait for the disk.
+    /// Nothing else is weaker: no other process sees less, and what was committed before stays.
+    pub async fn begin_forgettable(&self) -> Answer<Tx> {
+        self.begin_with(BEGIN_FORGETTABLE).await
+    }
+
+    async fn begin_with(&self, [sqlite, postgres]: [&'static str; 2]) -> Answer<Tx> {
         match self {
-            Db::Sqlite { write, .. } => Tx::begin(self.sqlite(write).await?, "BEGIN IMMEDIATE").await,
-            Db::Postgres { .. } => Tx::begin(self.postgres().await?, BEGIN_WRITING).await,
+            Db::Sqlite { write, .. } => Tx::begin(self.sqlite(write).await?, sqlite).await,
+            Db::Postgres { .. } => Tx::begin(self.postgres().await?, postgres).await,
         }
     }
 
@@ -251,6 +270,11 @@ impl Db {
                 Err(error)
             }
         }
+    }
+
+    /// A list of so many parameters, for `IN`; it must be the statement's only parameters.
+    pub fn list(&self, count: usize) -> String {
+        placeholders(1, count, matches!(self, Db::Postgres { .. }))
     }
 
     pub async fn close(&self) {

@@ -46,7 +46,7 @@ pub(super) async fn load(db: &Db) -> Result<Stored> {
     let resolved: Vec<IncidentNo> = resolved.difference(&open).copied().collect();
     for numbers in resolved.chunks(KEYS_PER_RECALL) {
         let args: Vec<_> = numbers.iter().flat_map(|no| args![no.0]).collect();
-        let sql = format!("SELECT no, state FROM incidents WHERE no IN ({})", places(args.len()));
+        let sql = format!("SELECT no, state FROM incidents WHERE no IN {}", db.list(args.len()));
         for row in tx.fetch(sql, args).await.map_err(failed(LOAD))? {
             let no = row.int(0).map_err(failed(LOAD))?;
             stored.incidents.push(state(&row, 1, LOAD, "incidents", &no.to_string())?);
@@ -94,9 +94,9 @@ pub(super) async fn recall(db: &Db, keys: &[CaseKey]) -> Result<Vec<Case>> {
             args.resize(keys.len().next_power_of_two(), last);
         }
         let sql = format!(
-            "SELECT episode, state FROM cases WHERE case_key IN ({}) AND episode_no = \
+            "SELECT episode, state FROM cases WHERE case_key IN {} AND episode_no = \
              (SELECT MAX(latest.episode_no) FROM cases latest WHERE latest.case_key = cases.case_key) ORDER BY episode",
-            places(args.len())
+            db.list(args.len())
         );
         for row in db.fetch(sql, args).await.map_err(failed(OPERATION))? {
             let episode = row.text(0).map_err(failed(OPERATION))?.to_owned();
@@ -104,12 +104,6 @@ pub(super) async fn recall(db: &Db, keys: &[CaseKey]) -> Result<Vec<Case>> {
         }
     }
     Ok(cases)
-}
-
-/// "$1,$2,$3"
-fn places(count: usize) -> String {
-    let places: Vec<String> = (1..=count).map(|n| format!("${n}")).collect();
-    places.join(",")
 }
 
 /// What people did that no commit has taken up yet; at most as much as one look can handle.

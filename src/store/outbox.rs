@@ -74,7 +74,8 @@ pub(super) async fn lease_pages(
     const OPERATION: &str = "lease pages";
     let (from, to) = priorities(lane);
     let lease = async {
-        let mut tx = db.begin().await?;
+        // A lease that a failing machine forgets lets the page go again under its key, as its end does.
+        let mut tx = db.begin_forgettable().await?;
         let rows = tx.fetch(LEASE, args![from, to, listed(full), until, now, limit]).await?;
         Ok((tx, rows))
     };

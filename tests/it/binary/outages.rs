@@ -100,7 +100,7 @@ async fn store_goes_away(hint: &str, how: Wire) {
         hold(monitor.is_running(), || "it ended".to_owned())
     })
     .await;
-    rig.is_unready(10, &["store"]).await;
+    rig.is_unready(40, &["store"]).await;
     assert_eq!(rig.get("/healthz").await.0, 200);
     wire.set(Wire::Open);
     nothing_is_lost_or_doubled(&rig, &monitor, filed).await;

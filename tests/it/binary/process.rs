@@ -90,7 +90,7 @@ impl Drop for Process {
         let _ = self.child.wait();
         if std::thread::panicking() {
             let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-            let lines: Vec<&str> = log.lines().collect();
+            let lines: Vec<&str> = log.lines().filter(|line| !line.contains("sqlx::query")).collect();
             let from = lines.len().saturating_sub(LOG_LINES_SHOWN);
             println!("the last lines of {}:\n{}", self.log.display(), lines[from..].join("\n"));
         }

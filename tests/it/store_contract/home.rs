@@ -3,7 +3,6 @@
 use crate::kit::{minute, row};
 use crate::support::{ScratchDir, fresh_postgres_database};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
-use std::collections::BTreeMap;
 use tocsin::core::case::{Case, Report};
 use tocsin::core::clock::{Breach, Clock, ClockState, Ending};
 use tocsin::core::id::{CaseKey, EpisodeKey, IncidentNo, ReportId, ReportKey};
@@ -126,7 +125,7 @@ pub fn case(key: EpisodeKey, priority: Priority) -> Case {
         category: "csam".into(),
         rule: "minor safety".into(),
         escalation: Some("minor-safety".into()),
-        reports: BTreeMap::from([(report, Report::first_sight(row("csam", minute(0)), minute(1)))]),
+        reports: [(report, Report::first_sight(row("csam", minute(0)), minute(1)))].into(),
         clocks: Vec::new(),
         pauses: Vec::new(),
         incident: None,
