@@ -480,18 +480,19 @@ impl Case {
         }
     }
 
-    /// F3: only a known human other than the one who closed meets a second review. Where the source
-    /// maps no actor, difference can't be enforced and the event alone counts.
+    /// F3: only a known human who had closed none of the reports by then meets a second review: what a
+    /// reviewer closes later doesn't take the review back. Where the source maps no actor, difference
+    /// can't be enforced and the event alone counts.
     fn second_review(&self, no_violation: Timestamp) -> Option<Timestamp> {
-        let closers = || {
-            let closed = self.reports.values().flat_map(|report| &report.row.events);
-            closed.filter(|event| event.name == EventName::Closed).map(|event| &event.by)
+        let had_closed = |review: &Event| {
+            let mut events = self.reports.values().flat_map(|report| &report.row.events);
+            events.any(|event| event.name == EventName::Closed && event.by == review.by && event.at <= review.at)
         };
         let reviews = self.reports.values().flat_map(|report| &report.row.events);
         let reviews = reviews.filter(|event| event.name == EventName::SecondReview && event.at >= no_violation);
         let valid = reviews.filter(|event| match &event.by {
             Actor::Unmapped => true,
-            Actor::Person(_) => closers().all(|closer| *closer != event.by),
+            Actor::Person(_) => !had_closed(event),
             Actor::Automated | Actor::Unknown => false,
         });
         valid.map(|event| event.at).min()

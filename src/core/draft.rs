@@ -262,7 +262,16 @@ impl<'c> Draft<'c> {
             self.dissolve(key, before);
             return;
         }
-        let turns = case.refresh(&policy, now);
+        let mut turns = case.refresh(&policy, now);
+        // What is left of a withdrawn breach is a target that was met: by the evidence of now its deadline
+        // may be another, and that is for a second look.
+        let looks_twice = turns.iter().any(|(_, turn)| *turn == Turn::Withdraw);
+        for (index, turn) in std::mem::take(&mut turns) {
+            self.turn(key, index, turn);
+        }
+        if looks_twice && let Some(case) = self.case_mut(key) {
+            turns = case.refresh(&policy, now);
+        }
         for (index, turn) in turns {
             self.turn(key, index, turn);
         }

@@ -394,3 +394,37 @@ fn a_machine_closes_nothing_for_a_child_even_where_nobody_knows_who_it_was() {
     assert_eq!(bench.breaches(), [breach("closed", 60), breach("first_response", 15)]);
     assert_eq!(bench.rings().len(), 4);
 }
+
+#[test]
+fn a_review_stands_when_its_reviewer_closes_another_report_of_the_item_later() {
+    let mut bench = Bench::new();
+    let first = row("csam", minute(0)).about(7).closed(minute(10), person("ada"), Verdict::NoViolation);
+    bench.put(1, first.clone());
+    bench.until(minute(15));
+    bench.put(2, row("csam", minute(15)).about(7));
+    bench.until(minute(20));
+    bench.put(1, first.with(EventName::SecondReview, minute(20), person("grace")));
+    bench.until(minute(30));
+    bench.put(2, row("csam", minute(15)).about(7).closed(minute(30), person("grace"), Verdict::NoViolation));
+    assert_eq!(bench.core.cases().count(), 0, "the episode has ended");
+    bench.until(minute(600));
+    assert_eq!(bench.breaches(), []);
+}
+
+#[test]
+fn a_breach_withdrawn_by_an_earlier_reports_answer_is_judged_anew_by_that_reports_deadline() {
+    let mut bench = Bench::new();
+    bench.put(1, row("spam", minute(0)).about(7));
+    bench.until(minute(30));
+    bench.put(2, row("csam", minute(30)).about(7));
+    bench.until(minute(40));
+    bench.blind = true;
+    bench.until(minute(50));
+    assert_eq!(bench.rings().len(), 1, "unverified");
+    bench.blind = false;
+    let answered = row("csam", minute(0)).about(7).with(EventName::FirstResponse, minute(41), person("ada"));
+    bench.table.insert(1, answered);
+    bench.poll();
+    let last = bench.plans.iter().flat_map(|plan| &plan.breaches).next_back().expect("a breach");
+    assert_eq!((last.deadline, last.status), (minute(15), BreachStatus::Verified));
+}

@@ -204,14 +204,18 @@ impl Night {
     }
 }
 
-fn breach(record: &BreachRecord) -> Breach {
-    let case = match &record.episode.case {
+fn breach_case(key: &CaseKey) -> Case {
+    match key {
         CaseKey::Subject { subject, .. } => Case::Item(subject.0[0]),
         CaseKey::Report(report) => match report.id {
             ReportId::Int(id) => Case::Report(id),
             _ => unreachable!("this platform's ids are numbers"),
         },
-    };
+    }
+}
+
+fn breach(record: &BreachRecord) -> Breach {
+    let case = breach_case(&record.episode.case);
     let target = ["first_response", "closed", "second_review"].into_iter().find(|name| *name == &*record.target);
     (record.priority == Priority::P0, case, target.unwrap(), record.deadline)
 }

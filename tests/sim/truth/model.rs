@@ -303,12 +303,16 @@ impl Model {
     }
 }
 
-/// The earliest review, at or after the first "no violation", by a person who closed none of the reports.
+/// The earliest review, at or after the first "no violation", by a person who had closed none of the
+/// reports by then.
 fn review<'r, I: Iterator<Item = &'r Row>>(rows: impl Fn() -> I, clean: Timestamp) -> Option<Timestamp> {
     let events = || rows().flat_map(|row| &row.events);
-    let closers: BTreeSet<&Actor> = events().filter(|e| e.name == EventName::Closed).map(|e| &e.by).collect();
+    let had_closed = |review: &Event| {
+        let mut closures = events().filter(|event| event.name == EventName::Closed);
+        closures.any(|closure| closure.by == review.by && closure.at <= review.at)
+    };
     let reviews = events().filter(|event| event.name == EventName::SecondReview && event.at >= clean);
-    reviews.filter(by_person).filter(|event| !closers.contains(&event.by)).map(|event| event.at).min()
+    reviews.filter(by_person).filter(|event| !had_closed(event)).map(|event| event.at).min()
 }
 
 /// Counts minute by minute, and within the last one by what is left, the time that no pause covers.
