@@ -209,6 +209,7 @@ fn pages(count: usize) -> Vec<NewPage> {
             priority: "P0".into(),
             created_at: rfc3339(now),
             part: None,
+            blind: None,
             count: 1,
             cases: vec![case.clone()],
         };

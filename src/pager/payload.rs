@@ -16,9 +16,19 @@ pub struct Payload {
     /// RFC 3339, UTC.
     pub created_at: String,
     pub part: Option<(u32, u32)>,
+    /// Set where the page tells that the monitor itself can't see a source, and of no case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blind: Option<PayloadBlind>,
     /// Overdue cases in the incident; `cases` lists the most urgent of them.
     pub count: u64,
     pub cases: Vec<PayloadCase>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayloadBlind {
+    pub source: String,
+    /// RFC 3339, UTC.
+    pub since: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +72,10 @@ impl Payload {
             priority: page.priority.to_string(),
             created_at: crate::zone::rfc3339(page.created_at),
             part: page.part,
+            blind: page.blind.as_ref().map(|(source, since)| PayloadBlind {
+                source: source.to_string(),
+                since: crate::zone::rfc3339(*since),
+            }),
             count: page.count,
             cases: page.cases.iter().map(case).collect(),
         }

@@ -17,10 +17,23 @@ pub(super) const NAME_CHARS_MAX: usize = 40;
 pub fn title(payload: &Payload, minor_safety: &str) -> String {
     let subject = subject(payload, minor_safety);
     let text = match payload.kind {
+        _ if payload.blind.is_some() => blind(payload),
         PageKind::Ring => ring(payload, &subject),
         PageKind::Resolve => format!("RESOLVED, {} {subject}: no longer overdue", payload.incident),
     };
     one_line(&text, TITLE_CHARS_MAX)
+}
+
+/// A monitor that can't see says so, and counts no cases: what it can't see may be overdue.
+fn blind(payload: &Payload) -> String {
+    let Some(blind) = &payload.blind else { return String::new() };
+    let source = one_line(&blind.source, NAME_CHARS_MAX);
+    match payload.kind {
+        PageKind::Ring => {
+            format!("MONITOR BLIND: source {source} can't be read since {}; deadlines may pass unseen", blind.since)
+        }
+        PageKind::Resolve => format!("RESOLVED, {}: source {source} can be read again", payload.incident),
+    }
 }
 
 fn ring(payload: &Payload, subject: &str) -> String {
@@ -126,6 +139,7 @@ mod tests {
             priority: priority.into(),
             created_at: "2026-11-23T08:04:00Z".into(),
             part: None,
+            blind: None,
             count,
             cases,
         }
@@ -185,5 +199,16 @@ mod tests {
         assert!(title.chars().count() <= TITLE_CHARS_MAX);
         assert!(!title.chars().any(|c| c.is_control() || c == '\u{202e}'));
         assert!(title.starts_with("P2 a b"));
+    }
+
+    #[test]
+    fn a_blind_monitor_names_the_source_and_counts_no_cases() {
+        let mut payload = page(PageKind::Ring, "P1", 0, Vec::new());
+        let (source, since) = ("reports".to_owned(), "2026-11-23T02:14:00Z".to_owned());
+        payload.blind = Some(crate::pager::payload::PayloadBlind { source, since });
+        let ring = title(&payload);
+        assert!(ring.starts_with("MONITOR BLIND: source reports can't be read since 2026-11-23T02:14:00Z"), "{ring}");
+        payload.kind = PageKind::Resolve;
+        assert!(title(&payload).ends_with("source reports can be read again"));
     }
 }

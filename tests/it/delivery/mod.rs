@@ -64,6 +64,7 @@ fn page(incident: u64, kind: PageKind, priority: Priority, created_at: Timestamp
         priority: priority.to_string(),
         created_at: rfc3339(created_at),
         part: None,
+        blind: None,
         count: 1,
         cases: vec![case],
     };
