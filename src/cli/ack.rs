@@ -3,6 +3,7 @@
 
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::Need;
+use crate::core::act::Deed;
 use crate::core::id::IncidentNo;
 use crate::run::clock::{Clock, SystemClock};
 use crate::run::inbox;
@@ -35,7 +36,9 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     if !store.is_incident_open(no).await? {
         return Err(refused(format!("{no} is not open; `tocsin queue` shows the cases and their incidents")));
     }
-    store.put_inbox(inbox::ACKNOWLEDGE, &inbox::about(no), args.by.trim(), SystemClock.now()).await?;
+    let deed = Deed::Acknowledge { incident: no };
+    let body = inbox::body(&deed).map_err(|error| refused(error.to_string()))?;
+    store.put_inbox(deed.kind(), &body, args.by.trim(), SystemClock.now()).await?;
     println!("{no} is acknowledged by {}; its targets still run until they are met", args.by.trim());
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! committed plan in. Deadlines wait in an ordered index, so a decision touches only what changed and
 //! what is due.
 
+use super::act::{Act, Deed};
 use super::case::Case;
 use super::draft::{Draft, MemberKey, member_of};
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
@@ -128,9 +129,9 @@ impl Core {
                 }
             }
             Input::Sight { source, blind_since } => self.sight(&mut draft, source, *blind_since, now),
-            Input::Acknowledge { incident, by, inbox } => {
-                self.acknowledge(&mut draft, *incident, by, now);
-                draft.plan.taken_up = Some(*inbox);
+            Input::Act(act) => {
+                self.take_up(&mut draft, act, now);
+                draft.plan.taken_up = Some(act.inbox);
             }
         }
         self.wake_incidents(&mut draft, now);
@@ -198,6 +199,13 @@ impl Core {
             }
             (Some(no), None, _) => self.resolve(draft, no, now),
             _ => {}
+        }
+    }
+
+    fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) {
+        match &act.deed {
+            Deed::Acknowledge { incident } => self.acknowledge(draft, *incident, &act.by, now),
+            Deed::Unknown => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! The pure core: std, serde and each other. It decides; the shell reads, commits and sends.
 
+pub mod act;
 pub mod calendar;
 pub mod case;
 pub mod clock;

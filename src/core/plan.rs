@@ -1,6 +1,7 @@
 //! What goes into the core and what comes out. A plan is a set of facts to commit: the shell stores it
 //! in one transaction and only then hands it back to `Core::apply`. A discarded plan never happened.
 
+use super::act::Act;
 use super::case::{Case, Conclusion};
 use super::clock::Ending;
 use super::id::{EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
@@ -24,8 +25,8 @@ pub enum Input {
     ScanEnded { source: Name, began: Timestamp },
     /// Whether a source can be seen: since when it can't, or that it can again.
     Sight { source: Name, blind_since: Option<Timestamp> },
-    /// A named person takes an incident.
-    Acknowledge { incident: IncidentNo, by: Name, inbox: i64 },
+    /// A named person did something.
+    Act(Act),
     /// Time has passed.
     Tick,
 }

@@ -2,6 +2,7 @@
 //! A plan that can't be committed is discarded and decided anew, so nothing is lost and nothing happens
 //! twice. It runs on a thread of its own; everything else reaches it through bounded channels.
 
+use crate::core::act::Deed;
 use crate::core::engine::{Core, Decision};
 use crate::core::id::ReportKey;
 use crate::core::plan::{Alarm, Input, Plan, Rows};
@@ -149,17 +150,14 @@ impl<S: Store, C: Clock> Engine<S, C> {
         }
         let mut fed = Vec::new();
         for entry in entries {
-            let incident = match entry.kind.as_str() {
-                inbox::ACKNOWLEDGE => inbox::incident(&entry.body),
-                _ => None,
-            };
-            if incident.is_none() {
-                tracing::error!(inbox = entry.id, kind = entry.kind, "an inbox entry that this version can't read");
+            let act = inbox::act(&entry);
+            match &act.deed {
+                Deed::Acknowledge { incident } => tracing::info!(%incident, by = %act.by, "acknowledged"),
+                Deed::Unknown => {
+                    tracing::error!(inbox = entry.id, kind = entry.kind, "an inbox entry that this version can't read");
+                }
             }
-            // An entry that can't be read is taken up as one about no incident, or it would come for ever.
-            let (incident, by, inbox) = (incident.unwrap_or_default(), entry.by_whom.as_str().into(), entry.id);
-            tracing::info!(%incident, by = entry.by_whom, "acknowledged");
-            fed.push(self.feed(Input::Acknowledge { incident, by, inbox }).await?);
+            fed.push(self.feed(Input::Act(act)).await?);
         }
         Ok(fed)
     }

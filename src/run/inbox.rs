@@ -1,34 +1,44 @@
 //! What people do, on its way into the core: written to the store's inbox by whoever they spoke to, taken up
 //! by the engine like any other input.
 
-use crate::core::id::IncidentNo;
-use serde::{Deserialize, Serialize};
+use crate::core::act::{Act, Deed};
+use crate::store::InboxEntry;
 
-/// A named person takes an incident.
-pub const ACKNOWLEDGE: &str = "acknowledge";
-
-#[derive(Serialize, Deserialize)]
-struct About {
-    incident: IncidentNo,
+/// The body of the entry that tells of a deed.
+///
+/// # Errors
+/// Of the encoder; no deed is known that it refuses.
+pub fn body(deed: &Deed) -> Result<String, serde_json::Error> {
+    serde_json::to_string(deed)
 }
 
-/// The body of an entry about an incident.
-pub fn about(incident: IncidentNo) -> String {
-    format!("{{\"incident\":{}}}", incident.0)
-}
-
-/// The incident that an entry's body names.
-pub fn incident(body: &str) -> Option<IncidentNo> {
-    serde_json::from_str::<About>(body).ok().map(|about| about.incident)
+/// An entry as the core takes it. One that this version can't read is taken up without effect.
+pub fn act(entry: &InboxEntry) -> Act {
+    let deed = serde_json::from_str(&entry.body).unwrap_or(Deed::Unknown);
+    Act { inbox: entry.id, by: entry.by_whom.as_str().into(), at: entry.at, deed }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::id::IncidentNo;
+    use crate::core::time::Timestamp;
+
+    fn read(body: &str) -> Deed {
+        let (kind, at) = ("acknowledge".to_owned(), Timestamp::from_secs(1));
+        act(&InboxEntry { id: 7, kind, body: body.to_owned(), by_whom: "ada".to_owned(), at }).deed
+    }
 
     #[test]
-    fn an_entry_names_the_incident_it_was_written_for() {
-        assert_eq!(incident(&about(IncidentNo(42))), Some(IncidentNo(42)));
-        assert_eq!(incident("{}"), None);
+    fn an_entry_tells_of_the_deed_it_was_written_for() {
+        let deed = Deed::Acknowledge { incident: IncidentNo(42) };
+        assert_eq!(read(&body(&deed).expect("a deed is JSON")), deed);
+    }
+
+    #[test]
+    fn an_entry_of_another_version_has_no_effect() {
+        for body in ["{}", "no JSON", r#"{"deed":"dance"}"#, r#"{"deed":"acknowledge"}"#] {
+            assert_eq!(read(body), Deed::Unknown, "{body}");
+        }
     }
 }

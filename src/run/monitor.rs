@@ -194,7 +194,7 @@ impl<St: Store, C: Clock> Seat<St, C> {
                     let is_tick = matches!(input, Input::Tick);
                     let caught_up = match &input {
                         Input::ScanEnded { source, .. } => Some(source.clone()),
-                        Input::Rows(_) | Input::Sight { .. } | Input::Acknowledge { .. } | Input::Tick => None,
+                        Input::Rows(_) | Input::Sight { .. } | Input::Act(_) | Input::Tick => None,
                     };
                     let fed = self.engine.feed(input).await?;
                     // Proof comes within milliseconds: the view that it makes is the one to show.

@@ -2,6 +2,7 @@
 //! round of its own, because a receiver that sees a key again stays silent.
 
 use crate::kit::*;
+use tocsin::core::act::Deed;
 use tocsin::core::id::{IncidentNo, ReportId};
 use tocsin::core::observation::{EventName, Observation, Verdict};
 use tocsin::core::plan::{Input, PageKind};
@@ -24,7 +25,7 @@ fn night() -> Policy {
 }
 
 fn acknowledge(bench: &mut Bench, incident: IncidentNo) {
-    bench.feed(Input::Acknowledge { incident, by: "ada".into(), inbox: 1 });
+    bench.feed(by_ada(1, Deed::Acknowledge { incident }));
 }
 
 /// (minutes since the deadline at minute 10, channel) of every ring so far.
@@ -130,7 +131,7 @@ fn a_bundle_climbs_its_steps_as_one_and_its_acknowledgement_covers_every_case_it
 #[test]
 fn an_acknowledgement_of_nothing_changes_nothing_but_is_taken_up() {
     let mut bench = Bench::with(night());
-    let plan = bench.feed(Input::Acknowledge { incident: IncidentNo(99), by: "ada".into(), inbox: 7 });
+    let plan = bench.feed(by_ada(7, Deed::Acknowledge { incident: IncidentNo(99) }));
     assert_eq!(plan.taken_up, Some(7));
     assert!(plan.incidents.is_empty() && plan.pages.is_empty());
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tocsin::core::act::{Act, Deed};
 use tocsin::core::engine::{Core, Decision};
 use tocsin::core::id::{Name, ReportId};
 use tocsin::core::observation::{Actor, Event, EventName, Observation, Received, Row, Verdict};
@@ -13,6 +14,11 @@ use tocsin::core::time::{Span, Timestamp};
 /// Minutes after the beginning of every test's time.
 pub fn minute(n: i64) -> Timestamp {
     Timestamp::from_secs(1_700_000_000).plus(Span::from_mins(n))
+}
+
+/// Entry `inbox` of the inbox: what Ada did.
+pub fn by_ada(inbox: i64, deed: Deed) -> Input {
+    Input::Act(Act { inbox, by: "ada".into(), at: minute(0), deed })
 }
 
 pub fn target(until: EventName, within_mins: i64) -> Target {
