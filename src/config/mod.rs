@@ -20,6 +20,7 @@ mod sources;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod weekly;
 
 pub use calendars::WINDOW;
 pub use cases::{ExpectedDue, RuleTest};
@@ -27,6 +28,7 @@ pub use channels::LOG_CHANNEL;
 pub use problem::{ConfigErrors, Drawing, Place, Problem, Report, Weight};
 pub use secrets::Need;
 pub use sources::SOURCE_URL_VARIABLE;
+pub use weekly::WeeklySettings;
 
 use crate::compile::calendar::CalendarSpec;
 use crate::core::id::Name;
@@ -64,6 +66,7 @@ const KEYS: &[&str] = &[
     "calendars",
     "store",
     "web",
+    "weekly",
     "tests",
 ];
 
@@ -99,6 +102,8 @@ pub struct Config {
     pub channels: BTreeMap<Name, ChannelSettings>,
     pub store: StoreSettings,
     pub web: WebSettings,
+    /// Without it no report is sent by itself.
+    pub weekly: Option<WeeklySettings>,
     /// What `tocsin check` holds the policy to.
     pub tests: Vec<RuleTest>,
     pub warnings: Report,
@@ -214,6 +219,8 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     let minor_safety = rules::minor_safety(r, root, &terms);
     let rules = rules::rules(r, root, &categories, &terms);
     let operators = rules::operators(r, root, &terms);
+    let weekly = weekly::read(r, root, &channels);
+    weekly::judge_notified(r, root, &channels);
     let tests = cases::read(r, root, &facts);
     if r.has_refused() {
         return None;
@@ -232,6 +239,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
             operators: operators.as_ref(),
             channels: &channels,
             calendars: &calendars,
+            weekly: weekly.as_ref(),
         },
     );
     let links =
@@ -266,6 +274,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
         channels: channels.settings,
         store: store?,
         web: web?,
+        weekly,
         tests,
         warnings: Report::new(String::new(), String::new(), Vec::new()),
     })

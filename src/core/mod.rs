@@ -11,6 +11,7 @@ pub mod facts;
 pub mod id;
 pub mod incident;
 pub mod observation;
+pub mod outcome;
 pub mod plan;
 pub mod policy;
 pub mod rank;

@@ -3,9 +3,11 @@
 
 pub mod codenames;
 mod details;
+pub mod directory;
 pub mod email;
 pub mod goalert;
 pub mod http;
+pub mod letter;
 pub mod log;
 pub mod pagerduty;
 pub mod payload;
@@ -21,6 +23,7 @@ use crate::core::policy::Priority;
 use crate::core::time::{Span, Timestamp};
 use crate::secret::Secret;
 use codenames::Codenames;
+use directory::Directory;
 use email::Email;
 use goalert::GoAlert;
 use pagerduty::PagerDuty;
@@ -28,6 +31,7 @@ use payload::Payload;
 use slack::Slack;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use webhook::Webhook;
 
@@ -63,6 +67,27 @@ pub enum ChannelKind {
     GoAlert { base: Secret, token: Secret },
     /// Mail to each of `to`; see [`email::server_url`] for the url.
     Email { smtp_url: Secret, from: Option<String>, to: Vec<String> },
+    /// Files in a directory: for letters, never for pages.
+    Directory { path: PathBuf },
+}
+
+impl ChannelKind {
+    /// Whether pages may go there: a file rings nobody.
+    pub const fn takes_pages(&self) -> bool {
+        !matches!(self, ChannelKind::Directory { .. })
+    }
+
+    /// Whether letters may go there: what rings people takes none.
+    pub const fn takes_letters(&self) -> bool {
+        matches!(
+            self,
+            ChannelKind::Log
+                | ChannelKind::Webhook { .. }
+                | ChannelKind::Slack { .. }
+                | ChannelKind::Email { .. }
+                | ChannelKind::Directory { .. }
+        )
+    }
 }
 
 /// What a receiver's answer means for the page.
@@ -178,6 +203,7 @@ enum Receiver {
     Slack(Slack),
     GoAlert(GoAlert),
     Email(Email),
+    Directory(Directory),
 }
 
 impl Receiver {
@@ -197,6 +223,7 @@ impl Receiver {
             ChannelKind::Slack { url } => Slack::new(client()?, url).map(Receiver::Slack),
             ChannelKind::GoAlert { base, token } => GoAlert::new(client()?, base, token).map(Receiver::GoAlert),
             ChannelKind::Email { smtp_url, from, to } => Email::new(smtp_url, from.as_deref(), to).map(Receiver::Email),
+            ChannelKind::Directory { path } => Ok(Receiver::Directory(Directory::new(path))),
         }
     }
 }
@@ -242,6 +269,7 @@ impl Sender for Channels {
             Receiver::Slack(slack) => slack.send(rendering, now).await,
             Receiver::GoAlert(goalert) => goalert.send(rendering, now).await,
             Receiver::Email(email) => email.send(rendering).await,
+            Receiver::Directory(_) => Answer::permanent("a directory rings nobody"),
         }
     }
 }

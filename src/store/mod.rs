@@ -8,6 +8,8 @@ mod load;
 mod open;
 mod outbox;
 mod sql;
+pub mod told;
+pub mod weekly;
 
 pub use open::OpenError;
 pub use sql::SqlStore;

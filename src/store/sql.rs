@@ -14,7 +14,7 @@ use crate::core::time::Timestamp;
 /// An open store. Cloning is not needed: every operation takes `&self`.
 #[derive(Debug)]
 pub struct SqlStore {
-    db: Db,
+    pub(super) db: Db,
 }
 
 impl SqlStore {

@@ -21,3 +21,4 @@ mod store_contract;
 mod support;
 mod tidy;
 mod web_page;
+mod weekly;
