@@ -2,12 +2,15 @@
 //! combination reports 0 and a source that can't be seen has no gauges at all; only durations are
 //! counted live. The number of label values is bounded by the configuration and `CATEGORIES_MAX`.
 
+pub mod pace;
+
 use crate::core::id::Name;
 use crate::core::observation::Flaw;
 use crate::core::policy::Priority;
 use crate::core::time::{Span, Timestamp};
 use crate::core::view::View;
 use crate::status::{Mode, Status};
+use pace::Promise;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry, TextEncoder};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +39,8 @@ pub struct KnownLabels {
     pub sources: Vec<Name>,
     pub channels: Vec<Name>,
     pub categories: Vec<Name>,
+    /// See `Promise::all`.
+    pub promises: Vec<Promise>,
 }
 
 /// Pages in one state on one channel.
@@ -112,6 +117,7 @@ impl Metrics {
         scrape.process(status, now);
         scrape.sources(view, status, now);
         self.queue(&mut scrape, view, status, now);
+        self.ages(&mut scrape, view, status, now);
         self.counters(&mut scrape, view);
         if let Some(pages) = pages {
             self.pages(&mut scrape, pages);
@@ -120,6 +126,7 @@ impl Metrics {
         let mut families = self.registry.gather();
         families.retain(|family| !family.get_metric().is_empty());
         families.extend(scrape.families.into_values().map(Family::into_proto));
+        families.extend(self.lengths(view).into_iter().filter(|family| !family.get_metric().is_empty()));
         families.sort_by(|a, b| a.name().cmp(b.name()));
         TextEncoder::new().encode_to_string(&families)
     }
@@ -135,16 +142,23 @@ impl Metrics {
     }
 
     fn counters(&self, scrape: &mut Scrape, view: &View) {
-        for ((group, target), count) in &view.breaches_total {
-            let category = self.category(&group.category);
-            let labels = [
-                ("source", &*group.source),
-                ("category", &*category),
-                ("priority", group.priority.as_str()),
-                ("target", &**target),
-            ];
-            let help = "Breaches since the process started, counted when they happen.";
-            scrape.counter("tocsin_breaches_total", help, &labels, *count as f64);
+        let breaches = "Breaches since the process started, counted when they happen.";
+        let met = "Targets that were met in time since the process started.";
+        for (name, help, counts) in [
+            ("tocsin_breaches_total", breaches, &view.breaches_total),
+            ("tocsin_deadlines_met_total", met, &view.pace.met_total),
+        ] {
+            self.promised(scrape, name, help);
+            for ((group, target), count) in counts {
+                let category = self.category(&group.category);
+                let labels = [
+                    ("source", &*group.source),
+                    ("category", &*category),
+                    ("priority", group.priority.as_str()),
+                    ("target", &**target),
+                ];
+                scrape.counter(name, help, &labels, *count as f64);
+            }
         }
         let help = "Values of rows that could not be read, by kind of flaw.";
         for source in &self.known.sources {
@@ -282,16 +296,24 @@ impl Scrape {
 }
 
 impl Family {
+    /// A family of histograms, each filled already.
+    fn histogram(
+        name: &str,
+        help: &str,
+        samples: impl Iterator<Item = (Labels, prometheus::proto::Histogram)>,
+    ) -> MetricFamily {
+        let metrics = samples.map(|(labels, histogram)| {
+            let mut metric = labelled(labels);
+            metric.set_histogram(histogram);
+            metric
+        });
+        family(name, help, MetricType::HISTOGRAM, metrics.collect())
+    }
+
     fn into_proto(self) -> MetricFamily {
         let kind = self.kind;
         let metrics = self.samples.into_iter().map(|(labels, value)| {
-            let pairs = labels.into_iter().map(|(name, value)| {
-                let mut pair = LabelPair::default();
-                pair.set_name(name.to_owned());
-                pair.set_value(value);
-                pair
-            });
-            let mut metric = Metric::from_label(pairs.collect());
+            let mut metric = labelled(labels);
             if kind == MetricType::COUNTER {
                 let mut counter = Counter::default();
                 counter.set_value(value);
@@ -303,11 +325,25 @@ impl Family {
             }
             metric
         });
-        let mut family = MetricFamily::default();
-        family.set_metric(metrics.collect());
-        family.set_name(self.name.to_owned());
-        family.set_help(self.help.to_owned());
-        family.set_field_type(kind);
-        family
+        family(self.name, self.help, kind, metrics.collect())
     }
+}
+
+fn labelled(labels: Labels) -> Metric {
+    let pairs = labels.into_iter().map(|(name, value)| {
+        let mut pair = LabelPair::default();
+        pair.set_name(name.to_owned());
+        pair.set_value(value);
+        pair
+    });
+    Metric::from_label(pairs.collect())
+}
+
+fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_metric(metrics);
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family
 }

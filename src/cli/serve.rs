@@ -6,6 +6,7 @@ use crate::core::id::Name;
 use crate::core::time::Timestamp;
 use crate::core::view::View;
 use crate::keys::Keys;
+use crate::metrics::pace::Promise;
 use crate::metrics::{KnownLabels, Metrics};
 use crate::pager::Channels;
 use crate::run::clock::{Clock, SystemClock};
@@ -206,6 +207,7 @@ fn known_labels(config: &Config) -> KnownLabels {
         sources: config.sources.iter().map(|source| source.name.clone()).collect(),
         channels: config.channels.keys().cloned().collect(),
         categories: config.policy.categories.keys().cloned().collect(),
+        promises: Promise::all(&config.policy),
     }
 }
 

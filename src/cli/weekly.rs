@@ -117,7 +117,7 @@ fn listed(breaches: &[BreachFact], now: Timestamp) -> String {
     let mut sorted: Vec<&BreachFact> = breaches.iter().collect();
     sorted.sort_by_key(|breach| (breach.met_at.is_some(), breach.priority, breach.deadline));
     if sorted.is_empty() {
-        return "\nNo deadline was missed in the shift.\n".to_owned();
+        return "\nNo breach was recorded in the shift; `tocsin queue` shows what is overdue now.\n".to_owned();
     }
     let mut out = format!("\nDeadlines missed in the shift, {}:\n", sorted.len());
     for breach in sorted.iter().take(LISTED_MAX) {

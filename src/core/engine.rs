@@ -7,6 +7,7 @@ use super::case::Case;
 use super::draft::{Draft, MemberKey, member_of};
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
+use super::pace::Pace;
 use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
 use super::policy::{Policy, Priority};
 use super::rank::Rank;
@@ -44,6 +45,7 @@ struct Tally {
     breaches: BTreeMap<(Group, Name), u64>,
     rejects: BTreeMap<(Name, &'static str), u64>,
     presumed: BTreeSet<(Name, Name)>,
+    pace: Pace,
 }
 
 impl Core {
@@ -373,6 +375,7 @@ impl Core {
     pub fn apply(&mut self, decision: Decision) {
         let Decision { plan, next_incident } = decision;
         self.next_incident = next_incident;
+        self.tally.pace.hear(&plan, &self.cases, &self.incidents, &self.members, &self.caught_up);
         for (source, reject) in &plan.rejects {
             *self.tally.rejects.entry((source.clone(), reject.flaw.as_str())).or_default() += 1;
         }
@@ -469,6 +472,7 @@ impl Core {
         }
         let source = case.key.case.source().clone();
         let group = Group { source, category: case.category.clone(), priority: case.priority };
+        self.tally.pace.count(&group, case, by);
         let counts = self.tally.open.entry(group).or_default();
         counts.open = counts.open.saturating_add_signed(by);
         if case.is_overdue() {
@@ -489,6 +493,7 @@ impl Core {
             breaches_total: self.tally.breaches.clone(),
             rejects_total: self.tally.rejects.clone(),
             presumed_categories: self.tally.presumed.iter().cloned().collect(),
+            pace: self.tally.pace.view(now),
         }
     }
 

@@ -12,6 +12,7 @@ pub mod id;
 pub mod incident;
 pub mod observation;
 pub mod outcome;
+pub mod pace;
 pub mod plan;
 pub mod policy;
 pub mod rank;

@@ -4,6 +4,7 @@
 use super::id::{EpisodeKey, IncidentNo, Name, ReportKey};
 use super::incident::Incident;
 use super::observation::EventName;
+use super::pace::PaceView;
 use super::policy::{Priority, Standing};
 use super::time::Timestamp;
 use serde::Serialize;
@@ -27,6 +28,8 @@ pub struct View {
     pub rejects_total: BTreeMap<(Name, &'static str), u64>,
     /// Categories in neither list, by source.
     pub presumed_categories: Vec<(Name, Name)>,
+    /// Ages, deadlines and answers.
+    pub pace: PaceView,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -127,6 +127,26 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_is_its_summary_and_one_link_within_the_limits() {
+        let line = format!("P1 \"<&>\": {}\n", "x".repeat(900));
+        let letter = Letter {
+            key: "a".to_owned(),
+            kind: "report.weekly",
+            title: "SLA report 2026-W46".to_owned(),
+            summary: format!("SLA report 2026-W46\n{}", line.repeat(9)),
+            url: Some("https://tocsin.example.org/weekly/2026-W46".to_owned()),
+            written_at: Timestamp::from_secs(0),
+            html: String::new(),
+            files: Vec::new(),
+        };
+        let message: Value = serde_json::from_slice(&letter_body(&letter)).unwrap();
+        let [text, header, section] = texts(&message);
+        assert_eq!((text, header), ("SLA report 2026-W46", "SLA report 2026-W46"));
+        assert!(section.ends_with("<https://tocsin.example.org/weekly/2026-W46|Read the report>"), "{section}");
+        assert!(section.chars().count() <= SECTION_CHARS_MAX && section.contains("&lt;&amp;&gt;"));
+    }
+
+    #[test]
     fn limits_hold_and_no_name_mentions_everybody() {
         let mut payload = samples::payload(50);
         payload.priority = "P2".into();

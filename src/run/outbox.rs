@@ -192,6 +192,9 @@ impl<S: Store, P: Sender, C: Clock> Shared<S, P, C> {
         // next channel of its step as well, by a page of its own that commits together with this record.
         let delivery = retry::decide(lane, &leased, &answer, ended);
         self.stats.count(lane, &leased.page.channel, &delivery, ended.since(leased.page.created_at));
+        if delivery == Delivery::Accepted {
+            self.stats.count_deadline(lane, &leased.page, ended);
+        }
         log_failure(&leased, &delivery, &answer);
         let attempt = Attempt { page: leased.id, began, ended, delivery, answer: answer.text };
         self.record(&attempt, leased_until).await;

@@ -89,7 +89,7 @@ fn first_page(figures: &Figures) -> String {
         "#Open",
         "#Oldest open",
     ];
-    let rows = figures.priorities.iter().map(priority_row).collect();
+    let rows = figures.priorities.iter().map(|group| priority_row(figures, group)).collect();
     out += &table("Each priority; in brackets the change against the mean of the four weeks before.", &header, rows);
     out += &svg::breaches(figures);
     out += "</section>\n<section>\n<h2>Still open</h2>\n";
@@ -111,20 +111,19 @@ fn first_page(figures: &Figures) -> String {
 /// The one line that must not be misread.
 fn headline(figures: &Figures) -> String {
     let p0 = figures.priorities.iter().find(|group| group.priority == "P0");
-    let others: u64 =
-        figures.priorities.iter().filter(|group| group.priority != "P0").map(|group| group.breaches.happened()).sum();
+    let missed = |group: &GroupFigures| group.deadlines.missed.max(group.breaches.happened());
+    let others: u64 = figures.priorities.iter().filter(|group| group.priority != "P0").map(missed).sum();
     let (class, said) = match p0 {
-        Some(group) if group.deadlines.missed + group.breaches.happened() > 0 => {
-            let missed = group.deadlines.missed.max(group.breaches.happened());
-            ("alarm", format!("Minor safety: {} missed", plural(missed, "deadline")))
-        }
+        Some(group) if missed(group) > 0 => ("alarm", format!("{} missed", plural(missed(group), "deadline"))),
         Some(group) if group.deadlines.undecided > 0 => {
-            ("warning", format!("Minor safety: {} undecided", plural(group.deadlines.undecided, "deadline")))
+            ("warning", format!("{} undecided", plural(group.deadlines.undecided, "deadline")))
         }
-        Some(group) => ("calm", format!("Minor safety: deadlines kept {}", words::kept(&group.deadlines))),
-        None => ("calm", "Minor safety: no reports".to_owned()),
+        Some(group) if group.deadlines.decided() == 0 => ("calm", "no deadline fell due".to_owned()),
+        Some(group) => ("calm", format!("deadlines kept {}", words::kept(&group.deadlines))),
+        None => ("calm", "no reports".to_owned()),
     };
-    format!("<p class=\"headline {class}\">{} · {} below it</p>\n", escaped(&said), plural(others, "breach"))
+    let others = words::grouped(others);
+    format!("<p class=\"headline {class}\">Minor safety: {} · below it {others} missed</p>\n", escaped(&said))
 }
 
 fn plural(count: u64, what: &str) -> String {
@@ -136,13 +135,13 @@ fn plural(count: u64, what: &str) -> String {
     format!("{} {what}{ending}", words::grouped(count))
 }
 
-fn priority_row(group: &GroupFigures) -> Vec<String> {
+fn priority_row(figures: &Figures, group: &GroupFigures) -> Vec<String> {
     let before = &group.before;
     let mut kept = words::kept(&group.deadlines);
     if group.deadlines.undecided > 0 {
         let _ = write!(kept, ", {} undecided", group.deadlines.undecided);
     }
-    let mut breaches = words::against(group.breaches.happened(), before.breaches_mean, before);
+    let mut breaches = words::breaches(figures, group);
     if group.breaches.unverified > 0 {
         let _ = write!(breaches, ", {} unverified", group.breaches.unverified);
     }
@@ -267,8 +266,12 @@ fn gaps(figures: &Figures) -> String {
     let sight = &figures.sight;
     let blind: i64 = sight.sources.iter().map(|source| source.blind_secs).sum();
     if sight.gaps.is_empty() {
-        let said =
-            if blind + sight.down_secs == 0 { "The monitor watched without a gap since it first ran." } else { "" };
+        let said = match (&sight.first_run, blind + sight.down_secs) {
+            (Some(first), 0) if *first >= figures.until => "The monitor did not run yet.",
+            (Some(_), 0) => "The monitor watched without a gap since it first ran.",
+            (None, 0) => "The monitor watched the whole week without a gap.",
+            _ => "Every gap was shorter than is listed.",
+        };
         return format!("<section>\n<h2>Hours without sight</h2>\n<p>{said}</p>\n</section>\n");
     }
     let rows = sight.gaps.iter().map(|gap| {
@@ -298,6 +301,11 @@ fn method(figures: &Figures) -> String {
     )
 }
 
+/// Numbers break only between one and the next.
+fn unbroken(text: &str) -> String {
+    text.split(", ").map(|number| number.replace(' ', "\u{a0}")).collect::<Vec<_>>().join(", ")
+}
+
 /// A table with real headers; a `#` before a name aligns its column as numbers.
 fn table(caption: &str, header: &[&str], rows: Vec<Vec<String>>) -> String {
     let class = |name: &str| if name.starts_with('#') { " class=\"number\"" } else { "" };
@@ -309,7 +317,7 @@ fn table(caption: &str, header: &[&str], rows: Vec<Vec<String>>) -> String {
     for row in rows {
         out += "<tr>";
         for (place, (text, name)) in row.iter().zip(header).enumerate() {
-            let text = escaped(text);
+            let text = if name.starts_with('#') { unbroken(&escaped(text)) } else { escaped(text) };
             let _ = match place {
                 0 => write!(out, "<th scope=\"row\">{text}</th>"),
                 _ => write!(out, "<td{}>{text}</td>", class(name)),

@@ -24,7 +24,7 @@ pub fn page(figures: &Figures) -> String {
             words::priority(&group.priority),
             words::kept(&group.deadlines),
             words::kept_before(&group.before),
-            words::against(group.breaches.happened(), group.before.breaches_mean, &group.before),
+            words::breaches(figures, group),
             group.breaches.inherited,
             group.breaches.contradicted,
             words::against(group.received, group.before.received_mean, &group.before),

@@ -9,15 +9,16 @@ use std::fmt::Write;
 
 const WIDTH: f64 = 720.0;
 const LEFT: f64 = 128.0;
-const RIGHT: f64 = 150.0;
+const RIGHT: f64 = 200.0;
 
 /// One chart with its title and text; `id` is unique on the page.
 fn chart(id: &str, title: &str, text: &str, height: f64, body: &str) -> String {
     format!(
-        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-text\">\
-         <title id=\"{id}-title\">{}</title><desc id=\"{id}-text\">{}</desc>{body}</svg>\n",
+        "<figure><figcaption>{caption}</figcaption><svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-text\">\
+         <title id=\"{id}-title\">{}</title><desc id=\"{id}-text\">{}</desc>{body}</svg></figure>\n",
         escaped(title),
-        escaped(text)
+        escaped(text),
+        caption = escaped(title),
     )
 }
 
@@ -73,7 +74,9 @@ pub fn breaches(figures: &Figures) -> String {
         .map(|group| (group, by_week(group)))
         .filter(|(_, w)| w.iter().any(|n| *n > 0))
         .collect();
-    let Some(most) = rows.iter().flat_map(|(_, weeks)| weeks).max() else { return String::new() };
+    if rows.is_empty() {
+        return String::new();
+    }
     let slot = WIDTH / rows.len() as f64;
     let bar = ((slot - 24.0) / 5.0).min(44.0);
     let (mut body, mut text) = (String::new(), String::new());
@@ -81,8 +84,10 @@ pub fn breaches(figures: &Figures) -> String {
     for (place, (group, weeks)) in rows.iter().enumerate() {
         let begin = place as f64 * slot + (slot - bar * 5.0) / 2.0;
         let name = words::priority(&group.priority);
+        // Each on a scale of its own: a child's deadline must not vanish beside a thousand of spam.
+        let most = weeks.iter().copied().max().unwrap_or(1).max(1);
         for (at, count) in weeks.iter().enumerate() {
-            let height = (FLOOR - TOP) * *count as f64 / *most as f64;
+            let height = (FLOOR - TOP) * *count as f64 / most as f64;
             let (x, class) = (begin + at as f64 * bar, if at == 4 { "missed" } else { "before" });
             let _ = write!(
                 body,
@@ -110,7 +115,7 @@ pub fn breaches(figures: &Figures) -> String {
         let listed: Vec<String> = weeks.iter().map(ToString::to_string).collect();
         let _ = write!(text, "{name}: {}. ", listed.join(", "));
     }
-    let title = "Breaches in the four weeks before and in this week";
+    let title = "Breaches in the four weeks before and in this week, each priority on a scale of its own";
     chart("breaches", title, text.trim_end(), HEIGHT, &body)
 }
 

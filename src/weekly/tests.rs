@@ -1,3 +1,5 @@
+//! What a report says of a week, and what it must never say.
+
 use super::count::{Bounds, Counting, WEEKS};
 use super::figures::{Figures, GroupFigures, Kept, Length};
 use super::paging::{Facts, paging};

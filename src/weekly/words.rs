@@ -52,8 +52,18 @@ pub fn percent(share: f64) -> String {
 pub fn kept(kept: &Kept) -> String {
     match kept.share() {
         None => "none fell due".to_owned(),
-        Some(_) if kept.decided() < ENOUGH_FOR_PERCENT => format!("{} of {}", kept.met, kept.decided()),
-        Some(share) => format!("{} of {} ({})", kept.met, kept.decided(), percent(share)),
+        Some(_) if kept.decided() < ENOUGH_FOR_PERCENT => {
+            format!("{} of {}", grouped(kept.met), grouped(kept.decided()))
+        }
+        Some(share) => format!("{} of {} ({})", grouped(kept.met), grouped(kept.decided()), percent(share)),
+    }
+}
+
+/// The same within a sentence.
+fn kept_in_words(deadlines: &Kept) -> String {
+    match deadlines.decided() {
+        0 => "no deadline fell due".to_owned(),
+        _ => format!("deadlines kept {}", kept(deadlines)),
     }
 }
 
@@ -76,6 +86,15 @@ pub fn against(count: u64, mean: f64, before: &Before) -> String {
     }
     let change = ((count as f64 - mean) / mean * 100.0).round();
     format!("{said} ({change:+.0} %)")
+}
+
+/// Breaches against the weeks before; none are known of a week in which nobody watched.
+pub fn breaches(figures: &Figures, group: &GroupFigures) -> String {
+    let unwatched = figures.sight.first_run.as_ref().is_some_and(|first| *first >= figures.until);
+    match unwatched {
+        true => "not watched".to_owned(),
+        false => against(group.breaches.happened(), group.before.breaches_mean, &group.before),
+    }
 }
 
 /// 11,125
@@ -158,9 +177,9 @@ pub fn summary(figures: &Figures) -> String {
     }
     for group in &figures.priorities {
         lines.push(format!(
-            "{}: deadlines kept {}, breaches {}, received {}, open {}{}",
+            "{}: {}, breaches {}, received {}, open {}{}",
             priority(&group.priority),
-            kept(&group.deadlines),
+            kept_in_words(&group.deadlines),
             grouped(group.breaches.happened()),
             grouped(group.received),
             grouped(group.open),

@@ -102,7 +102,10 @@ fn every_panel_says_what_it_shows_in_which_unit_and_where_it_comes_from() {
             if panel["type"] == "stat" {
                 let steps = defaults["thresholds"]["steps"].as_array().unwrap();
                 assert!(!steps.is_empty() && steps[0]["value"].is_null(), "{place}");
-                assert!(title == "Running since" || defaults["noValue"].is_string(), "{place}: absent reads as nothing");
+                assert!(
+                    title == "Running since" || defaults["noValue"].is_string(),
+                    "{place}: absent reads as nothing"
+                );
             }
         }
         assert!(titles.len() >= 9, "{name}: {} panels", titles.len());
@@ -133,9 +136,14 @@ fn every_selector_follows_job_and_instance_and_counters_stand_only_inside_a_rate
         while let Some(at) = rest.find("tocsin_") {
             let before = &rest[..at];
             let recorded = before.ends_with(':');
-            let name: String = rest[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || "_:".contains(*c)).collect();
+            let name: String =
+                rest[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || "_:".contains(*c)).collect();
             let after = &rest[at + name.len()..];
-            let wanted = if recorded || name.contains(':') { "{job=~\"$job\"" } else { "{job=~\"$job\",instance=~\"$instance\"" };
+            let wanted = if recorded || name.contains(':') {
+                "{job=~\"$job\""
+            } else {
+                "{job=~\"$job\",instance=~\"$instance\""
+            };
             assert!(after.starts_with(wanted), "{place}: {name} without {wanted}");
             let counts = ["_total", "_bucket", "_count", "_sum"].iter().any(|end| name.ends_with(end));
             if counts {

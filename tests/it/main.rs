@@ -6,6 +6,7 @@ mod binary;
 mod calendar_model;
 mod calendar_properties;
 mod config_refused;
+mod dashboards;
 mod delivery;
 mod escalation;
 mod explain;

@@ -2,8 +2,12 @@
 //! metrics needs only a registry and not this module.
 
 use crate::core::id::Name;
-use crate::core::time::Span;
-use crate::store::{Delivery, Lane};
+use crate::core::incident::RING_AGAIN_AFTER;
+use crate::core::plan::PageKind;
+use crate::core::time::{Span, Timestamp};
+use crate::pager::payload::Payload;
+use crate::store::{Delivery, Lane, NewPage};
+use crate::zone::parse_rfc3339;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
 /// From the creation of a page to its acceptance; a page that had to be retried all night lies in the last.
@@ -16,6 +20,7 @@ const RESULTS: [&str; 3] = ["accepted", "failed", "parked"];
 pub struct OutboxStats {
     attempts: IntCounterVec,
     acceptance: HistogramVec,
+    since_deadline: HistogramVec,
 }
 
 impl OutboxStats {
@@ -36,6 +41,14 @@ impl OutboxStats {
             .buckets(ACCEPTANCE_SECS.to_vec()),
             &["lane"],
         )?;
+        let since_deadline = HistogramVec::new(
+            HistogramOpts::new(
+                "tocsin_deadline_to_acceptance_seconds",
+                "Seconds from a missed deadline to the first acceptance of a page that tells of it, by lane.",
+            )
+            .buckets(ACCEPTANCE_SECS.to_vec()),
+            &["lane"],
+        )?;
         for channel in channels {
             for result in RESULTS {
                 attempts.with_label_values(&[&**channel, result]);
@@ -43,15 +56,24 @@ impl OutboxStats {
         }
         for lane in [Lane::P0, Lane::Lesser] {
             acceptance.with_label_values(&[lane_label(lane)]);
+            since_deadline.with_label_values(&[lane_label(lane)]);
         }
-        Ok(OutboxStats { attempts, acceptance })
+        Ok(OutboxStats { attempts, acceptance, since_deadline })
     }
 
     /// # Errors
     /// Where the registry has such metrics already.
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         registry.register(Box::new(self.attempts.clone()))?;
-        registry.register(Box::new(self.acceptance.clone()))
+        registry.register(Box::new(self.acceptance.clone()))?;
+        registry.register(Box::new(self.since_deadline.clone()))
+    }
+
+    /// A page that was accepted at `at`. Only what tells of a new breach counts: a repeat tells of an old one.
+    pub(super) fn count_deadline(&self, lane: Lane, page: &NewPage, at: Timestamp) {
+        let Some(deadline) = news_of(page) else { return };
+        let age = at.since(deadline).max(Span::ZERO);
+        self.since_deadline.with_label_values(&[lane_label(lane)]).observe(age.to_std().as_secs_f64());
     }
 
     /// Attempts on a channel so far that ended as `result`: accepted, failed or parked.
@@ -70,6 +92,18 @@ impl OutboxStats {
             self.acceptance.with_label_values(&[lane_label(lane)]).observe(age.to_std().as_secs_f64());
         }
     }
+}
+
+/// The latest deadline that a ring tells of, where it is the incident's first ring or the deadline is news.
+fn news_of(page: &NewPage) -> Option<Timestamp> {
+    if page.kind != PageKind::Ring || page.step > 0 {
+        return None;
+    }
+    let payload: Payload = serde_json::from_str(&page.payload).ok()?;
+    let watched = payload.cases.iter().filter(|case| !case.inherited);
+    let latest = watched.filter_map(|case| parse_rfc3339(&case.deadline)).max()?;
+    let longest = RING_AGAIN_AFTER.plus(Span::from_mins(1));
+    (page.round == 0 || page.created_at.since(latest) <= longest).then_some(latest)
 }
 
 const fn lane_label(lane: Lane) -> &'static str {

@@ -211,7 +211,9 @@ impl<So: Source, C: Clock> Reporter<So, C> {
             watched.entry(source.to_string()).or_default().push((began, ended));
         }
         let sources: Vec<String> = self.sources.iter().map(|(name, _)| name.to_string()).collect();
-        Ok(sight::sight(&watched, &sources, self.store.first_watched().await?, (from, until)))
+        // A monitor that never ran begins to watch now.
+        let first_run = self.store.first_watched().await?.unwrap_or_else(|| self.clock.now());
+        Ok(sight::sight(&watched, &sources, Some(first_run), (from, until)))
     }
 }
 

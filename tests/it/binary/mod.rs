@@ -6,6 +6,7 @@ mod commands;
 mod crash;
 mod demo;
 mod fencing;
+mod observed;
 mod outages;
 mod paging;
 mod platform;

@@ -20,14 +20,14 @@ use tocsin::store::Lane;
 /// Debian's own Python, which has Debian's aiosmtpd; tests/run installs both.
 const PYTHON: &str = "/usr/bin/python3";
 
-struct Sink {
+pub struct Sink {
     process: Child,
     lines: BufReader<ChildStdout>,
-    port: u16,
+    pub port: u16,
 }
 
 impl Sink {
-    fn start(codes: &[&str]) -> Sink {
+    pub fn start(codes: &[&str]) -> Sink {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/delivery/smtp_sink.py");
         let mut process = Command::new(PYTHON).arg(script).args(codes).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap());
@@ -38,7 +38,7 @@ impl Sink {
     }
 
     /// The next message that was offered; it must have come already.
-    fn message(&mut self) -> Value {
+    pub fn message(&mut self) -> Value {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap()

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
 
+mod letters;
 mod mail;
 mod products;
 pub mod receiver;

@@ -105,6 +105,9 @@ impl State {
         if !self.processed.insert(request.id.clone()) {
             return;
         }
+        if request.kind() == "report.weekly" {
+            return;
+        }
         let alert = request.body["data"]["alert_key"].as_str().expect("a page has an alert key").to_owned();
         match request.kind() {
             "incident.ring" => {

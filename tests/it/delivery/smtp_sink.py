@@ -33,7 +33,9 @@ class Sink:
             "from": envelope.mail_from,
             "headers": {name.lower(): str(value) for name, value in message.items()},
             "parts": len(list(message.walk())),
-            "text": message.get_content(),
+            "text": message.get_body(("plain",)).get_content(),
+            "html": message.get_body(("html",)) is not None,
+            "files": [part.get_filename() for part in message.iter_attachments()] if message.is_multipart() else [],
         }
         print(json.dumps(line), flush=True)
         return code + " CANARYWORDS of the server"

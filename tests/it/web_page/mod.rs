@@ -2,6 +2,7 @@
 //! terminal's table, over real connections.
 
 mod exposition;
+mod pace;
 mod sample;
 
 use exposition::Exposition;

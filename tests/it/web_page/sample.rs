@@ -125,6 +125,7 @@ pub fn bad_night_view() -> View {
             ("reports".into(), "teen_challenge_x".into()),
             ("reports".into(), "unmapped_17".into()),
         ],
+        pace: Default::default(),
     }
 }
 
@@ -221,7 +222,7 @@ impl ReportsReader for NoReports {
 pub fn state(view: View, status: Status, rows: Vec<PageRow>) -> WebState {
     let sources = status.sources.iter().map(|source| source.name.clone()).collect();
     let channels = ["log", "webhook-minor", "webhook-tns"].map(Name::from).to_vec();
-    let known = KnownLabels { sources, channels, categories: vec!["csam".into()] };
+    let known = KnownLabels { sources, channels, categories: vec!["csam".into()], promises: Vec::new() };
     WebState {
         view: Arc::new(ArcSwap::from_pointee(view)),
         status: StatusHandle::new(status),

@@ -1,0 +1,271 @@
+//! How old what is open is, when it falls due next, and how long answers took: kept up case by case as plans
+//! are taken in, so that nobody has to walk the queue to know it.
+
+use super::case::{Case, Conclusion};
+use super::clock::{Clock, ClockState, Ending};
+use super::id::{EpisodeKey, IncidentNo, Name};
+use super::incident::Incident;
+use super::plan::{BreachRecord, Outcome, Plan, TargetOutcome};
+use super::policy::Priority;
+use super::time::{Span, Timestamp};
+use super::view::Group;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Lengths that a promise is made of, in seconds: one minute to seven days.
+pub const SLA_SECS: [i64; 12] = [60, 300, 900, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400, 172_800, 259_200, 604_800];
+
+/// A distribution over `SLA_SECS`; what is longer is in `count` alone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Lengths {
+    /// Those no longer than each, but longer than the one before.
+    pub up_to: [u64; SLA_SECS.len()],
+    pub count: u64,
+    pub sum: Span,
+}
+
+/// What is open in a group.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Open {
+    /// When the oldest came in, to the minute, rounded towards older.
+    pub oldest: Timestamp,
+    /// The nearest unmet deadline, to the second; past when it is overdue.
+    pub next_due: Option<Timestamp>,
+    /// By age: open cases no older than each of `SLA_SECS`.
+    pub within: [u64; SLA_SECS.len()],
+    pub count: u64,
+}
+
+/// What is told of it to the rest of the house.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PaceView {
+    /// Groups in which anything is open.
+    pub open: BTreeMap<Group, Open>,
+    /// From receipt to the first response and to the closing, of what happened since the process started.
+    pub first_response: BTreeMap<Group, Lengths>,
+    pub closing: BTreeMap<Group, Lengths>,
+    /// From a deadline that passed unmet to an acknowledgement, and to the target's being met.
+    pub acknowledged: BTreeMap<Priority, Lengths>,
+    pub acted: BTreeMap<Priority, Lengths>,
+    /// Targets met in time since the process started, by group and target.
+    pub met_total: BTreeMap<(Group, Name), u64>,
+}
+
+#[derive(Debug, Default)]
+pub struct Pace {
+    open: BTreeMap<Group, Slots>,
+    first_response: BTreeMap<Group, Lengths>,
+    closing: BTreeMap<Group, Lengths>,
+    acknowledged: BTreeMap<Priority, Lengths>,
+    acted: BTreeMap<Priority, Lengths>,
+    met: BTreeMap<(Group, Name), u64>,
+}
+
+/// Open cases by the minute of their receipt, and by the second of their next deadline. There are at most as
+/// many slots as cases, and of those that came in within seven days at most one a minute.
+#[derive(Debug, Default)]
+struct Slots {
+    minutes: BTreeMap<i64, u32>,
+    due_secs: BTreeMap<i64, u32>,
+}
+
+impl Lengths {
+    pub fn add(&mut self, length: Span) {
+        let length = length.max(Span::ZERO);
+        if let Some(place) = SLA_SECS.iter().position(|secs| length <= Span::from_secs(*secs)) {
+            self.up_to[place] += 1;
+        }
+        self.count += 1;
+        self.sum = self.sum.plus(length);
+    }
+
+    /// The sum of both.
+    pub fn merge(&mut self, other: &Lengths) {
+        for (ours, theirs) in self.up_to.iter_mut().zip(other.up_to) {
+            *ours += theirs;
+        }
+        self.count += other.count;
+        self.sum = self.sum.plus(other.sum);
+    }
+}
+
+impl Pace {
+    /// A case of a group begins or ceases to be open.
+    pub fn count(&mut self, group: &Group, case: &Case, by: i64) {
+        if !self.open.contains_key(group) {
+            self.open.insert(group.clone(), Slots::default());
+        }
+        let Some(slots) = self.open.get_mut(group) else { return };
+        let received_secs = case.received().micros().div_euclid(1_000_000);
+        shift(&mut slots.minutes, received_secs.div_euclid(60), by);
+        if let Some(deadline) = case.next_deadline() {
+            shift(&mut slots.due_secs, deadline.micros().div_euclid(1_000_000), by);
+        }
+    }
+
+    /// What a plan tells of answers, before it is taken in. A first look at a source finds old answers, which
+    /// are no news.
+    pub fn hear(
+        &mut self,
+        plan: &Plan,
+        held: &BTreeMap<EpisodeKey, Box<Case>>,
+        incidents: &BTreeMap<IncidentNo, Incident>,
+        members: &BTreeMap<IncidentNo, BTreeSet<(Priority, Timestamp, EpisodeKey)>>,
+        caught_up: &BTreeSet<Name>,
+    ) {
+        let outcomes: BTreeMap<&EpisodeKey, &Outcome> =
+            plan.outcomes.iter().map(|outcome| (&outcome.episode, outcome)).collect();
+        let kept: BTreeMap<&EpisodeKey, &Case> = plan.kept.iter().map(|kept| (&kept.case.key, &kept.case)).collect();
+        for (key, after) in &plan.cases {
+            let before = held.get(key).map(|case| &**case);
+            let told = after.as_ref().or_else(|| kept.get(key).copied());
+            // What is only recalled was told before.
+            let is_news = caught_up.contains(key.case.source()) && told.is_none_or(is_new);
+            if before.is_some() || is_news {
+                self.answered(before, after.as_ref(), outcomes.get(key).copied());
+            }
+        }
+        for breach in plan.breaches.iter().filter(|breach| !breach.inherited) {
+            if let Some(Ending::Met { at }) = breach.ended
+                && !was_met(held.get(&breach.episode).map(|case| &**case), breach)
+            {
+                self.acted.entry(breach.priority).or_default().add(at.since(breach.deadline));
+            }
+        }
+        for incident in plan.incidents.values() {
+            let before = incidents.get(&incident.no).and_then(|incident| incident.acknowledged.as_ref());
+            let Some(taken) = incident.acknowledged.as_ref().filter(|taken| Some(*taken) != before) else { continue };
+            let Some((priority, deadline, _)) = members.get(&incident.no).and_then(BTreeSet::first) else { continue };
+            self.acknowledged.entry(*priority).or_default().add(taken.at.since(*deadline));
+        }
+    }
+
+    fn answered(&mut self, before: Option<&Case>, after: Option<&Case>, outcome: Option<&Outcome>) {
+        let (group, received, response, ended) = match (after, outcome) {
+            (Some(case), _) => (group_of(case), case.received(), case.first_response(), case.ended),
+            (None, Some(outcome)) => {
+                let source = outcome.episode.case.source().clone();
+                let group = Group { source, category: outcome.category.clone(), priority: outcome.priority };
+                (group, outcome.received, outcome.first_response, Some((outcome.ended_at, outcome.conclusion)))
+            }
+            (None, None) => return,
+        };
+        self.count_met(&group, before, after, outcome);
+        if let Some(at) = response
+            && before.and_then(Case::first_response).is_none()
+        {
+            self.first_response.entry(group.clone()).or_default().add(at.since(received));
+        }
+        let closed = ended.filter(|(_, how)| *how != Conclusion::Vanished);
+        if let Some((at, _)) = closed
+            && before.and_then(|case| case.ended).is_none()
+        {
+            self.closing.entry(group).or_default().add(at.since(received));
+        }
+    }
+
+    /// Targets that are met in time now and weren't before. A case that settles is told by its outcome.
+    fn count_met(&mut self, group: &Group, before: Option<&Case>, after: Option<&Case>, outcome: Option<&Outcome>) {
+        let met_before = |place: usize, target: &Name| {
+            let clock = before.and_then(|case| case.clocks.get(place)).filter(|clock| clock.target == *target);
+            clock.is_some_and(|clock| matches!(clock.state, ClockState::Met { .. }))
+        };
+        let told: Vec<TargetOutcome> = match (after, outcome) {
+            (Some(case), _) => case.clocks.iter().map(TargetOutcome::of).collect(),
+            (None, Some(outcome)) => outcome.targets.clone(),
+            (None, None) => return,
+        };
+        for (place, target) in told.iter().enumerate() {
+            let in_time = target.deadline.zip(target.met_at).is_some_and(|(deadline, at)| at <= deadline);
+            if in_time && !target.breached && !met_before(place, &target.target) {
+                *self.met.entry((group.clone(), target.target.clone())).or_default() += 1;
+            }
+        }
+    }
+
+    pub fn view(&self, now: Timestamp) -> PaceView {
+        let open = self.open.iter().filter_map(|(group, slots)| Some((group.clone(), slots.open(now)?)));
+        PaceView {
+            open: open.collect(),
+            first_response: self.first_response.clone(),
+            closing: self.closing.clone(),
+            acknowledged: self.acknowledged.clone(),
+            acted: self.acted.clone(),
+            met_total: self.met.clone(),
+        }
+    }
+}
+
+impl Slots {
+    fn open(&self, now: Timestamp) -> Option<Open> {
+        let secs = |secs: i64| Timestamp::from_secs(secs);
+        let oldest = secs(self.minutes.first_key_value()?.0.saturating_mul(60));
+        let count: u64 = self.minutes.values().map(|count| u64::from(*count)).sum();
+        let now_minute = now.micros().div_euclid(60_000_000);
+        let mut within = [0; SLA_SECS.len()];
+        for (up_to, sum) in SLA_SECS.iter().zip(&mut within) {
+            let first = now_minute.saturating_sub(up_to / 60).saturating_add(1);
+            *sum = self.minutes.range(first..).map(|(_, count)| u64::from(*count)).sum();
+        }
+        let next_due = self.due_secs.first_key_value().map(|(due, _)| secs(*due));
+        Some(Open { oldest, next_due, within, count })
+    }
+}
+
+fn shift(slots: &mut BTreeMap<i64, u32>, slot: i64, by: i64) {
+    let count = slots.entry(slot).or_default();
+    *count = u32::try_from((i64::from(*count) + by).max(0)).unwrap_or(u32::MAX);
+    if *count == 0 {
+        slots.remove(&slot);
+    }
+}
+
+/// Whether no read has seen it before.
+fn is_new(case: &Case) -> bool {
+    case.reports.values().all(|report| report.first_seen == report.read_began)
+}
+
+fn group_of(case: &Case) -> Group {
+    let source = case.key.case.source().clone();
+    Group { source, category: case.category.clone(), priority: case.priority }
+}
+
+/// Whether the breach was over, by being met, before.
+fn was_met(case: Option<&Case>, breach: &BreachRecord) -> bool {
+    let same = |clock: &&Clock| (&clock.target, &clock.report) == (&breach.target, &breach.report);
+    let clock = case.and_then(|case| case.clocks.iter().find(same));
+    matches!(clock.map(|clock| &clock.state), Some(ClockState::Breached { ended: Some(Ending::Met { .. }), .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_counted_up_to_its_bucket_and_what_is_longer_only_in_all() {
+        let mut lengths = Lengths::default();
+        for secs in [0, 60, 61, 604_800, 604_801] {
+            lengths.add(Span::from_secs(secs));
+        }
+        assert_eq!((lengths.up_to[0], lengths.up_to[1], lengths.up_to[11], lengths.count), (2, 1, 1, 5));
+        let mut twice = lengths.clone();
+        twice.merge(&lengths);
+        assert_eq!((twice.up_to[0], twice.count, twice.sum), (4, 10, lengths.sum.plus(lengths.sum)));
+    }
+
+    #[test]
+    fn open_cases_are_counted_by_age_and_a_closed_one_leaves_no_trace() {
+        let mut slots = Slots::default();
+        let now = Timestamp::from_secs(600_000);
+        for age_mins in [0, 4, 59, 60 * 24 * 30] {
+            shift(&mut slots.minutes, 10_000 - age_mins, 1);
+        }
+        let open = slots.open(now).expect("something is open");
+        assert_eq!((open.within[0], open.within[1], open.within[4], open.within[11], open.count), (1, 2, 3, 3, 4));
+        assert_eq!(now.since(open.oldest), Span::from_hours(24 * 30));
+        for age_mins in [0, 4, 59, 60 * 24 * 30] {
+            shift(&mut slots.minutes, 10_000 - age_mins, -1);
+        }
+        assert!(slots.open(now).is_none() && slots.minutes.is_empty());
+    }
+}
