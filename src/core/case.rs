@@ -392,8 +392,9 @@ impl Case {
             let Some(target) = assessment.targets.iter().find(|t| t.name == self.clocks[index].target) else {
                 continue;
             };
-            let evidence = self.evidence(target, &self.clocks[index], &facts, deleted_means);
+            let mut evidence = self.evidence(target, &self.clocks[index], &facts, deleted_means);
             let deadline = self.deadline(target, &self.clocks[index], &evidence, policy);
+            evidence.due = deadline;
             let clock = &mut self.clocks[index];
             clock.set_deadline(evidence.started, deadline, target.warn, now);
             let turn = clock.step(&evidence, now);
@@ -537,7 +538,7 @@ impl Case {
             None => (facts.first_seen, facts.read_began),
         };
         let moot = self.ended.filter(|(_, how)| leaves_moot(*how, target.until)).map(|(at, _)| at);
-        Evidence { started, happened, read_began, moot, first_seen, joined: facts.joined, p0: self.is_p0() }
+        Evidence { started, happened, due: None, read_began, moot, first_seen, joined: facts.joined, p0: self.is_p0() }
     }
 
     /// The earliest event of this name that counts, over the case or in one report. A closure that

@@ -12,6 +12,7 @@ use super::plan::{
     Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, TargetOutcome, Warning,
 };
 use super::policy::{Assessment, Priority, Standing};
+use super::quiet::Slot;
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
 use super::view::Group;
@@ -66,11 +67,37 @@ impl<'c> Draft<'c> {
         self.plan.cases.entry(key.clone()).or_insert_with(held).as_mut()
     }
 
-    fn home(&self, source: &Name, id: &ReportId) -> Option<&Home> {
+    fn home(&self, source: &Name, id: &ReportId) -> Option<Home> {
         let place = (source.clone(), id.clone());
         match self.plan.homes.get(&place) {
-            Some(changed) => changed.as_ref(),
-            None => self.core.homes.get(&place),
+            Some(changed) => changed.clone(),
+            None => self.core.homes.get(&place).cloned(),
+        }
+    }
+
+    /// The line of a report whose case this draft has not made whole.
+    fn quiet(&self, source: &Name, id: &ReportId) -> Option<Slot> {
+        let slot = self.core.quiet.slot(source, id)?;
+        let key = self.core.quiet.key(slot)?;
+        (!self.plan.cases.contains_key(&key)).then_some(slot)
+    }
+
+    /// Makes a case whole of which the core holds a line, to be derived anew.
+    fn make_whole(&mut self, slot: Slot) -> Option<Home> {
+        let case = self.core.quiet.without_clocks(slot)?;
+        let report = self.core.quiet.report_key(slot)?;
+        let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
+        self.plan.homes.insert((report.source, report.id), Some(home.clone()));
+        self.touched.insert(case.key.clone());
+        self.plan.cases.insert(case.key.clone(), Some(case));
+        Some(home)
+    }
+
+    /// Asks for proof of what is due of cases that are lines, and leaves them so until it comes.
+    pub fn ask_quiet(&mut self, slots: impl Iterator<Item = Slot>) {
+        for slot in slots {
+            self.plan.asks.extend(self.core.quiet.report_key(slot));
+            self.plan.quiet.asked.push(slot);
         }
     }
 
@@ -92,7 +119,16 @@ impl<'c> Draft<'c> {
     }
 
     fn see_one(&mut self, source: &Name, observation: &Observation, read_began: Timestamp) {
-        let home = self.home(source, &observation.id).cloned();
+        let quiet = self.quiet(source, &observation.id);
+        let home = match quiet {
+            Some(slot) if self.core.quiet.read_began(slot) > Some(read_began) => return,
+            Some(slot) if self.core.quiet.is_unchanged(slot, observation.row.as_ref(), read_began) => {
+                self.plan.quiet.seen.push((slot, read_began));
+                return;
+            }
+            Some(slot) => self.make_whole(slot),
+            None => self.home(source, &observation.id),
+        };
         match (home, &observation.row) {
             (None, None) => {}
             (None, Some(row)) => {

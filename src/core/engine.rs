@@ -9,9 +9,11 @@ use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
 use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
 use super::policy::{Policy, Priority};
+use super::quiet::Quiet;
 use super::rank::Rank;
 use super::time::Timestamp;
 use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,6 +21,9 @@ pub struct Core {
     pub(super) policy: Arc<Policy>,
     /// Boxed, because a node of the map holds room for several that aren't there.
     pub(super) cases: BTreeMap<EpisodeKey, Box<Case>>,
+    /// Cases of which no more than a line is held.
+    pub(super) quiet: Quiet,
+    /// Where each report of a whole case lives.
     pub(super) homes: BTreeMap<(Name, ReportId), Home>,
     pub(super) incidents: BTreeMap<IncidentNo, Incident>,
     /// Open groups by (escalation, category).
@@ -52,6 +57,7 @@ impl Core {
         Core {
             policy,
             cases: BTreeMap::new(),
+            quiet: Quiet::default(),
             homes: BTreeMap::new(),
             incidents: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -89,7 +95,7 @@ impl Core {
     /// When time alone changes something: the next deadline, overdue proof or ring.
     pub fn next_wake(&self) -> Option<Timestamp> {
         let due = self.due.iter().filter_map(|due| due.first()).map(|(at, _)| *at);
-        due.chain(self.rings.first().map(|(at, _)| *at)).min()
+        due.chain(self.quiet.wakes_at()).chain(self.rings.first().map(|(at, _)| *at)).min()
     }
 
     /// Cases that the core would have to be told of before it takes in these rows: reports that it
@@ -105,7 +111,7 @@ impl Core {
             if let (Some(subject), Priority::P0) = (row.subject, self.policy.assess(row).priority) {
                 keys.insert(CaseKey::Subject { source: rows.source.clone(), subject });
             }
-            if home.is_none() {
+            if home.is_none() && self.quiet.slot(&rows.source, &observation.id).is_none() {
                 let id = observation.id.clone();
                 keys.insert(CaseKey::Report(ReportKey { source: rows.source.clone(), id, incarnation: 0 }));
             }
@@ -124,9 +130,11 @@ impl Core {
             Input::Rows(rows) => draft.see(rows),
             Input::ScanEnded { source, began } => self.end_scan(&mut draft, source, *began),
             Input::Tick => {
-                for key in self.due_cases(now) {
-                    draft.refresh(&key);
+                let due = self.due_cases(now);
+                for key in &due {
+                    draft.refresh(key);
                 }
+                draft.ask_quiet(self.quiet.due(now).take(BATCH - due.len()));
             }
             Input::Sight { source, blind_since } => self.sight(&mut draft, source, *blind_since, now),
             Input::Act(act) => {
@@ -151,9 +159,11 @@ impl Core {
         let of_source = self.cases.values().filter(|case| case.key.case.source() == source);
         let unseen =
             of_source.flat_map(|case| case.reports.iter().map(move |(key, report)| (case.priority, key, report)));
-        let mut unseen: Vec<_> = unseen.filter(|(_, _, report)| report.read_began < began).collect();
-        unseen.sort_by_key(|(priority, key, _)| (*priority, *key));
-        draft.plan.asks.extend(unseen.into_iter().map(|(_, key, _)| key.clone()));
+        let unseen = unseen.filter(|(_, _, report)| report.read_began < began);
+        let unseen = unseen.map(|(priority, key, _)| (priority, key.clone()));
+        let mut unseen: Vec<_> = unseen.chain(self.quiet.unseen(source, began)).collect();
+        unseen.sort_unstable();
+        draft.plan.asks.extend(unseen.into_iter().map(|(_, key)| key));
         draft.plan.caught_up = Some(source.clone());
     }
 
@@ -402,6 +412,7 @@ impl Core {
                 report.read_began = report.read_began.max(read_began);
             }
         }
+        self.quiet.apply(plan.quiet);
         self.caught_up.extend(plan.caught_up);
     }
 
@@ -449,7 +460,23 @@ impl Core {
                 self.incidents.remove(&no);
             }
         }
+        if let CaseKey::Report(report) = &key.case
+            && let Some(slot) = self.quiet.slot(&report.source, &report.id)
+            && self.quiet.key(slot).as_ref() == Some(&key)
+        {
+            let group = self.quiet.group(slot);
+            self.quiet.remove(slot);
+            self.tally_open(group, -1, false);
+        }
         let Some(case) = case else { return };
+        self.count(&case, 1);
+        let case = match self.quiet.take(case) {
+            Ok(place) => {
+                self.homes.remove(&place);
+                return;
+            }
+            Err(case) => case,
+        };
         if case.ended.is_none() || case.is_overdue() {
             self.queue.insert(case.rank());
         }
@@ -459,8 +486,7 @@ impl Core {
         if let Some((no, member)) = member_of(&case) {
             self.members.entry(no).or_default().insert(member);
         }
-        self.count(&case, 1);
-        self.cases.insert(key, Box::new(case));
+        self.cases.insert(key, case);
     }
 
     fn count(&mut self, case: &Case, by: i64) {
@@ -469,17 +495,21 @@ impl Core {
         }
         let source = case.key.case.source().clone();
         let group = Group { source, category: case.category.clone(), priority: case.priority };
+        self.tally_open(Some(group), by, case.is_overdue());
+    }
+
+    fn tally_open(&mut self, group: Option<Group>, by: i64, overdue: bool) {
+        let Some(group) = group else { return };
         let counts = self.tally.open.entry(group).or_default();
         counts.open = counts.open.saturating_add_signed(by);
-        if case.is_overdue() {
+        if overdue {
             counts.overdue = counts.overdue.saturating_add_signed(by);
         }
     }
 
     /// What the rest of the house may see.
     pub fn view(&self, now: Timestamp) -> View {
-        let head = self.queue.iter().take(VIEW_ROWS);
-        let queue = head.filter_map(|rank| Some(queue_row(self.cases.get(&rank.key)?)));
+        let queue = self.head(VIEW_ROWS).map(|case| queue_row(&case));
         let open = self.incidents.values().rev().filter(|incident| incident.is_open());
         View {
             as_of: Some(now),
@@ -517,23 +547,43 @@ impl Core {
 
     /// Whether a report of this id is under watch.
     pub fn holds(&self, source: &Name, id: &ReportId) -> bool {
-        self.homes.contains_key(&(source.clone(), id.clone()))
+        self.homes.contains_key(&(source.clone(), id.clone())) || self.quiet.slot(source, id).is_some()
     }
 
     /// The priority of the case that holds a report; the strictest when none does.
     pub fn priority_of(&self, report: &ReportKey) -> Priority {
         let home = self.homes.get(&(report.source.clone(), report.id.clone()));
-        home.and_then(|home| self.cases.get(&home.episode)).map_or(Priority::P0, |case| case.priority)
+        let whole = home.and_then(|home| self.cases.get(&home.episode)).map(|case| case.priority);
+        let quiet = || self.quiet.priority(self.quiet.slot(&report.source, &report.id)?);
+        whole.or_else(quiet).unwrap_or(Priority::P0)
     }
 
-    /// Cases held, for tests and the log.
-    pub fn cases(&self) -> impl Iterator<Item = &Case> {
-        self.cases.values().map(|case| &**case)
+    /// Cases held, in no order that means anything, for tests and the log.
+    pub fn cases(&self) -> impl Iterator<Item = Case> {
+        let quiet = self.quiet.iter().filter_map(|slot| self.quiet.whole(slot, &self.policy));
+        self.cases.values().map(|case| Case::clone(case)).chain(quiet)
     }
 
     /// The queue in rank order.
-    pub fn queue(&self) -> impl Iterator<Item = &Case> {
-        self.queue.iter().filter_map(|rank| self.cases.get(&rank.key)).map(|case| &**case)
+    pub fn queue(&self) -> impl Iterator<Item = Case> {
+        self.head(usize::MAX).map(Cow::into_owned)
+    }
+
+    fn head(&self, limit: usize) -> impl Iterator<Item = Cow<'_, Case>> {
+        let mut whole = self.queue.iter().take(limit).peekable();
+        let mut quiet = self.quiet.head(limit).into_iter().peekable();
+        let next = move || {
+            let is_quiet = match (whole.peek(), quiet.peek()) {
+                (Some(one), Some((other, _))) => other < one,
+                (one, _) => one.is_none(),
+            };
+            if is_quiet {
+                let (_, slot) = quiet.next()?;
+                return self.quiet.whole(slot, &self.policy).map(Cow::Owned);
+            }
+            self.cases.get(&whole.next()?.key).map(|case| Cow::Borrowed(&**case))
+        };
+        std::iter::from_fn(next).take(limit)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod incident;
 pub mod observation;
 pub mod plan;
 pub mod policy;
+mod quiet;
 pub mod rank;
 pub mod reports;
 pub mod time;

@@ -8,6 +8,7 @@ use super::id::{EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::Incident;
 use super::observation::{Observation, Reject};
 use super::policy::{Priority, Standing};
+use super::quiet::QuietChanges;
 use super::time::Timestamp;
 use super::view::Group;
 use serde::{Deserialize, Serialize};
@@ -218,6 +219,8 @@ pub struct Plan {
     pub asks: Vec<ReportKey>,
     /// Reports that a read found unchanged: memory only.
     pub seen: Vec<(EpisodeKey, ReportKey, Timestamp)>,
+    /// What changes of cases of which no more than a line is held: memory only.
+    pub quiet: QuietChanges,
     /// A source whose first look is complete: memory only.
     pub caught_up: Option<Name>,
 }
