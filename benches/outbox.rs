@@ -271,7 +271,7 @@ impl Store for Queue {
         unreachable!()
     }
 
-    async fn sequence(&self) -> Result<u64> {
+    async fn settle(&self, _: u64) -> Result<u64> {
         unreachable!()
     }
 

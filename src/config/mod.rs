@@ -249,6 +249,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
             spread: minor_safety.spread,
         },
         rules: rules.into_iter().map(rule_of).collect::<Option<_>>()?,
+        obligations: Vec::new(),
         escalations: escalations.into_iter().map(|read| (read.name.name(), read.escalation)).collect(),
         operators,
         sources: sources.iter().map(|source| (source.name.clone(), source_policy(source))).collect(),

@@ -18,6 +18,9 @@ pub struct Clock {
     pub until: EventName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportKey>,
+    /// The target is an obligation's: nothing pauses it, and no recategorisation ends it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub obligation: bool,
     /// When `from` happened; `None` while it hasn't.
     pub started: Option<Timestamp>,
     /// `None` while the clock hasn't started, and for a stated due date that is NULL.
@@ -152,12 +155,18 @@ impl Clock {
             target: target.name.clone(),
             until: target.until,
             report,
+            obligation: false,
             started: None,
             deadline: None,
             warns_at: None,
             warned_of: None,
             state: ClockState::Running,
         }
+    }
+
+    /// The clock of an obligation.
+    pub fn of_obligation(target: &Target, report: Option<ReportKey>) -> Self {
+        Clock { obligation: true, ..Clock::new(target, report) }
     }
 
     /// Running, asked or unverified: the clock still has something to find out.

@@ -292,7 +292,7 @@ impl<'c> Draft<'c> {
     /// Derives a case anew and lets every turn of its clocks take effect.
     pub fn refresh(&mut self, key: &EpisodeKey) {
         let (policy, now) = (self.core.policy.clone(), self.now);
-        let before = self.case(key).and_then(member_of);
+        let before = self.case(key).map(members_of).unwrap_or_default();
         let Some(case) = self.case_mut(key) else { return };
         if case.reports.is_empty() {
             self.dissolve(key, before);
@@ -311,15 +311,15 @@ impl<'c> Draft<'c> {
         for (index, turn) in turns {
             self.turn(key, index, turn);
         }
-        let after = self.case(key).and_then(member_of);
-        self.move_member(before, after);
+        let after = self.case(key).map(members_of).unwrap_or_default();
+        self.move_members(before, after);
         self.settle(key);
     }
 
     /// A case whose last report belongs elsewhere now: presumption ended, or a lesser report became P0.
-    fn dissolve(&mut self, key: &EpisodeKey, before: Option<(IncidentNo, MemberKey)>) {
+    fn dissolve(&mut self, key: &EpisodeKey, before: BTreeMap<IncidentNo, MemberKey>) {
         self.plan.cases.insert(key.clone(), None);
-        self.move_member(before, None);
+        self.move_members(before, BTreeMap::new());
         if let Some(case) = self.core.cases.get(key).filter(|case| case.stored) {
             // Without its reports: they live on elsewhere, and no recall may bring them back here.
             let case = Case { reports: Reports::new(), ..Case::clone(case) };
@@ -356,7 +356,7 @@ impl<'c> Draft<'c> {
         let clock = &case.clocks[index];
         let Some(breach) = clock.breach() else { return };
         let watched_p0 = case.is_p0() && !breach.inherited;
-        let Some(escalation) = case.escalation.clone() else { return };
+        let Some(escalation) = case.told(clock, &self.core.policy) else { return };
         if !clock.is_overdue() && !watched_p0 {
             return;
         }
@@ -412,25 +412,24 @@ impl<'c> Draft<'c> {
         self.plan.incidents.get_mut(&no)
     }
 
-    fn move_member(&mut self, before: Option<(IncidentNo, MemberKey)>, after: Option<(IncidentNo, MemberKey)>) {
-        if before == after {
-            return;
-        }
-        if let Some((no, _)) = &before {
+    fn move_members(&mut self, before: BTreeMap<IncidentNo, MemberKey>, mut after: BTreeMap<IncidentNo, MemberKey>) {
+        for (no, member) in before {
+            if after.get(&no) == Some(&member) {
+                after.remove(&no);
+                continue;
+            }
             let now = self.now;
-            if let Some(incident) = self.incident_mut(*no).filter(|incident| incident.acknowledged.is_some()) {
+            if let Some(incident) = self.incident_mut(no).filter(|incident| incident.acknowledged.is_some()) {
                 incident.acted_at = Some(now);
             }
+            if !self.joined.get_mut(&no).is_some_and(|joined| joined.remove(&member)) {
+                self.left.entry(no).or_default().insert(member);
+            }
         }
-        if let Some((no, member)) = before
-            && !self.joined.get_mut(&no).is_some_and(|joined| joined.remove(&member))
-        {
-            self.left.entry(no).or_default().insert(member);
-        }
-        if let Some((no, member)) = after
-            && !self.left.get_mut(&no).is_some_and(|left| left.remove(&member))
-        {
-            self.joined.entry(no).or_default().insert(member);
+        for (no, member) in after {
+            if !self.left.get_mut(&no).is_some_and(|left| left.remove(&member)) {
+                self.joined.entry(no).or_default().insert(member);
+            }
         }
     }
 
@@ -474,12 +473,13 @@ impl<'c> Draft<'c> {
         self.joined.keys().chain(self.left.keys()).chain(self.plan.incidents.keys()).copied().collect()
     }
 
-    /// A case as a page may tell of it; of a P0 that was met since, its last breach.
-    pub fn page_case(&self, key: &EpisodeKey) -> Option<PageCase> {
+    /// A case as a page of this incident may tell of it; of a P0 that was met since, its last breach.
+    pub fn page_case(&self, no: IncidentNo, key: &EpisodeKey) -> Option<PageCase> {
         let held = || self.core.cases.get(key).map(|case| &**case);
         let case = self.case(key).or_else(|| self.freed.get(key)).or_else(held)?;
         let overdue = case.clocks.iter().filter(|clock| clock.is_overdue());
-        let worst = overdue.min_by_key(|clock| clock.unmet_deadline());
+        let of_another = |clock: &Clock| clock.breach().is_none_or(|breach| breach.incident != Some(no));
+        let worst = overdue.min_by_key(|clock| (of_another(clock), clock.unmet_deadline()));
         let clock = worst.or_else(|| case.clocks.iter().rfind(|clock| clock.breach().is_some()))?;
         let breach = clock.breach()?;
         Some(PageCase {
@@ -575,11 +575,17 @@ impl<'c> Draft<'c> {
     }
 }
 
-/// The incident that an overdue case stands in, and its place there.
-pub fn member_of(case: &Case) -> Option<(IncidentNo, MemberKey)> {
-    let overdue = case.clocks.iter().filter(|clock| clock.is_overdue()).filter_map(Clock::breach);
-    let worst = overdue.filter(|breach| breach.incident.is_some()).min_by_key(|breach| breach.deadline)?;
-    Some((worst.incident?, (case.priority, worst.deadline, case.key.clone())))
+/// The incidents that an overdue case stands in, with its place in each, which its earliest deadline there
+/// gives it. More than one where an obligation tells others than the rule does.
+pub fn members_of(case: &Case) -> BTreeMap<IncidentNo, MemberKey> {
+    let mut members: BTreeMap<IncidentNo, MemberKey> = BTreeMap::new();
+    for breach in case.clocks.iter().filter(|clock| clock.is_overdue()).filter_map(Clock::breach) {
+        let Some(no) = breach.incident else { continue };
+        let member = (case.priority, breach.deadline, case.key.clone());
+        let held = members.entry(no).or_insert_with(|| member.clone());
+        *held = member.min(held.clone());
+    }
+    members
 }
 
 fn same_clock(a: &Clock, b: &Clock) -> bool {

@@ -4,7 +4,7 @@
 
 use super::act::{Act, Deed};
 use super::case::Case;
-use super::draft::{Draft, MemberKey, member_of};
+use super::draft::{Draft, MemberKey, members_of};
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
 use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
@@ -263,7 +263,7 @@ impl Core {
 
     fn ring_group(&self, draft: &mut Draft<'_>, no: IncidentNo, count: u64, first: &[MemberKey], now: Timestamp) {
         let priority = first.first().map_or(Priority::P4, |(priority, _, _)| *priority);
-        let cases = first.iter().filter_map(|(_, _, key)| draft.page_case(key)).collect();
+        let cases = first.iter().filter_map(|(_, _, key)| draft.page_case(no, key)).collect();
         self.page(draft, no, priority, (count, cases), None, now);
     }
 
@@ -446,7 +446,7 @@ impl Core {
             if let Some(at) = held.wakes_at() {
                 self.due[usize::from(!held.is_p0())].remove(&(at, key.clone()));
             }
-            if let Some((no, member)) = member_of(&held) {
+            for (no, member) in members_of(&held) {
                 let members = self.members.entry(no).or_default();
                 members.remove(&member);
                 if members.is_empty() {
@@ -483,7 +483,7 @@ impl Core {
         if let Some(at) = case.wakes_at() {
             self.due[usize::from(!case.is_p0())].insert((at, key.clone()));
         }
-        if let Some((no, member)) = member_of(&case) {
+        for (no, member) in members_of(&case) {
             self.members.entry(no).or_default().insert(member);
         }
         self.cases.insert(key, case);
@@ -621,7 +621,7 @@ fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>,
 /// The cases of these P0 incidents, the most urgent first.
 fn cases_of(draft: &Draft<'_>, incidents: &[IncidentNo]) -> Vec<PageCase> {
     let case = |no: &IncidentNo| match draft.incident(*no).map(|incident| &incident.kind) {
-        Some(IncidentKind::Episode(key)) => draft.page_case(key),
+        Some(IncidentKind::Episode(key)) => draft.page_case(*no, key),
         _ => None,
     };
     let mut cases: Vec<PageCase> = incidents.iter().filter_map(case).collect();
@@ -655,6 +655,6 @@ fn queue_row(case: &Case) -> QueueRow {
         }),
         overdue: case.is_overdue(),
         unverified: case.clocks.iter().any(|c| matches!(c.state, super::clock::ClockState::Unverified { .. })),
-        incident: member_of(case).map(|(no, _)| no).or(case.incident),
+        incident: members_of(case).into_iter().min_by(|a, b| a.1.cmp(&b.1)).map(|(no, _)| no).or(case.incident),
     }
 }

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod facts;
 pub mod id;
 pub mod incident;
+pub mod obligation;
 pub mod observation;
 pub mod plan;
 pub mod policy;

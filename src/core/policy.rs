@@ -5,6 +5,7 @@
 use super::calendar::Calendar;
 use super::facts::{FactTypes, Predicate};
 use super::id::Name;
+use super::obligation::{Matched, Obligation};
 use super::observation::{EventName, Row};
 use super::time::Span;
 use serde::{Deserialize, Serialize};
@@ -171,6 +172,8 @@ pub struct Policy {
     pub raised_when: Option<Predicate>,
     pub minor_safety: MinorSafety,
     pub rules: Vec<Rule>,
+    /// At most `OBLIGATIONS_MAX`; every one that matches applies.
+    pub obligations: Vec<Obligation>,
     pub escalations: BTreeMap<Name, Escalation>,
     /// Who hears that the monitor itself is in trouble; `None` leaves it to the log and the board.
     pub operators: Option<Name>,
@@ -191,6 +194,8 @@ pub struct Assessment<'p> {
     pub escalation: Option<&'p Name>,
     /// Whether `raised_when` holds; `None` when it can't be decided, which ranks as if it did.
     pub raised: Option<bool>,
+    /// The obligations that apply beside the targets.
+    pub obligations: Matched,
     /// The first predicate that couldn't be decided; the stricter side was taken.
     pub undecided: Option<&'p Predicate>,
 }
@@ -242,6 +247,11 @@ impl Policy {
             assessment.raised = when.evaluate(row);
             assessment.undecided = assessment.undecided.or(assessment.raised.is_none().then_some(when));
         }
+        if !self.obligations.is_empty() {
+            let (matched, undecided) = Matched::of(&self.obligations, row);
+            assessment.obligations = matched;
+            assessment.undecided = assessment.undecided.or(undecided);
+        }
         assessment
     }
 
@@ -254,6 +264,7 @@ impl Policy {
             targets: &self.minor_safety.targets,
             escalation: Some(&self.minor_safety.escalation),
             raised: Some(false),
+            obligations: Matched::default(),
             undecided: None,
         }
     }
@@ -264,6 +275,11 @@ impl Policy {
             return &self.minor_safety.targets;
         }
         self.rules.iter().find(|candidate| &*candidate.name == rule).map_or(&[], |rule| &rule.targets)
+    }
+
+    /// An obligation by its name, as clocks carry it.
+    pub fn obligation(&self, name: &str) -> Option<&Obligation> {
+        self.obligations.iter().find(|obligation| **obligation.name() == *name)
     }
 
     /// The first rule that matches. One that can't be decided might, so of all such before it and of it the
@@ -290,6 +306,7 @@ impl Policy {
             targets: strictest.map_or(&[], |rule| &rule.targets),
             escalation: strictest.and_then(|rule| rule.escalation.as_ref()),
             raised: Some(false),
+            obligations: Matched::default(),
             undecided,
         }
     }

@@ -74,6 +74,7 @@ pub fn policy() -> Policy {
             rule("ncii", &["ncii"], Priority::P2, 60),
             rule("spam", &["spam"], Priority::P4, 600),
         ],
+        obligations: Vec::new(),
         escalations: BTreeMap::from([
             ("minor-safety".into(), escalation("p0-pager")),
             ("on-call".into(), escalation("pager")),

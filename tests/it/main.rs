@@ -12,6 +12,7 @@ mod explain;
 mod kit;
 mod law;
 mod law_cases;
+mod obligations;
 mod properties;
 mod real_data;
 mod replay;
