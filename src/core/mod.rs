@@ -1,6 +1,7 @@
 //! The pure core: std, serde and each other. It decides; the shell reads, commits and sends.
 
 pub mod act;
+pub mod arrivals;
 pub mod calendar;
 pub mod case;
 pub mod clock;
@@ -14,6 +15,8 @@ pub mod observation;
 pub mod plan;
 pub mod policy;
 pub mod rank;
+pub mod rejected;
 pub mod reports;
+pub mod sight;
 pub mod time;
 pub mod view;
