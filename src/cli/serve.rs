@@ -11,6 +11,7 @@ use crate::pager::Channels;
 use crate::run::clock::{Clock, SystemClock};
 use crate::run::monitor::{self, Parts, WatchedSource};
 use crate::run::outbox::OutboxStats;
+use crate::run::watch as watch_loop;
 use crate::source::AnySource;
 use crate::status::{SourceStatus, Status, StatusHandle, StoreStatus};
 use crate::store::SqlStore;
@@ -76,8 +77,11 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let view = Arc::new(ArcSwap::from_pointee(View::default()));
     let (stop, stopping) = watch::channel(false);
     let mut sources = Vec::new();
+    tokio::spawn(watch_loop::store(store.clone(), status.clone(), clock, stopping.clone()));
     for settings in &config.sources {
         let source = Arc::new(AnySource::open(settings.clone(), keys.clone())?);
+        let name = settings.name.clone();
+        tokio::spawn(watch_loop::source(name, source.clone(), status.clone(), clock, stopping.clone()));
         sources.push(WatchedSource { name: settings.name.clone(), every: settings.poll, source });
     }
     let metrics = Arc::new(Metrics::new(known_labels(&config)).map_err(metrics_failed)?);
@@ -173,7 +177,10 @@ fn status(config: &Config, keys: &Keys, clock: SystemClock) -> Status {
         started_at: clock.now(),
         engine_alive_at: None,
         sources: sources
-            .map(|source| SourceStatus::new(source.name.clone(), source.poll, source.stale_after()))
+            .map(|source| {
+                let policy = config.policy.sources.get(&source.name).cloned().unwrap_or_default();
+                SourceStatus::new(source.name.clone(), source.poll, policy.stale_after())
+            })
             .collect(),
         store: StoreStatus::default(),
     }

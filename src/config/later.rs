@@ -28,8 +28,6 @@ const LATER: &[(&[&str], &str, &str)] = &[
     (RULES, "spread", "give `targets` the shortest time that you need"),
     (TARGETS, "repeat", "a target runs once an episode for now"),
     (ESCALATIONS, "warn", "pages ring at the breach for now"),
-    (&["[blind]"], "expect", "silence isn't watched for now"),
-    (&["[blind]"], "stale_after", "a stale source shows on /readyz for now"),
     (&["[store]"], "keep_months", "everything is kept for now"),
 ];
 

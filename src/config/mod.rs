@@ -4,6 +4,7 @@
 //! Paths, of SQLite databases and of files of secrets, start from the directory of the configuration file.
 //! A url that comes from the environment starts from the directory in which tocsin was started.
 
+mod blind;
 mod calendars;
 mod cases;
 mod channels;
@@ -30,7 +31,7 @@ pub use sources::SOURCE_URL_VARIABLE;
 
 use crate::compile::calendar::CalendarSpec;
 use crate::core::id::Name;
-use crate::core::policy::{Index, MinorSafety, Policy, Priority, Rule, SourcePolicy, Target};
+use crate::core::policy::{Index, MinorSafety, Policy, Priority, Rule, Target};
 use crate::pager::ChannelSettings;
 use crate::secret::Secret;
 use crate::source::settings::Settings;
@@ -213,7 +214,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     };
     let minor_safety = rules::minor_safety(r, root, &terms);
     let rules = rules::rules(r, root, &categories, &terms);
-    let operators = rules::operators(r, root, &terms);
+    let blind = blind::read(r, root, &terms, &sources, &categories);
     let tests = cases::read(r, root, &facts);
     if r.has_refused() {
         return None;
@@ -229,7 +230,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
             minor_safety: &minor_safety,
             rules: &rules,
             escalations: &escalations,
-            operators: operators.as_ref(),
+            operators: blind.operators.as_ref(),
             channels: &channels,
             calendars: &calendars,
         },
@@ -251,8 +252,8 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
         rules: rules.into_iter().map(rule_of).collect::<Option<_>>()?,
         obligations: Vec::new(),
         escalations: escalations.into_iter().map(|read| (read.name.name(), read.escalation)).collect(),
-        operators,
-        sources: sources.iter().map(|source| (source.name.clone(), source_policy(source))).collect(),
+        sources: sources.iter().map(|source| (source.name.clone(), blind.source_policy(source))).collect(),
+        operators: blind.operators,
         calendars: calendars.compiled,
         index: Index::default(),
     };
@@ -282,10 +283,6 @@ fn rule_of(mut read: RuleRead) -> Option<Rule> {
     let targets = targets_of(std::mem::take(&mut read.targets));
     let RuleRead { name, categories, when, escalation, .. } = read;
     Some(Rule { name, categories, when, priority, targets, escalation })
-}
-
-fn source_policy(source: &Settings) -> SourcePolicy {
-    SourcePolicy { deleted_means: source.states.deleted_means, blind_after: Some(source.stale_after()) }
 }
 
 /// Gives the policy its hash: SHA-256 in hex over its JSON, whose maps are ordered, with the hash empty.

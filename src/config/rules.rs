@@ -327,10 +327,3 @@ fn notify(r: &Reader, entry: &Entry, channels: &BTreeSet<&str>) -> Vec<Name> {
     }
     names
 }
-
-/// Who hears that the monitor itself is in trouble.
-pub fn operators(r: &Reader, root: &Table, terms: &Terms) -> Option<Name> {
-    const EXAMPLE: &str = "escalation = \"operators\"";
-    let table = root.get("blind")?.table(r, "[blind]", &["escalation"], EXAMPLE)?;
-    escalation_name(r, &table.require(r, "escalation", EXAMPLE)?, terms)
-}

@@ -1,6 +1,7 @@
 //! A plan in the making: the core's state with one input's changes laid over it. Nothing is changed
 //! but the draft, so a plan that isn't committed leaves no trace.
 
+use super::arrivals::{KEPT_HOURS, Seen, hour_of};
 use super::case::{Case, Report};
 use super::clock::{Clock, ClockState, Turn};
 use super::engine::Core;
@@ -13,6 +14,7 @@ use super::plan::{
 };
 use super::policy::{Assessment, Priority, Standing};
 use super::quiet::Slot;
+use super::rejected::Rejected;
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
 use super::view::Group;
@@ -104,11 +106,7 @@ impl<'c> Draft<'c> {
     /// Takes in the rows of one read.
     pub fn see(&mut self, rows: &Rows) {
         self.recalled = rows.recalled.iter().map(|case| (case.key.case.clone(), case.clone())).collect();
-        let no_id = rows.rejects.iter().filter(|reject| reject.id.is_none()).count() as u64;
-        if no_id > 0 {
-            self.plan.alarms.insert(Alarm::RowsWithoutId { source: rows.source.clone(), count: no_id });
-        }
-        self.plan.rejects.extend(rows.rejects.iter().map(|reject| (rows.source.clone(), reject.clone())));
+        self.see_rejects(rows);
         for observation in &rows.rows {
             self.see_one(&rows.source, observation, rows.read_began);
         }
@@ -116,6 +114,31 @@ impl<'c> Draft<'c> {
         for key in by_priority(&touched, |key| self.case(key)) {
             self.refresh(&key);
         }
+    }
+
+    /// Each flaw once for as long as it lasts.
+    fn see_rejects(&mut self, rows: &Rows) {
+        let none = Rejected::default();
+        let known = self.core.rejected.get(&rows.source).unwrap_or(&none);
+        let Some(found) = known.read(rows) else { return };
+        let no_id = found.news.iter().filter(|reject| reject.id.is_none()).count() as u64;
+        if no_id > 0 {
+            self.plan.alarms.insert(Alarm::RowsWithoutId { source: rows.source.clone(), count: no_id });
+        }
+        self.plan.rejects.extend(found.news.iter().map(|reject| (rows.source.clone(), reject.clone())));
+        self.plan.rejections = Some(found);
+    }
+
+    /// Counts a report that was seen for the first time, in the hour in which it was received.
+    fn count_arrival(&mut self, report: &ReportKey, row: &Row, read_began: Timestamp) {
+        let Received::At(received) = row.received else { return };
+        let hour = hour_of(received);
+        if received > read_began || hour <= hour_of(self.now) - KEPT_HOURS {
+            return;
+        }
+        let place = (report.source.clone(), row.category.clone(), hour);
+        let seen = self.plan.counted.entry(place).or_insert(Seen { count: 0, newest: received });
+        (seen.count, seen.newest) = (seen.count + 1, seen.newest.max(received));
     }
 
     fn see_one(&mut self, source: &Name, observation: &Observation, read_began: Timestamp) {
@@ -199,6 +222,9 @@ impl<'c> Draft<'c> {
         let blind_after = self.blind_after(&report.source);
         let assessment = policy.assess(row);
         self.alarm(&report, row, &assessment, read_began);
+        if known.is_none() {
+            self.count_arrival(&report, row, read_began);
+        }
         let case_key = case_key(&report, row, &assessment);
         let episode = self.episode_for(case_key, &report, row, &assessment);
         let place = (report.source.clone(), report.id.clone());
@@ -460,7 +486,7 @@ impl<'c> Draft<'c> {
         match &incident.kind {
             IncidentKind::Episode(key) => case_acted(key),
             IncidentKind::Group { .. } => self.members(no, usize::MAX).1.iter().any(|(_, _, key)| case_acted(key)),
-            IncidentKind::Blind { .. } => false,
+            IncidentKind::Blind(_) => false,
             IncidentKind::Bundle { members } => members.iter().any(|member| match self.incident(*member) {
                 Some(Incident { kind: IncidentKind::Episode(key), resolved_at: None, .. }) => case_acted(key),
                 _ => true,

@@ -3,6 +3,7 @@
 //! what is due.
 
 use super::act::{Act, Deed};
+use super::arrivals::{Arrivals, Arrived, Watched};
 use super::case::Case;
 use super::draft::{Draft, MemberKey, members_of};
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
@@ -11,6 +12,8 @@ use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Row
 use super::policy::{Policy, Priority};
 use super::quiet::Quiet;
 use super::rank::Rank;
+use super::rejected::Rejected;
+use super::sight::Sight;
 use super::time::Timestamp;
 use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
 use std::borrow::Cow;
@@ -36,6 +39,9 @@ pub struct Core {
     due: [BTreeSet<(Timestamp, EpisodeKey)>; 2],
     rings: BTreeSet<(Timestamp, IncidentNo)>,
     caught_up: BTreeSet<Name>,
+    pub(super) sights: BTreeMap<Name, Sight>,
+    pub(super) arrivals: Arrivals,
+    pub(super) rejected: BTreeMap<Name, Rejected>,
     tally: Tally,
 }
 
@@ -67,6 +73,9 @@ impl Core {
             due: [BTreeSet::new(), BTreeSet::new()],
             rings: BTreeSet::new(),
             caught_up: BTreeSet::new(),
+            sights: BTreeMap::new(),
+            arrivals: Arrivals::default(),
+            rejected: BTreeMap::new(),
             tally: Tally::default(),
         }
     }
@@ -76,6 +85,7 @@ impl Core {
         let mut core = Core::new(policy);
         core.next_incident = next_incident.max(1);
         for incident in incidents {
+            core.restore_sight(&incident);
             core.put_incident(incident);
         }
         for case in cases {
@@ -90,6 +100,11 @@ impl Core {
             core.put_case(case.key.clone(), Some(Case { stored: true, ..case }));
         }
         core
+    }
+
+    /// How many reports came in the weeks before, as the store remembers it.
+    pub fn remember(&mut self, arrived: Vec<Arrived>, watched: Vec<Watched>) {
+        self.arrivals.restore(arrived, watched);
     }
 
     /// When time alone changes something: the next deadline, overdue proof or ring.
@@ -136,7 +151,7 @@ impl Core {
                 }
                 draft.ask_quiet(self.quiet.due(now).take(BATCH - due.len()));
             }
-            Input::Sight { source, blind_since } => self.sight(&mut draft, source, *blind_since, now),
+            Input::Sight { source, measured } => self.look(&mut draft, source, measured, now),
             Input::Act(act) => {
                 self.take_up(&mut draft, act, now);
                 draft.plan.taken_up = Some(act.inbox);
@@ -165,6 +180,7 @@ impl Core {
         unseen.sort_unstable();
         draft.plan.asks.extend(unseen.into_iter().map(|(_, key)| key));
         draft.plan.caught_up = Some(source.clone());
+        draft.plan.scan_began = Some(began);
     }
 
     /// What time alone does to incidents: held rings, steps, repeats, and acknowledgements that nobody
@@ -190,25 +206,6 @@ impl Core {
                 (true, false) => incident.forgotten(now),
                 (false, _) => {}
             }
-        }
-    }
-
-    /// F12: blindness is an incident of the operators, one for each source, over when it can be seen.
-    fn sight(&self, draft: &mut Draft<'_>, source: &Name, blind_since: Option<Timestamp>, now: Timestamp) {
-        let about = |incident: &&Incident| {
-            incident.is_open() && matches!(&incident.kind, IncidentKind::Blind { source: of, .. } if of == source)
-        };
-        let open = self.incidents.values().find(about).map(|incident| incident.no);
-        match (open, blind_since, &self.policy.operators) {
-            (None, Some(since), Some(operators)) => {
-                let kind = IncidentKind::Blind { source: source.clone(), since };
-                let no = draft.open_incident(kind, operators.clone());
-                if let Some(incident) = draft.incident_mut(no) {
-                    incident.ring_at = Some(now);
-                }
-            }
-            (Some(no), None, _) => self.resolve(draft, no, now),
-            _ => {}
         }
     }
 
@@ -245,8 +242,8 @@ impl Core {
             let rings = incident.ring_at.is_some_and(|at| at <= now);
             match &incident.kind {
                 IncidentKind::Bundle { .. } if rings => self.ring_bundle(draft, no, now),
-                IncidentKind::Blind { .. } if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
-                IncidentKind::Bundle { .. } | IncidentKind::Blind { .. } => {}
+                IncidentKind::Blind(_) if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
+                IncidentKind::Bundle { .. } | IncidentKind::Blind(_) => {}
                 IncidentKind::Episode(_) if rings => p0.push(no),
                 IncidentKind::Group { .. } if rings && count > 0 => self.ring_group(draft, no, count, &first, now),
                 IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 => self.resolve(draft, no, now),
@@ -364,7 +361,7 @@ impl Core {
 
     /// Ends an incident on evidence and closes every round that it opened; a bundle ends with its last
     /// member.
-    fn resolve(&self, draft: &mut Draft<'_>, no: IncidentNo, now: Timestamp) {
+    pub(super) fn resolve(&self, draft: &mut Draft<'_>, no: IncidentNo, now: Timestamp) {
         let Some(incident) = draft.incident_mut(no) else { return };
         if !incident.is_open() {
             return;
@@ -394,11 +391,21 @@ impl Core {
                 self.tally.presumed.insert((source.clone(), category.clone()));
             }
         }
+        if let Some(rejections) = plan.rejections {
+            self.rejected.entry(rejections.source.clone()).or_default().apply(rejections);
+        }
         for (place, home) in plan.homes {
             match home {
-                Some(home) => self.homes.insert(place, home),
-                None => self.homes.remove(&place),
-            };
+                Some(home) => {
+                    self.homes.insert(place, home);
+                }
+                None => {
+                    if let Some(rejected) = self.rejected.get_mut(&place.0) {
+                        rejected.forget(&place.1);
+                    }
+                    self.homes.remove(&place);
+                }
+            }
         }
         for incident in plan.incidents.into_values() {
             self.put_incident(incident);
@@ -413,7 +420,19 @@ impl Core {
             }
         }
         self.quiet.apply(plan.quiet);
+        if let (Some(source), Some(began)) = (&plan.caught_up, plan.scan_began)
+            && let Some(rejected) = self.rejected.get_mut(source)
+        {
+            rejected.end_scan(began);
+        }
         self.caught_up.extend(plan.caught_up);
+        for (place, seen) in plan.counted {
+            self.arrivals.add(place, seen);
+        }
+        if let Some(looked) = plan.looked {
+            self.arrivals.told(&plan.arrived, &plan.watched, looked.at);
+            self.put_sight(looked);
+        }
     }
 
     fn put_incident(&mut self, incident: Incident) {
@@ -528,13 +547,13 @@ impl Core {
             IncidentKind::Group { category } => category.clone(),
             IncidentKind::Episode(key) => self.cases.get(key).map_or_else(|| "".into(), |case| case.category.clone()),
             IncidentKind::Bundle { .. } => "several".into(),
-            IncidentKind::Blind { .. } => "monitor blind".into(),
+            IncidentKind::Blind(_) => "monitor blind".into(),
         };
         let count = match &incident.kind {
             IncidentKind::Bundle { members } => {
                 members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
             }
-            IncidentKind::Blind { .. } => 0,
+            IncidentKind::Blind(_) => 0,
             IncidentKind::Episode(_) | IncidentKind::Group { .. } => members.map_or(0, BTreeSet::len),
         };
         IncidentRow {
@@ -543,6 +562,12 @@ impl Core {
             category,
             count: count as u64,
         }
+    }
+
+    /// Open cases of a source.
+    pub(super) fn open_cases(&self, source: &Name) -> u64 {
+        let of_source = self.tally.open.iter().filter(|(group, _)| group.source == *source);
+        of_source.map(|(_, counts)| counts.open).sum()
     }
 
     /// Whether a report of this id is under watch.

@@ -3,6 +3,7 @@
 
 use super::id::{EpisodeKey, IncidentNo, Name};
 use super::policy::{Escalation, Priority};
+use super::sight::BlindKind;
 use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,16 @@ pub enum IncidentKind {
     /// P0 incidents that rang at one instant; over when all of them are.
     Bundle { members: Vec<IncidentNo> },
     /// The monitor can't see a source, or can't trust what it sees; over when it can.
-    Blind { source: Name, since: Timestamp },
+    Blind(Blind),
+}
+
+/// Which source the monitor is blind to, since when and in which way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blind {
+    pub source: Name,
+    pub since: Timestamp,
+    #[serde(default)]
+    pub what: BlindKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,10 +131,10 @@ impl Incident {
         self.ring_at = Some(self.ring_at.map_or(at, |held| held.min(at)));
     }
 
-    /// The source that it is about, where the monitor is blind, and since when.
-    pub fn blind(&self) -> Option<(Name, Timestamp)> {
+    /// What it is about, where the monitor is blind.
+    pub fn blind(&self) -> Option<Blind> {
         match &self.kind {
-            IncidentKind::Blind { source, since } => Some((source.clone(), *since)),
+            IncidentKind::Blind(blind) => Some(blind.clone()),
             IncidentKind::Episode(_) | IncidentKind::Group { .. } | IncidentKind::Bundle { .. } => None,
         }
     }

@@ -1,6 +1,7 @@
 //! The pure core: std, serde and each other. It decides; the shell reads, commits and sends.
 
 pub mod act;
+pub mod arrivals;
 pub mod calendar;
 pub mod case;
 pub mod clock;
@@ -16,6 +17,8 @@ pub mod plan;
 pub mod policy;
 mod quiet;
 pub mod rank;
+pub mod rejected;
 pub mod reports;
+pub mod sight;
 pub mod time;
 pub mod view;

@@ -2,13 +2,16 @@
 //! in one transaction and only then hands it back to `Core::apply`. A discarded plan never happened.
 
 use super::act::Act;
+use super::arrivals::{Arrived, Seen, Watched};
 use super::case::{Case, Conclusion};
 use super::clock::Ending;
 use super::id::{EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
-use super::incident::Incident;
+use super::incident::{Blind, Incident};
 use super::observation::{Observation, Reject};
 use super::policy::{Priority, Standing};
 use super::quiet::QuietChanges;
+use super::rejected::Rejections;
+use super::sight::{Looked, Measured};
 use super::time::Timestamp;
 use super::view::Group;
 use serde::{Deserialize, Serialize};
@@ -24,8 +27,8 @@ pub enum Input {
     /// A scan of a source's open rows, begun at `began`, is complete: whatever is known to be open and
     /// wasn't seen by it must be read by key.
     ScanEnded { source: Name, began: Timestamp },
-    /// Whether a source can be seen: since when it can't, or that it can again.
-    Sight { source: Name, blind_since: Option<Timestamp> },
+    /// What was measured of how well a source can be seen.
+    Sight { source: Name, measured: Measured },
     /// A named person did something.
     Act(Act),
     /// Time has passed.
@@ -108,8 +111,8 @@ pub struct Page {
     pub created_at: Timestamp,
     /// "Part 2 of 3" of a bundle.
     pub part: Option<(u32, u32)>,
-    /// Set where the page tells that the monitor itself can't see: the source, and since when.
-    pub blind: Option<(Name, Timestamp)>,
+    /// Set where the page tells that the monitor itself can't see.
+    pub blind: Option<Blind>,
     /// Overdue cases in the incident, all of them.
     pub count: u64,
     /// The most urgent of them, at most `CASES_PER_PAGE`.
@@ -208,6 +211,9 @@ pub struct Plan {
     pub pages: Vec<Page>,
     pub outcomes: Vec<Outcome>,
     pub rejects: Vec<(Name, Reject)>,
+    /// Counts of arrivals, and watched hours, that the store lacks.
+    pub arrived: Vec<Arrived>,
+    pub watched: Vec<Watched>,
     /// The entry of the store's inbox that this plan takes up.
     pub taken_up: Option<i64>,
     pub alarms: BTreeSet<Alarm>,
@@ -223,6 +229,14 @@ pub struct Plan {
     pub quiet: QuietChanges,
     /// A source whose first look is complete: memory only.
     pub caught_up: Option<Name>,
+    /// When the scan of that source began that has ended: memory only.
+    pub scan_began: Option<Timestamp>,
+    /// Reports seen for the first time, by source, category and hour: memory only.
+    pub counted: BTreeMap<(Name, Name, i64), Seen>,
+    /// What a read said of rows that can't be read whole: memory only.
+    pub rejections: Option<Rejections>,
+    /// How well a source can be seen: memory only.
+    pub looked: Option<Looked>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -241,6 +255,8 @@ impl Plan {
             && self.pages.is_empty()
             && self.outcomes.is_empty()
             && self.rejects.is_empty()
+            && self.arrived.is_empty()
+            && self.watched.is_empty()
             && self.taken_up.is_none())
     }
 }

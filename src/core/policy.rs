@@ -155,6 +155,16 @@ pub struct SourcePolicy {
     /// Two reads further apart than this saw nothing of what was between them, so no pause is credited
     /// there. `None` only where reads don't follow a rhythm, as in a replay.
     pub blind_after: Option<Span>,
+    /// Categories that must speak, each within its span of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<Expect>,
+}
+
+/// Of each of these categories a report comes at least so often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expect {
+    pub categories: Vec<Name>,
+    pub every: Span,
 }
 
 /// A compiled configuration.

@@ -2,6 +2,7 @@
 //! has no field that could hold content, an identity, a URL or a report's own id.
 
 use crate::core::plan::{Page, PageKind};
+use crate::core::sight::BlindKind;
 use crate::keys::Keys;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,9 @@ pub struct PayloadBlind {
     pub source: String,
     /// RFC 3339, UTC.
     pub since: String,
+    /// In which way it is blind.
+    #[serde(default)]
+    pub state: BlindKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,9 +76,10 @@ impl Payload {
             priority: page.priority.to_string(),
             created_at: crate::zone::rfc3339(page.created_at),
             part: page.part,
-            blind: page.blind.as_ref().map(|(source, since)| PayloadBlind {
-                source: source.to_string(),
-                since: crate::zone::rfc3339(*since),
+            blind: page.blind.as_ref().map(|blind| PayloadBlind {
+                source: blind.source.to_string(),
+                since: crate::zone::rfc3339(blind.since),
+                state: blind.what,
             }),
             count: page.count,
             cases: page.cases.iter().map(case).collect(),

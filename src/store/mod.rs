@@ -7,11 +7,15 @@ mod db;
 mod load;
 mod open;
 mod outbox;
+mod rejects;
+mod sight;
 mod sql;
 
 pub use open::OpenError;
+pub use rejects::{RejectRow, RejectTotal};
 pub use sql::SqlStore;
 
+use crate::core::arrivals::{Arrived, Watched};
 use crate::core::case::Case;
 use crate::core::id::{CaseKey, IncidentNo, Name};
 use crate::core::incident::Incident;
@@ -31,6 +35,9 @@ pub struct Stored {
     pub incidents: Vec<Incident>,
     /// The number that the next incident gets.
     pub next_incident: u64,
+    /// How many reports came in each hour of the weeks before, and which hours were watched.
+    pub arrived: Vec<Arrived>,
+    pub watched: Vec<Watched>,
 }
 
 /// One plan on its way into the store.

@@ -57,6 +57,7 @@ impl Summary {
         }
         let sight = |source: &SourceStatus| source.sight(status.started_at, now);
         let blind = status.sources.iter().filter(|source| matches!(sight(source), Sight::Blind { .. })).count();
+        let doubted = status.sources.iter().filter(|source| matches!(sight(source), Sight::Doubted { .. })).count();
         let unseen = status.sources.iter().filter(|source| !sight(source).is_seen()).count();
         let stuck = status.engine_silent(now).is_some();
         let none_seen = unseen == status.sources.len();
@@ -67,7 +68,7 @@ impl Summary {
         }
         match (p0_overdue, others_overdue) {
             (0, 0) if none_seen => parts.push("Not known whether anything is overdue".to_owned()),
-            (0, 0) if stuck || unseen > 0 => parts.push("Nothing known to be overdue".to_owned()),
+            (0, 0) if stuck || unseen > 0 || doubted > 0 => parts.push("Nothing known to be overdue".to_owned()),
             (0, 0) => parts.push("Nothing overdue".to_owned()),
             (0, others) => parts.extend(["No P0 overdue".to_owned(), others_words(others)]),
             (p0, 0) => parts.push(format!("{} P0 overdue", counted(p0))),
@@ -80,8 +81,13 @@ impl Summary {
         } else if unseen > 0 {
             parts.push("still reading".to_owned());
         }
+        if doubted > 0 {
+            let of = if status.sources.len() > 1 { format!(" of {}", status.sources.len()) } else { String::new() };
+            let sources = if status.sources.len() == 1 { "source" } else { "sources" };
+            parts.push(format!("{doubted}{of} {sources} can't be trusted"));
+        }
         let level = match () {
-            () if p0_overdue > 0 || stuck || blind > 0 => Level::Alarm,
+            () if p0_overdue > 0 || stuck || blind > 0 || doubted > 0 => Level::Alarm,
             () if others_overdue > 0 => Level::Warning,
             () if unseen > 0 || none_seen => Level::Unknown,
             () => Level::Calm,

@@ -17,6 +17,7 @@ mod properties;
 mod real_data;
 mod replay;
 mod rules;
+mod sight;
 mod source_reading;
 mod store_contract;
 mod support;

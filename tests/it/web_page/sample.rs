@@ -71,7 +71,7 @@ pub fn calm_status() -> Status {
         started_at: ago(50_000),
         engine_alive_at: Some(ago(1)),
         sources: vec![source("reports", 1)],
-        store: StoreStatus { last_commit: Some(ago(2)), sequence: 90_412, last_error: None },
+        store: StoreStatus { last_commit: Some(ago(2)), sequence: 90_412, ..StoreStatus::default() },
     }
 }
 
