@@ -394,8 +394,9 @@ impl Case {
             };
             let evidence = self.evidence(target, &self.clocks[index], &facts, deleted_means);
             let deadline = self.deadline(target, &self.clocks[index], &evidence, policy);
+            let warn = policy.warns_before(target, self.escalation.as_ref());
             let clock = &mut self.clocks[index];
-            clock.set_deadline(evidence.started, deadline, target.warn, now);
+            clock.set_deadline(evidence.started, deadline, warn, now);
             let turn = clock.step(&evidence, now);
             if turn != Turn::Nothing {
                 turns.push((index, turn));

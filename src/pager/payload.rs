@@ -1,14 +1,14 @@
 //! The one payload from which every channel renders. It is frozen as JSON when the page is created, and
 //! has no field that could hold content, an identity, a URL or a report's own id.
 
-use crate::core::plan::{Page, PageKind};
+use crate::core::plan::{Notice, Page, PageKind};
 use crate::keys::Keys;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payload {
     pub kind: PageKind,
-    /// "I-42"
+    /// "I-42"; of a warning, which is no incident, "W-42".
     pub incident: String,
     pub round: u32,
     pub step: u32,
@@ -19,7 +19,11 @@ pub struct Payload {
     /// Set where the page tells that the monitor itself can't see a source, and of no case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blind: Option<PayloadBlind>,
-    /// Overdue cases in the incident; `cases` lists the most urgent of them.
+    /// Set where the page tells of something else than a breach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<PayloadNotice>,
+    /// Overdue cases in the incident; `cases` lists the most urgent of them. Of a warning, the deadlines that
+    /// come near.
     pub count: u64,
     pub cases: Vec<PayloadCase>,
 }
@@ -29,6 +33,13 @@ pub struct PayloadBlind {
     pub source: String,
     /// RFC 3339, UTC.
     pub since: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum PayloadNotice {
+    /// Deadlines that come near: the cases are not overdue.
+    Warning,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +77,10 @@ impl Payload {
         };
         Payload {
             kind: page.kind,
-            incident: page.incident.to_string(),
+            incident: match &page.notice {
+                Some(Notice::Warning) => format!("W-{}", page.incident.0),
+                None => page.incident.to_string(),
+            },
             round: page.round,
             step: page.step,
             priority: page.priority.to_string(),
@@ -75,6 +89,9 @@ impl Payload {
             blind: page.blind.as_ref().map(|(source, since)| PayloadBlind {
                 source: source.to_string(),
                 since: crate::zone::rfc3339(*since),
+            }),
+            notice: page.notice.as_ref().map(|notice| match notice {
+                Notice::Warning => PayloadNotice::Warning,
             }),
             count: page.count,
             cases: page.cases.iter().map(case).collect(),
