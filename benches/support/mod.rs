@@ -95,6 +95,7 @@ pub fn policy(p0_mins: i64) -> Policy {
         steps: vec![Step { at: Span::ZERO, notify: vec!["hook".into()] }],
         repeat: None,
         act_within: None,
+        warn: None,
     };
     let mut categories = BTreeMap::from([(Name::from(MINOR_SAFETY), CategoryClass::MinorSafety)]);
     categories.extend(LESSER.map(|name| (name.into(), CategoryClass::Other)));

@@ -398,11 +398,13 @@ impl Case {
             let (warn, mut evidence, deadline) = if clock.obligation {
                 let Some(obligation) = owed.iter().find(|owed| *owed.name() == clock.target) else { continue };
                 let evidence = self.evidence_of_obligation(obligation, clock, &facts, deleted_means);
-                (obligation.target.warn, evidence, Case::obligation_due(obligation, &evidence))
+                let warn = policy.warns_before(&obligation.target, obligation.escalation.as_ref());
+                (warn, evidence, Case::obligation_due(obligation, &evidence))
             } else {
                 let Some(target) = assessment.targets.iter().find(|t| t.name == clock.target) else { continue };
                 let evidence = self.evidence(target, clock, &facts, deleted_means);
-                (target.warn, evidence, self.deadline(target, clock, &evidence, policy))
+                let warn = policy.warns_before(target, self.escalation.as_ref());
+                (warn, evidence, self.deadline(target, clock, &evidence, policy))
             };
             evidence.due = deadline;
             let clock = &mut self.clocks[index];

@@ -487,6 +487,7 @@ impl<'c> Draft<'c> {
             IncidentKind::Episode(key) => case_acted(key),
             IncidentKind::Group { .. } => self.members(no, usize::MAX).1.iter().any(|(_, _, key)| case_acted(key)),
             IncidentKind::Blind(_) => false,
+            IncidentKind::Warning(_) => true,
             IncidentKind::Bundle { members } => members.iter().any(|member| match self.incident(*member) {
                 Some(Incident { kind: IncidentKind::Episode(key), resolved_at: None, .. }) => case_acted(key),
                 _ => true,
@@ -526,7 +527,8 @@ impl<'c> Draft<'c> {
         let clock = &case.clocks[index];
         let Some(deadline) = clock.deadline else { return };
         let (category, target) = (case.category.clone(), clock.target.clone());
-        let warning = Warning { episode: key.clone(), category, priority: case.priority, target, deadline };
+        let escalation = case.told(clock, &self.core.policy);
+        let warning = Warning { episode: key.clone(), category, priority: case.priority, target, deadline, escalation };
         self.plan.warnings.push(warning);
     }
 

@@ -38,6 +38,7 @@ pub struct Core {
     /// When each case wakes: P0 apart, so that a pass takes all of it first.
     due: [BTreeSet<(Timestamp, EpisodeKey)>; 2],
     rings: BTreeSet<(Timestamp, IncidentNo)>,
+    pub(super) open_warnings: BTreeSet<IncidentNo>,
     caught_up: BTreeSet<Name>,
     pub(super) sights: BTreeMap<Name, Sight>,
     pub(super) arrivals: Arrivals,
@@ -72,6 +73,7 @@ impl Core {
             queue: BTreeSet::new(),
             due: [BTreeSet::new(), BTreeSet::new()],
             rings: BTreeSet::new(),
+            open_warnings: BTreeSet::new(),
             caught_up: BTreeSet::new(),
             sights: BTreeMap::new(),
             arrivals: Arrivals::default(),
@@ -157,8 +159,10 @@ impl Core {
                 draft.plan.taken_up = Some(act.inbox);
             }
         }
+        self.tell_warnings(&mut draft, now);
         self.wake_incidents(&mut draft, now);
         self.ring_and_resolve(&mut draft, now);
+        self.settle_warnings(&mut draft, now);
         let next_incident = draft.next_incident;
         Decision { plan: draft.plan, next_incident }
     }
@@ -197,6 +201,10 @@ impl Core {
         let due: Vec<IncidentNo> = self.rings.iter().take_while(|(at, _)| *at <= now).map(|(_, no)| *no).collect();
         for no in due {
             let Some(incident) = draft.incident(no) else { continue };
+            if incident.over_at.is_some_and(|at| at <= now) {
+                self.resolve(draft, no, now);
+                continue;
+            }
             let forgotten = incident.act_by.is_some_and(|at| at <= now);
             let acted = forgotten && draft.was_acted_on(no);
             let Some(incident) = draft.incident_mut(no) else { continue };
@@ -243,7 +251,8 @@ impl Core {
             match &incident.kind {
                 IncidentKind::Bundle { .. } if rings => self.ring_bundle(draft, no, now),
                 IncidentKind::Blind(_) if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
-                IncidentKind::Bundle { .. } | IncidentKind::Blind(_) => {}
+                IncidentKind::Warning(_) if rings => self.ring_warning(draft, no, now),
+                IncidentKind::Bundle { .. } | IncidentKind::Blind(_) | IncidentKind::Warning(_) => {}
                 IncidentKind::Episode(_) if rings => p0.push(no),
                 IncidentKind::Group { .. } if rings && count > 0 => self.ring_group(draft, no, count, &first, now),
                 IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 => self.resolve(draft, no, now),
@@ -323,7 +332,7 @@ impl Core {
     }
 
     /// Opens a round of an incident: one page a channel of the step that it has reached.
-    fn page(
+    pub(super) fn page(
         &self,
         draft: &mut Draft<'_>,
         no: IncidentNo,
@@ -334,12 +343,10 @@ impl Core {
     ) {
         let Some(incident) = draft.incident_mut(no) else { return };
         let escalation = self.policy.escalations.get(&incident.escalation);
-        let round = incident.ring(priority, escalation, now);
+        let round = incident.ring(priority, escalation.filter(|_| incident.is_taken()), now);
         let step = incident.step;
-        let steps = escalation.map(|escalation| &escalation.steps[..]).unwrap_or_default();
-        let notified = steps.get(step as usize).or(steps.last()).map(|step| step.notify.clone());
-        let channels: Vec<Name> = notified.unwrap_or_default();
-        let blind = incident.blind();
+        let channels = incident.notified(escalation);
+        let (blind, notice) = (incident.blind(), incident.notice());
         incident.rung.extend(channels.iter().map(|channel| (round, channel.clone())));
         let page = |channel: Name| Page {
             incident: no,
@@ -351,6 +358,7 @@ impl Core {
             created_at: now,
             part,
             blind: blind.clone(),
+            notice: notice.clone(),
             count,
             cases: cases.clone(),
         };
@@ -450,6 +458,11 @@ impl Core {
                 self.groups.remove(&place);
             }
         }
+        if incident.is_open() && matches!(incident.kind, IncidentKind::Warning(_)) {
+            self.open_warnings.insert(incident.no);
+        } else {
+            self.open_warnings.remove(&incident.no);
+        }
         let of_memory = incident.is_open() || matches!(incident.kind, IncidentKind::Episode(_));
         if of_memory {
             self.incidents.insert(incident.no, incident);
@@ -529,7 +542,7 @@ impl Core {
     /// What the rest of the house may see.
     pub fn view(&self, now: Timestamp) -> View {
         let queue = self.head(VIEW_ROWS).map(|case| queue_row(&case));
-        let open = self.incidents.values().rev().filter(|incident| incident.is_open());
+        let open = self.incidents.values().rev().filter(|incident| incident.is_open() && incident.is_taken());
         View {
             as_of: Some(now),
             queue: queue.collect(),
@@ -548,12 +561,13 @@ impl Core {
             IncidentKind::Episode(key) => self.cases.get(key).map_or_else(|| "".into(), |case| case.category.clone()),
             IncidentKind::Bundle { .. } => "several".into(),
             IncidentKind::Blind(_) => "monitor blind".into(),
+            IncidentKind::Warning(_) => "warning".into(),
         };
         let count = match &incident.kind {
             IncidentKind::Bundle { members } => {
                 members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
             }
-            IncidentKind::Blind(_) => 0,
+            IncidentKind::Blind(_) | IncidentKind::Warning(_) => 0,
             IncidentKind::Episode(_) | IncidentKind::Group { .. } => members.map_or(0, BTreeSet::len),
         };
         IncidentRow {
@@ -627,6 +641,7 @@ fn tells_of_any(draft: &Draft<'_>, bundle: IncidentNo, looks_to_it: impl Fn(&Inc
 fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>, now: Timestamp) {
     let Some(incident) = draft.incident(no) else { return };
     let (priority, blind) = (incident.rung_priority.unwrap_or(Priority::P4), incident.blind());
+    let notice = incident.notice();
     let page = |(round, channel): (u32, Name)| Page {
         incident: no,
         round,
@@ -637,6 +652,7 @@ fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>,
         created_at: now,
         part: None,
         blind: blind.clone(),
+        notice: notice.clone(),
         count: 0,
         cases: Vec::new(),
     };

@@ -22,3 +22,4 @@ pub mod reports;
 pub mod sight;
 pub mod time;
 pub mod view;
+pub mod warning;

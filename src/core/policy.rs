@@ -136,6 +136,26 @@ pub struct Escalation {
     pub repeat: Option<Span>,
     /// How long an acknowledgement is believed without an action of a reviewer.
     pub act_within: Option<Span>,
+    /// What rings before a deadline; `None` leaves that to targets with a `warn` of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn: Option<Warn>,
+}
+
+/// What an escalation does when a deadline comes near.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warn {
+    /// How long before, for targets that don't say so themselves.
+    pub before: Option<Span>,
+    /// Empty: whom the first step notifies.
+    pub notify: Vec<Name>,
+}
+
+impl Escalation {
+    /// Whom a warning tells: its own channels, else those of the first step.
+    pub fn warned(&self) -> &[Name] {
+        let own = self.warn.as_ref().map(|warn| &warn.notify[..]).filter(|notify| !notify.is_empty());
+        own.unwrap_or_else(|| self.steps.first().map_or(&[], |step| &step.notify))
+    }
 }
 
 /// What a report that is gone from its table while open means.
@@ -290,6 +310,18 @@ impl Policy {
     /// An obligation by its name, as clocks carry it.
     pub fn obligation(&self, name: &str) -> Option<&Obligation> {
         self.obligations.iter().find(|obligation| **obligation.name() == *name)
+    }
+
+    /// How long before its deadline a target warns: as it says itself, else as its escalation does. One that
+    /// has no longer than that in all warns of nothing, or it would at its beginning.
+    pub fn warns_before(&self, target: &Target, escalation: Option<&Name>) -> Option<Span> {
+        let escalation = escalation.and_then(|name| self.escalations.get(name));
+        let before = target.warn.or_else(|| escalation?.warn.as_ref()?.before)?;
+        let whole = match &target.due {
+            Due::Within { span, calendar: None } => Some(*span),
+            Due::Within { calendar: Some(_), .. } | Due::Stated { .. } => None,
+        };
+        Some(before).filter(|before| whole.is_none_or(|whole| *before < whole))
     }
 
     /// The first rule that matches. One that can't be decided might, so of all such before it and of it the

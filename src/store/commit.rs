@@ -176,6 +176,7 @@ fn incident_row(incident: &Incident) -> Answer<Vec<Arg>> {
         IncidentKind::Group { .. } => "group",
         IncidentKind::Bundle { .. } => "bundle",
         IncidentKind::Blind { .. } => "blind",
+        IncidentKind::Warning(_) => "warning",
     };
     Ok(args![
         incident.no.0,

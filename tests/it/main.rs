@@ -22,4 +22,5 @@ mod source_reading;
 mod store_contract;
 mod support;
 mod tidy;
+mod warnings;
 mod web_page;
