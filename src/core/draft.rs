@@ -425,7 +425,7 @@ impl<'c> Draft<'c> {
         match &incident.kind {
             IncidentKind::Episode(key) => case_acted(key),
             IncidentKind::Group { .. } => self.members(no, usize::MAX).1.iter().any(|(_, _, key)| case_acted(key)),
-            IncidentKind::Blind { .. } => false,
+            IncidentKind::Blind { .. } | IncidentKind::Audit { .. } | IncidentKind::Test { .. } => false,
             IncidentKind::Bundle { members } => members.iter().any(|member| match self.incident(*member) {
                 Some(Incident { kind: IncidentKind::Episode(key), resolved_at: None, .. }) => case_acted(key),
                 _ => true,

@@ -5,11 +5,13 @@
 use super::act::{Act, Deed};
 use super::case::Case;
 use super::draft::{Draft, MemberKey, member_of};
+use super::fallback::fallbacks;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
 use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
 use super::policy::{Policy, Priority};
 use super::rank::Rank;
+use super::selfcheck;
 use super::time::Timestamp;
 use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
 use std::collections::{BTreeMap, BTreeSet};
@@ -205,6 +207,17 @@ impl Core {
     fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) {
         match &act.deed {
             Deed::Acknowledge { incident } => self.acknowledge(draft, *incident, &act.by, now),
+            Deed::FellBack { incident, round, channel, priority } => {
+                fell_back(draft, *incident, (*round, channel.clone()), *priority, now);
+            }
+            Deed::TestPage { escalation } => selfcheck::test(&self.policy, draft, escalation, now),
+            Deed::Audit { found } => {
+                let mut open = self.incidents.values().filter(|incident| incident.is_open());
+                let open = open.find(|incident| incident.found().is_some());
+                if let Some(over) = selfcheck::audit(&self.policy, draft, open, *found, now) {
+                    self.resolve(draft, over, now);
+                }
+            }
             Deed::Unknown => {}
         }
     }
@@ -236,7 +249,15 @@ impl Core {
             match &incident.kind {
                 IncidentKind::Bundle { .. } if rings => self.ring_bundle(draft, no, now),
                 IncidentKind::Blind { .. } if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
-                IncidentKind::Bundle { .. } | IncidentKind::Blind { .. } => {}
+                IncidentKind::Audit { .. } | IncidentKind::Test { .. } if rings => {
+                    let priority = selfcheck::priority_of(&self.policy, incident);
+                    self.page(draft, no, priority, (0, Vec::new()), None, now);
+                }
+                IncidentKind::Test { until } if *until <= now => self.resolve(draft, no, now),
+                IncidentKind::Bundle { .. }
+                | IncidentKind::Blind { .. }
+                | IncidentKind::Audit { .. }
+                | IncidentKind::Test { .. } => {}
                 IncidentKind::Episode(_) if rings => p0.push(no),
                 IncidentKind::Group { .. } if rings && count > 0 => self.ring_group(draft, no, count, &first, now),
                 IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 => self.resolve(draft, no, now),
@@ -332,18 +353,25 @@ impl Core {
         let steps = escalation.map(|escalation| &escalation.steps[..]).unwrap_or_default();
         let notified = steps.get(step as usize).or(steps.last()).map(|step| step.notify.clone());
         let channels: Vec<Name> = notified.unwrap_or_default();
-        let blind = incident.blind();
+        let (blind, found, is_test) = (incident.blind(), incident.found(), incident.is_test());
+        if is_test {
+            // Its first step rings, once.
+            incident.next_step = None;
+        }
         incident.rung.extend(channels.iter().map(|channel| (round, channel.clone())));
         let page = |channel: Name| Page {
             incident: no,
             round,
             step,
+            fallbacks: escalation.map(|of| fallbacks(of, step, &channel)).unwrap_or_default(),
             channel,
             kind: PageKind::Ring,
             priority,
             created_at: now,
             part,
             blind: blind.clone(),
+            found,
+            is_test,
             count,
             cases: cases.clone(),
         };
@@ -499,12 +527,14 @@ impl Core {
             IncidentKind::Episode(key) => self.cases.get(key).map_or_else(|| "".into(), |case| case.category.clone()),
             IncidentKind::Bundle { .. } => "several".into(),
             IncidentKind::Blind { .. } => "monitor blind".into(),
+            IncidentKind::Audit { .. } => "monitor at fault".into(),
+            IncidentKind::Test { .. } => "test".into(),
         };
         let count = match &incident.kind {
             IncidentKind::Bundle { members } => {
                 members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
             }
-            IncidentKind::Blind { .. } => 0,
+            IncidentKind::Blind { .. } | IncidentKind::Audit { .. } | IncidentKind::Test { .. } => 0,
             IncidentKind::Episode(_) | IncidentKind::Group { .. } => members.map_or(0, BTreeSet::len),
         };
         IncidentRow {
@@ -552,7 +582,13 @@ fn tells_of_any(draft: &Draft<'_>, bundle: IncidentNo, looks_to_it: impl Fn(&Inc
 fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>, now: Timestamp) {
     let Some(incident) = draft.incident(no) else { return };
     let (priority, blind) = (incident.rung_priority.unwrap_or(Priority::P4), incident.blind());
-    let page = |(round, channel): (u32, Name)| Page {
+    let (found, is_test) = (incident.found(), incident.is_test());
+    let page = |rung| Page { blind: blind.clone(), found, is_test, ..resolve_page(no, rung, priority, now) };
+    draft.plan.pages.extend(rounds.into_iter().map(page));
+}
+
+fn resolve_page(no: IncidentNo, (round, channel): (u32, Name), priority: Priority, now: Timestamp) -> Page {
+    Page {
         incident: no,
         round,
         step: 0,
@@ -560,12 +596,26 @@ fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>,
         kind: PageKind::Resolve,
         priority,
         created_at: now,
+        fallbacks: Vec::new(),
         part: None,
-        blind: blind.clone(),
+        blind: None,
+        found: None,
+        is_test: false,
         count: 0,
         cases: Vec::new(),
-    };
-    draft.plan.pages.extend(rounds.into_iter().map(page));
+    }
+}
+
+/// A round rang on one more channel. An incident that is over by now is closed there at once.
+fn fell_back(draft: &mut Draft<'_>, no: IncidentNo, rung: (u32, Name), priority: Priority, now: Timestamp) {
+    match draft.incident(no) {
+        Some(incident) if incident.is_open() => {
+            if let Some(incident) = draft.incident_mut(no) {
+                incident.rung.push(rung);
+            }
+        }
+        _ => draft.plan.pages.push(resolve_page(no, rung, priority, now)),
+    }
 }
 
 /// The cases of these P0 incidents, the most urgent first.

@@ -3,6 +3,7 @@
 
 use super::id::{EpisodeKey, IncidentNo, Name};
 use super::policy::{Escalation, Priority};
+use super::selfcheck::Findings;
 use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,10 @@ pub enum IncidentKind {
     Bundle { members: Vec<IncidentNo> },
     /// The monitor can't see a source, or can't trust what it sees; over when it can.
     Blind { source: Name, since: Timestamp },
+    /// What the auditor found that should have rung and did not; over when nothing is left of it.
+    Audit { found: Findings },
+    /// A test of the way that pages take: it tells of no report, stands in no figure, and is over by itself.
+    Test { until: Timestamp },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,12 +116,12 @@ impl Incident {
     pub fn breach(&mut self, priority: Priority, hold_until: Option<Timestamp>, now: Timestamp) {
         self.resolved_at = None;
         let at = match (&self.kind, self.rung_at) {
-            (IncidentKind::Episode(_) | IncidentKind::Bundle { .. } | IncidentKind::Blind { .. }, _) => now,
             (IncidentKind::Group { .. }, None) => hold_until.unwrap_or(now),
             (IncidentKind::Group { .. }, Some(rung_at)) => {
                 let higher = self.rung_priority.is_none_or(|rung| priority < rung);
                 if higher { now } else { now.max(rung_at.plus(RING_AGAIN_AFTER)) }
             }
+            _ => now,
         };
         self.ring_at = Some(self.ring_at.map_or(at, |held| held.min(at)));
     }
@@ -125,14 +130,34 @@ impl Incident {
     pub fn blind(&self) -> Option<(Name, Timestamp)> {
         match &self.kind {
             IncidentKind::Blind { source, since } => Some((source.clone(), *since)),
-            IncidentKind::Episode(_) | IncidentKind::Group { .. } | IncidentKind::Bundle { .. } => None,
+            _ => None,
+        }
+    }
+
+    /// What the auditor found, where it is about that.
+    pub fn found(&self) -> Option<Findings> {
+        match &self.kind {
+            IncidentKind::Audit { found } => Some(*found),
+            _ => None,
+        }
+    }
+
+    pub fn is_test(&self) -> bool {
+        matches!(self.kind, IncidentKind::Test { .. })
+    }
+
+    /// When a test is over by itself.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        match self.kind {
+            IncidentKind::Test { until } => Some(until).filter(|_| self.is_open()),
+            _ => None,
         }
     }
 
     /// When time alone makes it ring or asks whether somebody has acted.
     pub fn wakes_at(&self) -> Option<Timestamp> {
         let step = self.next_step.map(|next| next.at);
-        self.ring_at.into_iter().chain(step).chain(self.act_by).min()
+        self.ring_at.into_iter().chain(step).chain(self.act_by).chain(self.ends_at()).min()
     }
 
     /// A step or repeat that is due makes it ring at `now`, on that step.

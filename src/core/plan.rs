@@ -8,6 +8,7 @@ use super::id::{EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::Incident;
 use super::observation::{Observation, Reject};
 use super::policy::{Priority, Standing};
+use super::selfcheck::Findings;
 use super::time::Timestamp;
 use super::view::Group;
 use serde::{Deserialize, Serialize};
@@ -105,10 +106,19 @@ pub struct Page {
     pub kind: PageKind,
     pub priority: Priority,
     pub created_at: Timestamp,
+    /// The channels that ring in this one's place when it fails, the next first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<Name>,
     /// "Part 2 of 3" of a bundle.
     pub part: Option<(u32, u32)>,
     /// Set where the page tells that the monitor itself can't see: the source, and since when.
     pub blind: Option<(Name, Timestamp)>,
+    /// Set where the page tells what the auditor found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<Findings>,
+    /// A test of the way that pages take: nothing is overdue.
+    #[serde(default)]
+    pub is_test: bool,
     /// Overdue cases in the incident, all of them.
     pub count: u64,
     /// The most urgent of them, at most `CASES_PER_PAGE`.

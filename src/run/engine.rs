@@ -153,6 +153,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
             let act = inbox::act(&entry);
             match &act.deed {
                 Deed::Acknowledge { incident } => tracing::info!(%incident, by = %act.by, "acknowledged"),
+                Deed::FellBack { incident, round, channel, .. } => {
+                    tracing::warn!(%incident, round, %channel, "a channel rings in the place of one that failed");
+                }
+                Deed::TestPage { escalation } => tracing::info!(%escalation, by = %act.by, "a test of pages"),
+                Deed::Audit { found } => tracing::debug!(%found, "the auditor told what it found"),
                 Deed::Unknown => {
                     tracing::error!(inbox = entry.id, kind = entry.kind, "an inbox entry that this version can't read");
                 }
@@ -221,6 +226,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
             alert_key: self.keys.alert(page.incident, page.round),
             delivery_key: self.keys.delivery(page.incident, page.round, page.step, &page.channel, page.kind),
             payload,
+            fallbacks: page.fallbacks.clone(),
+            in_place_of: None,
+            is_test: page.is_test,
         })
     }
 

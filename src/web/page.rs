@@ -206,6 +206,8 @@ impl IncidentLine {
             IncidentKind::Group { category } => words::category_words(category).to_owned(),
             IncidentKind::Bundle { members } => format!("bundle of {} incidents", members.len()),
             IncidentKind::Blind { source, .. } => format!("the monitor can't see {source}"),
+            IncidentKind::Audit { found } => format!("the auditor found: {found}"),
+            IncidentKind::Test { .. } => "a test of pages".to_owned(),
         };
         let mut rung = match (incident.rounds, incident.rung_at) {
             (0, _) | (_, None) => "not yet".to_owned(),

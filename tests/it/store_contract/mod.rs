@@ -2,6 +2,7 @@
 //! embedded file and the other a server.
 
 mod commits;
+mod fallbacks;
 mod home;
 mod lost_answers;
 mod measure;
