@@ -11,3 +11,6 @@ ALTER TABLE pages ADD COLUMN is_test BIGINT NOT NULL DEFAULT 0 CHECK (is_test IN
 ALTER TABLE incidents ADD COLUMN acknowledged BIGINT NOT NULL DEFAULT 0 CHECK (acknowledged IN (0, 1));
 -- The kinds grow with what people are paged about; the list of them is the program's.
 ALTER TABLE incidents DROP CONSTRAINT incidents_kind_check;
+
+-- Receivers that forget are told of these again.
+CREATE INDEX pages_closing ON pages (channel, created_at) WHERE kind = 'resolve';

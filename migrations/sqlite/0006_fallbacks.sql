@@ -14,3 +14,6 @@ ALTER TABLE incidents ADD COLUMN about TEXT NOT NULL DEFAULT '';
 UPDATE incidents SET about = kind;
 ALTER TABLE incidents DROP COLUMN kind;
 ALTER TABLE incidents RENAME COLUMN about TO kind;
+
+-- Receivers that forget are told of these again.
+CREATE INDEX pages_closing ON pages (channel, created_at) WHERE kind = 'resolve';

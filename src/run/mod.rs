@@ -7,4 +7,5 @@ pub mod inbox;
 pub mod monitor;
 pub mod outbox;
 pub mod poller;
+pub mod repeat;
 pub mod replay;

@@ -257,7 +257,7 @@ impl<S: Store, P: Sender, C: Clock> Shared<S, P, C> {
     }
 }
 
-fn outgoing(page: &NewPage) -> Outgoing<'_> {
+pub(super) fn outgoing(page: &NewPage) -> Outgoing<'_> {
     Outgoing {
         channel: &page.channel,
         incident: page.incident,

@@ -5,6 +5,7 @@
 mod commit;
 mod db;
 mod fallback;
+mod firing;
 mod load;
 mod open;
 mod outbox;

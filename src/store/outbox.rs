@@ -16,6 +16,7 @@ macro_rules! columns {
          fallbacks, in_place_of, is_test"
     };
 }
+pub(super) use columns;
 
 /// The condition for a page of the lane ($1..$2) that nothing holds back but time and is of no channel in
 /// the list $3. A resolve follows the rings that it closes; one that overtook them would leave them ringing.
@@ -211,7 +212,7 @@ fn listed(channels: &[Name]) -> String {
     channels.iter().fold(",".to_owned(), |list, channel| list + channel + ",")
 }
 
-fn leased(row: &Row, operation: &'static str) -> Result<LeasedPage> {
+pub(super) fn leased(row: &Row, operation: &'static str) -> Result<LeasedPage> {
     let id = row.int(0).map_err(failed(operation))?;
     page(row, id).map_err(failed(operation))?.ok_or_else(|| unreadable(operation, "pages", &id.to_string()))
 }

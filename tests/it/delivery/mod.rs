@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
 
+mod alertmanager;
 mod fallbacks;
 mod mail;
 mod products;

@@ -3,7 +3,7 @@
 
 mod commits;
 mod fallbacks;
-mod home;
+pub mod home;
 mod lost_answers;
 mod measure;
 mod opening;
