@@ -284,7 +284,8 @@ impl Scrape {
         }
         let help = "Open incidents by priority, lost sight of or not.";
         for priority in Priority::ALL {
-            let open = view.incidents.iter().filter(|row| row.priority == priority).count();
+            let counts = view.incidents.iter().filter(|row| !row.incident.is_test());
+            let open = counts.filter(|row| row.priority == priority).count();
             self.gauge("tocsin_open_incidents", help, &[("priority", priority.as_str())], open as f64);
         }
     }

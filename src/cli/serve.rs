@@ -11,6 +11,7 @@ use crate::pager::Channels;
 use crate::run::clock::{Clock, SystemClock};
 use crate::run::monitor::{self, Parts, WatchedSource};
 use crate::run::outbox::OutboxStats;
+use crate::run::repeat::Repeater;
 use crate::run::watch as watch_loop;
 use crate::source::AnySource;
 use crate::status::{SourceStatus, Status, StatusHandle, StoreStatus};
@@ -96,11 +97,13 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         now: Arc::new(move || clock.now()),
         demo,
     };
+    let channels = Arc::new(Channels::new(config.channels.clone(), config.web.public_url.clone())?);
+    let repeater = Repeater { store: store.clone(), channels: channels.clone(), clock, status: status.clone() };
     let parts = Parts {
         policy: Arc::new(config.effective_policy()),
         sources,
         store,
-        sender: Channels::new(config.channels.clone(), config.web.public_url.clone())?,
+        sender: channels.clone(),
         clock,
         keys,
         holder: holder(),
@@ -110,6 +113,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         metrics,
     };
     tokio::spawn(stop_at_a_signal(stop));
+    let repeating = tokio::spawn(repeater.run(stopping.clone()));
     let mut stopped = stopping.clone();
     let until_stopped = async move {
         // An error means that the sender is gone: stopped as well.
@@ -119,9 +123,10 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let ended = monitor::run(parts, stopping).await;
     if ended.is_err() {
         page.abort();
+        repeating.abort();
     }
     // The page's own end changes nothing any more: the monitor has stopped.
-    let _ = page.await;
+    let _ = tokio::join!(page, repeating);
     ended?;
     tracing::info!("stopped; nothing was left half done");
     Ok(())

@@ -20,7 +20,7 @@ const LOG_EXAMPLE: &str = "log = { kind = \"log\" }";
 const WEBHOOK_EXAMPLE: &str = "{ kind = \"webhook\", url_env = \"PAGE_URL\", secret_env = \"PAGE_SECRET\" }";
 const WEBHOOK_KEYS: &[&str] = &["url", "url_env", "url_file", "secret", "secret_env", "secret_file", "secrets_env"];
 
-const KINDS: &[&str] = &["email", "goalert", "log", "pagerduty", "slack", "webhook"];
+const KINDS: &[&str] = &["alertmanager", "email", "goalert", "log", "pagerduty", "slack", "webhook"];
 
 /// What every channel may have.
 const COMMON_KEYS: &[&str] = &["kind", "codename", "codenames"];
@@ -98,6 +98,12 @@ fn read_one<'t>(r: &Reader, entry: &Entry<'t>, codenamed: &mut Vec<Text<'t>>) ->
         "goalert" => {
             let table = known("a goalert channel", pagers::GOALERT_EXAMPLE, pagers::GOALERT_KEYS)?;
             let kind = pagers::goalert(r, &table);
+            (table, kind)
+        }
+        "alertmanager" => {
+            let keys = pagers::ALERTMANAGER_KEYS;
+            let table = known("an alertmanager channel", pagers::ALERTMANAGER_EXAMPLE, keys)?;
+            let kind = pagers::alertmanager(r, &table);
             (table, kind)
         }
         "email" => {

@@ -30,4 +30,4 @@ const LATER: &[(&[&str], &str, &str)] = &[
 ];
 
 /// Kinds of channels that are not built yet.
-pub const CHANNEL_KINDS: &[&str] = &["alertmanager", "directory"];
+pub const CHANNEL_KINDS: &[&str] = &["directory"];

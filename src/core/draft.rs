@@ -8,12 +8,12 @@ use super::engine::Core;
 use super::facts::Predicate;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{HOLD_AT_START, Incident, IncidentKind};
+use super::lines::Slot;
 use super::observation::{EventName, Observation, Received, Row};
 use super::plan::{
     Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, TargetOutcome, Warning,
 };
 use super::policy::{Assessment, Priority, Standing};
-use super::quiet::Slot;
 use super::rejected::Rejected;
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
@@ -78,16 +78,16 @@ impl<'c> Draft<'c> {
     }
 
     /// The line of a report whose case this draft has not made whole.
-    fn quiet(&self, source: &Name, id: &ReportId) -> Option<Slot> {
-        let slot = self.core.quiet.slot(source, id)?;
-        let key = self.core.quiet.key(slot)?;
+    fn line_of(&self, source: &Name, id: &ReportId) -> Option<Slot> {
+        let slot = self.core.lines.slot(source, id)?;
+        let key = self.core.lines.key(slot)?;
         (!self.plan.cases.contains_key(&key)).then_some(slot)
     }
 
     /// Makes a case whole of which the core holds a line, to be derived anew.
     fn make_whole(&mut self, slot: Slot) -> Option<Home> {
-        let case = self.core.quiet.without_clocks(slot)?;
-        let report = self.core.quiet.report_key(slot)?;
+        let case = self.core.lines.without_clocks(slot)?;
+        let report = self.core.lines.report_key(slot)?;
         let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
         self.plan.homes.insert((report.source, report.id), Some(home.clone()));
         self.touched.insert(case.key.clone());
@@ -96,10 +96,10 @@ impl<'c> Draft<'c> {
     }
 
     /// Asks for proof of what is due of cases that are lines, and leaves them so until it comes.
-    pub fn ask_quiet(&mut self, slots: impl Iterator<Item = Slot>) {
+    pub fn ask_lines(&mut self, slots: impl Iterator<Item = Slot>) {
         for slot in slots {
-            self.plan.asks.extend(self.core.quiet.report_key(slot));
-            self.plan.quiet.asked.push(slot);
+            self.plan.asks.extend(self.core.lines.report_key(slot));
+            self.plan.lines.asked.push(slot);
         }
     }
 
@@ -142,11 +142,10 @@ impl<'c> Draft<'c> {
     }
 
     fn see_one(&mut self, source: &Name, observation: &Observation, read_began: Timestamp) {
-        let quiet = self.quiet(source, &observation.id);
-        let home = match quiet {
-            Some(slot) if self.core.quiet.read_began(slot) > Some(read_began) => return,
-            Some(slot) if self.core.quiet.is_unchanged(slot, observation.row.as_ref(), read_began) => {
-                self.plan.quiet.seen.push((slot, read_began));
+        let home = match self.line_of(source, &observation.id) {
+            Some(slot) if self.core.lines.read_began(slot) > Some(read_began) => return,
+            Some(slot) if self.core.lines.is_unchanged(slot, observation.row.as_ref(), read_began) => {
+                self.plan.lines.seen.push((slot, read_began));
                 return;
             }
             Some(slot) => self.make_whole(slot),
@@ -486,7 +485,7 @@ impl<'c> Draft<'c> {
         match &incident.kind {
             IncidentKind::Episode(key) => case_acted(key),
             IncidentKind::Group { .. } => self.members(no, usize::MAX).1.iter().any(|(_, _, key)| case_acted(key)),
-            IncidentKind::Blind(_) => false,
+            IncidentKind::Blind(_) | IncidentKind::Audit { .. } | IncidentKind::Test { .. } => false,
             IncidentKind::Warning(_) => true,
             IncidentKind::Bundle { members } => members.iter().any(|member| match self.incident(*member) {
                 Some(Incident { kind: IncidentKind::Episode(key), resolved_at: None, .. }) => case_acted(key),

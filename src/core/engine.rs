@@ -6,13 +6,15 @@ use super::act::{Act, Deed};
 use super::arrivals::{Arrivals, Arrived, Watched};
 use super::case::Case;
 use super::draft::{Draft, MemberKey, members_of};
+use super::fallback::fallbacks;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
+use super::lines::Lines;
 use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
 use super::policy::{Policy, Priority};
-use super::quiet::Quiet;
 use super::rank::Rank;
 use super::rejected::Rejected;
+use super::selfcheck;
 use super::sight::Sight;
 use super::time::Timestamp;
 use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
@@ -25,7 +27,7 @@ pub struct Core {
     /// Boxed, because a node of the map holds room for several that aren't there.
     pub(super) cases: BTreeMap<EpisodeKey, Box<Case>>,
     /// Cases of which no more than a line is held.
-    pub(super) quiet: Quiet,
+    pub(super) lines: Lines,
     /// Where each report of a whole case lives.
     pub(super) homes: BTreeMap<(Name, ReportId), Home>,
     pub(super) incidents: BTreeMap<IncidentNo, Incident>,
@@ -64,7 +66,7 @@ impl Core {
         Core {
             policy,
             cases: BTreeMap::new(),
-            quiet: Quiet::default(),
+            lines: Lines::default(),
             homes: BTreeMap::new(),
             incidents: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -112,7 +114,7 @@ impl Core {
     /// When time alone changes something: the next deadline, overdue proof or ring.
     pub fn next_wake(&self) -> Option<Timestamp> {
         let due = self.due.iter().filter_map(|due| due.first()).map(|(at, _)| *at);
-        due.chain(self.quiet.wakes_at()).chain(self.rings.first().map(|(at, _)| *at)).min()
+        due.chain(self.lines.wakes_at()).chain(self.rings.first().map(|(at, _)| *at)).min()
     }
 
     /// Cases that the core would have to be told of before it takes in these rows: reports that it
@@ -128,7 +130,7 @@ impl Core {
             if let (Some(subject), Priority::P0) = (row.subject, self.policy.assess(row).priority) {
                 keys.insert(CaseKey::Subject { source: rows.source.clone(), subject });
             }
-            if home.is_none() && self.quiet.slot(&rows.source, &observation.id).is_none() {
+            if home.is_none() && self.lines.slot(&rows.source, &observation.id).is_none() {
                 let id = observation.id.clone();
                 keys.insert(CaseKey::Report(ReportKey { source: rows.source.clone(), id, incarnation: 0 }));
             }
@@ -151,7 +153,7 @@ impl Core {
                 for key in &due {
                     draft.refresh(key);
                 }
-                draft.ask_quiet(self.quiet.due(now).take(BATCH - due.len()));
+                draft.ask_lines(self.lines.due(now).take(BATCH - due.len()));
             }
             Input::Sight { source, measured } => self.look(&mut draft, source, measured, now),
             Input::Act(act) => {
@@ -180,7 +182,7 @@ impl Core {
             of_source.flat_map(|case| case.reports.iter().map(move |(key, report)| (case.priority, key, report)));
         let unseen = unseen.filter(|(_, _, report)| report.read_began < began);
         let unseen = unseen.map(|(priority, key, _)| (priority, key.clone()));
-        let mut unseen: Vec<_> = unseen.chain(self.quiet.unseen(source, began)).collect();
+        let mut unseen: Vec<_> = unseen.chain(self.lines.unseen(source, began)).collect();
         unseen.sort_unstable();
         draft.plan.asks.extend(unseen.into_iter().map(|(_, key)| key));
         draft.plan.caught_up = Some(source.clone());
@@ -220,6 +222,17 @@ impl Core {
     fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) {
         match &act.deed {
             Deed::Acknowledge { incident } => self.acknowledge(draft, *incident, &act.by, now),
+            Deed::FellBack { incident, round, channel, priority } => {
+                fell_back(draft, *incident, (*round, channel.clone()), *priority, now);
+            }
+            Deed::TestPage { escalation } => selfcheck::test(&self.policy, draft, escalation, now),
+            Deed::Audit { found } => {
+                let mut open = self.incidents.values().filter(|incident| incident.is_open());
+                let open = open.find(|incident| incident.found().is_some());
+                if let Some(over) = selfcheck::audit(&self.policy, draft, open, *found, now) {
+                    self.resolve(draft, over, now);
+                }
+            }
             Deed::Unknown => {}
         }
     }
@@ -252,7 +265,16 @@ impl Core {
                 IncidentKind::Bundle { .. } if rings => self.ring_bundle(draft, no, now),
                 IncidentKind::Blind(_) if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
                 IncidentKind::Warning(_) if rings => self.ring_warning(draft, no, now),
-                IncidentKind::Bundle { .. } | IncidentKind::Blind(_) | IncidentKind::Warning(_) => {}
+                IncidentKind::Audit { .. } | IncidentKind::Test { .. } if rings => {
+                    let priority = selfcheck::priority_of(&self.policy, incident);
+                    self.page(draft, no, priority, (0, Vec::new()), None, now);
+                }
+                IncidentKind::Test { until } if *until <= now => self.resolve(draft, no, now),
+                IncidentKind::Bundle { .. }
+                | IncidentKind::Blind(_)
+                | IncidentKind::Warning(_)
+                | IncidentKind::Audit { .. }
+                | IncidentKind::Test { .. } => {}
                 IncidentKind::Episode(_) if rings => p0.push(no),
                 IncidentKind::Group { .. } if rings && count > 0 => self.ring_group(draft, no, count, &first, now),
                 IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 => self.resolve(draft, no, now),
@@ -347,11 +369,17 @@ impl Core {
         let step = incident.step;
         let channels = incident.notified(escalation);
         let (blind, notice) = (incident.blind(), incident.notice());
+        let (found, is_test) = (incident.found(), incident.is_test());
+        if is_test {
+            // Its first step rings, once.
+            incident.next_step = None;
+        }
         incident.rung.extend(channels.iter().map(|channel| (round, channel.clone())));
         let page = |channel: Name| Page {
             incident: no,
             round,
             step,
+            fallbacks: escalation.map(|of| fallbacks(of, step, &channel)).unwrap_or_default(),
             channel,
             kind: PageKind::Ring,
             priority,
@@ -359,6 +387,8 @@ impl Core {
             part,
             blind: blind.clone(),
             notice: notice.clone(),
+            found,
+            is_test,
             count,
             cases: cases.clone(),
         };
@@ -427,7 +457,7 @@ impl Core {
                 report.read_began = report.read_began.max(read_began);
             }
         }
-        self.quiet.apply(plan.quiet);
+        self.lines.apply(plan.lines);
         if let (Some(source), Some(began)) = (&plan.caught_up, plan.scan_began)
             && let Some(rejected) = self.rejected.get_mut(source)
         {
@@ -493,16 +523,16 @@ impl Core {
             }
         }
         if let CaseKey::Report(report) = &key.case
-            && let Some(slot) = self.quiet.slot(&report.source, &report.id)
-            && self.quiet.key(slot).as_ref() == Some(&key)
+            && let Some(slot) = self.lines.slot(&report.source, &report.id)
+            && self.lines.key(slot).as_ref() == Some(&key)
         {
-            let group = self.quiet.group(slot);
-            self.quiet.remove(slot);
+            let group = self.lines.group(slot);
+            self.lines.remove(slot);
             self.tally_open(group, -1, false);
         }
         let Some(case) = case else { return };
         self.count(&case, 1);
-        let case = match self.quiet.take(case) {
+        let case = match self.lines.take(case) {
             Ok(place) => {
                 self.homes.remove(&place);
                 return;
@@ -562,12 +592,17 @@ impl Core {
             IncidentKind::Bundle { .. } => "several".into(),
             IncidentKind::Blind(_) => "monitor blind".into(),
             IncidentKind::Warning(_) => "warning".into(),
+            IncidentKind::Audit { .. } => "monitor at fault".into(),
+            IncidentKind::Test { .. } => "test".into(),
         };
         let count = match &incident.kind {
             IncidentKind::Bundle { members } => {
                 members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
             }
-            IncidentKind::Blind(_) | IncidentKind::Warning(_) => 0,
+            IncidentKind::Blind(_)
+            | IncidentKind::Warning(_)
+            | IncidentKind::Audit { .. }
+            | IncidentKind::Test { .. } => 0,
             IncidentKind::Episode(_) | IncidentKind::Group { .. } => members.map_or(0, BTreeSet::len),
         };
         IncidentRow {
@@ -586,21 +621,21 @@ impl Core {
 
     /// Whether a report of this id is under watch.
     pub fn holds(&self, source: &Name, id: &ReportId) -> bool {
-        self.homes.contains_key(&(source.clone(), id.clone())) || self.quiet.slot(source, id).is_some()
+        self.homes.contains_key(&(source.clone(), id.clone())) || self.lines.slot(source, id).is_some()
     }
 
     /// The priority of the case that holds a report; the strictest when none does.
     pub fn priority_of(&self, report: &ReportKey) -> Priority {
         let home = self.homes.get(&(report.source.clone(), report.id.clone()));
         let whole = home.and_then(|home| self.cases.get(&home.episode)).map(|case| case.priority);
-        let quiet = || self.quiet.priority(self.quiet.slot(&report.source, &report.id)?);
-        whole.or_else(quiet).unwrap_or(Priority::P0)
+        let lines = || self.lines.priority(self.lines.slot(&report.source, &report.id)?);
+        whole.or_else(lines).unwrap_or(Priority::P0)
     }
 
     /// Cases held, in no order that means anything, for tests and the log.
     pub fn cases(&self) -> impl Iterator<Item = Case> {
-        let quiet = self.quiet.iter().filter_map(|slot| self.quiet.whole(slot, &self.policy));
-        self.cases.values().map(|case| Case::clone(case)).chain(quiet)
+        let lines = self.lines.iter().filter_map(|slot| self.lines.whole(slot, &self.policy));
+        self.cases.values().map(|case| Case::clone(case)).chain(lines)
     }
 
     /// The queue in rank order.
@@ -610,15 +645,15 @@ impl Core {
 
     fn head(&self, limit: usize) -> impl Iterator<Item = Cow<'_, Case>> {
         let mut whole = self.queue.iter().take(limit).peekable();
-        let mut quiet = self.quiet.head(limit).into_iter().peekable();
+        let mut lines = self.lines.head(limit).into_iter().peekable();
         let next = move || {
-            let is_quiet = match (whole.peek(), quiet.peek()) {
+            let is_line = match (whole.peek(), lines.peek()) {
                 (Some(one), Some((other, _))) => other < one,
                 (one, _) => one.is_none(),
             };
-            if is_quiet {
-                let (_, slot) = quiet.next()?;
-                return self.quiet.whole(slot, &self.policy).map(Cow::Owned);
+            if is_line {
+                let (_, slot) = lines.next()?;
+                return self.lines.whole(slot, &self.policy).map(Cow::Owned);
             }
             self.cases.get(&whole.next()?.key).map(|case| Cow::Borrowed(&**case))
         };
@@ -641,8 +676,16 @@ fn tells_of_any(draft: &Draft<'_>, bundle: IncidentNo, looks_to_it: impl Fn(&Inc
 fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>, now: Timestamp) {
     let Some(incident) = draft.incident(no) else { return };
     let (priority, blind) = (incident.rung_priority.unwrap_or(Priority::P4), incident.blind());
-    let notice = incident.notice();
-    let page = |(round, channel): (u32, Name)| Page {
+    let (notice, found, is_test) = (incident.notice(), incident.found(), incident.is_test());
+    let page = |rung| {
+        let (blind, notice) = (blind.clone(), notice.clone());
+        Page { blind, notice, found, is_test, ..resolve_page(no, rung, priority, now) }
+    };
+    draft.plan.pages.extend(rounds.into_iter().map(page));
+}
+
+fn resolve_page(no: IncidentNo, (round, channel): (u32, Name), priority: Priority, now: Timestamp) -> Page {
+    Page {
         incident: no,
         round,
         step: 0,
@@ -650,13 +693,27 @@ fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>,
         kind: PageKind::Resolve,
         priority,
         created_at: now,
+        fallbacks: Vec::new(),
         part: None,
-        blind: blind.clone(),
-        notice: notice.clone(),
+        blind: None,
+        notice: None,
+        found: None,
+        is_test: false,
         count: 0,
         cases: Vec::new(),
-    };
-    draft.plan.pages.extend(rounds.into_iter().map(page));
+    }
+}
+
+/// A round rang on one more channel. An incident that is over by now is closed there at once.
+fn fell_back(draft: &mut Draft<'_>, no: IncidentNo, rung: (u32, Name), priority: Priority, now: Timestamp) {
+    match draft.incident(no) {
+        Some(incident) if incident.is_open() => {
+            if let Some(incident) = draft.incident_mut(no) {
+                incident.rung.push(rung);
+            }
+        }
+        _ => draft.plan.pages.push(resolve_page(no, rung, priority, now)),
+    }
 }
 
 /// The cases of these P0 incidents, the most urgent first.

@@ -4,6 +4,7 @@
 use super::id::{EpisodeKey, IncidentNo, Name};
 use super::plan::Notice;
 use super::policy::{Escalation, Priority};
+use super::selfcheck::Findings;
 use super::sight::BlindKind;
 use super::time::{Span, Timestamp};
 use super::warning::Nearing;
@@ -37,9 +38,12 @@ pub enum IncidentKind {
     Blind(Blind),
     /// Deadlines that come near: no incident that anybody must take, and over when they were met or have passed.
     Warning(Nearing),
+    /// What the auditor found that should have rung and did not; over when nothing is left of it.
+    Audit { found: Findings },
+    /// A test of the way that pages take: it tells of no report, stands in no figure, and is over by itself.
+    Test { until: Timestamp },
 }
 
-/// Which source the monitor is blind to, since when and in which way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blind {
     pub source: Name,
@@ -129,18 +133,12 @@ impl Incident {
     pub fn breach(&mut self, priority: Priority, hold_until: Option<Timestamp>, now: Timestamp) {
         self.resolved_at = None;
         let at = match (&self.kind, self.rung_at) {
-            (
-                IncidentKind::Episode(_)
-                | IncidentKind::Bundle { .. }
-                | IncidentKind::Blind(_)
-                | IncidentKind::Warning(_),
-                _,
-            ) => now,
             (IncidentKind::Group { .. }, None) => hold_until.unwrap_or(now),
             (IncidentKind::Group { .. }, Some(rung_at)) => {
                 let higher = self.rung_priority.is_none_or(|rung| priority < rung);
                 if higher { now } else { now.max(rung_at.plus(RING_AGAIN_AFTER)) }
             }
+            _ => now,
         };
         self.ring_at = Some(self.ring_at.map_or(at, |held| held.min(at)));
     }
@@ -149,10 +147,27 @@ impl Incident {
     pub fn blind(&self) -> Option<Blind> {
         match &self.kind {
             IncidentKind::Blind(blind) => Some(blind.clone()),
-            IncidentKind::Episode(_)
-            | IncidentKind::Group { .. }
-            | IncidentKind::Bundle { .. }
-            | IncidentKind::Warning(_) => None,
+            _ => None,
+        }
+    }
+
+    /// What the auditor found, where it is about that.
+    pub fn found(&self) -> Option<Findings> {
+        match &self.kind {
+            IncidentKind::Audit { found } => Some(*found),
+            _ => None,
+        }
+    }
+
+    pub fn is_test(&self) -> bool {
+        matches!(self.kind, IncidentKind::Test { .. })
+    }
+
+    /// When a test is over by itself.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        match self.kind {
+            IncidentKind::Test { until } => Some(until).filter(|_| self.is_open()),
+            _ => None,
         }
     }
 
@@ -160,10 +175,7 @@ impl Incident {
     pub fn notice(&self) -> Option<Notice> {
         match &self.kind {
             IncidentKind::Warning(_) => Some(Notice::Warning),
-            IncidentKind::Episode(_)
-            | IncidentKind::Group { .. }
-            | IncidentKind::Bundle { .. }
-            | IncidentKind::Blind(_) => None,
+            _ => None,
         }
     }
 
@@ -185,7 +197,7 @@ impl Incident {
     /// When time alone makes it ring or asks whether somebody has acted.
     pub fn wakes_at(&self) -> Option<Timestamp> {
         let step = self.next_step.map(|next| next.at);
-        self.ring_at.into_iter().chain(step).chain(self.act_by).chain(self.over_at).min()
+        self.ring_at.into_iter().chain(step).chain(self.act_by).chain(self.over_at).chain(self.ends_at()).min()
     }
 
     /// A step or repeat that is due makes it ring at `now`, on that step.

@@ -7,10 +7,11 @@ use super::case::{Case, Conclusion};
 use super::clock::Ending;
 use super::id::{EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{Blind, Incident};
+use super::lines::LineChanges;
 use super::observation::{Observation, Reject};
 use super::policy::{Priority, Standing};
-use super::quiet::QuietChanges;
 use super::rejected::Rejections;
+use super::selfcheck::Findings;
 use super::sight::{Looked, Measured};
 use super::time::Timestamp;
 use super::view::Group;
@@ -111,6 +112,9 @@ pub struct Page {
     pub kind: PageKind,
     pub priority: Priority,
     pub created_at: Timestamp,
+    /// The channels that ring in this one's place when it fails, the next first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<Name>,
     /// "Part 2 of 3" of a bundle.
     pub part: Option<(u32, u32)>,
     /// Set where the page tells that the monitor itself can't see.
@@ -118,6 +122,12 @@ pub struct Page {
     /// Set where the page tells of something else than a breach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<Notice>,
+    /// Set where the page tells what the auditor found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<Findings>,
+    /// A test of the way that pages take: nothing is overdue.
+    #[serde(default)]
+    pub is_test: bool,
     /// Overdue cases in the incident, all of them.
     pub count: u64,
     /// The most urgent of them, at most `CASES_PER_PAGE`.
@@ -239,7 +249,7 @@ pub struct Plan {
     /// Reports that a read found unchanged: memory only.
     pub seen: Vec<(EpisodeKey, ReportKey, Timestamp)>,
     /// What changes of cases of which no more than a line is held: memory only.
-    pub quiet: QuietChanges,
+    pub lines: LineChanges,
     /// A source whose first look is complete: memory only.
     pub caught_up: Option<Name>,
     /// When the scan of that source began that has ended: memory only.

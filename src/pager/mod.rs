@@ -1,6 +1,7 @@
 //! Pages on their way out: the closed payload, and one file a channel that renders and sends it. A channel
 //! sends once and says what the answer means; keeping, trying again and recording are the outbox's.
 
+pub mod alertmanager;
 pub mod codenames;
 mod details;
 pub mod email;
@@ -21,6 +22,7 @@ use crate::core::plan::PageKind;
 use crate::core::policy::Priority;
 use crate::core::time::{Span, Timestamp};
 use crate::secret::Secret;
+use alertmanager::Alertmanager;
 use codenames::Codenames;
 use email::Email;
 use goalert::GoAlert;
@@ -62,6 +64,8 @@ pub enum ChannelKind {
     Slack { url: Secret },
     /// GoAlert's generic API; `base` is where GoAlert itself is served.
     GoAlert { base: Secret, token: Secret },
+    /// Every peer of a cluster of Alertmanagers, with labels of the user's own for its routes.
+    Alertmanager { peers: Vec<Secret>, labels: BTreeMap<String, String> },
     /// Mail to each of `to`; see [`email::server_url`] for the url.
     Email { smtp_url: Secret, from: Option<String>, to: Vec<String> },
 }
@@ -184,6 +188,7 @@ enum Receiver {
     Slack(Slack),
     GoAlert(GoAlert),
     Email(Email),
+    Alertmanager(Alertmanager),
 }
 
 impl Receiver {
@@ -191,7 +196,11 @@ impl Receiver {
     /// what passed unmet rings by itself.
     const fn knows_keys(&self) -> bool {
         match self {
-            Receiver::Log | Receiver::Webhook(_) | Receiver::PagerDuty(_) | Receiver::GoAlert(_) => true,
+            Receiver::Log
+            | Receiver::Webhook(_)
+            | Receiver::PagerDuty(_)
+            | Receiver::GoAlert(_)
+            | Receiver::Alertmanager(_) => true,
             Receiver::Slack(_) | Receiver::Email(_) => false,
         }
     }
@@ -211,6 +220,9 @@ impl Receiver {
             }
             ChannelKind::Slack { url } => Slack::new(client()?, url).map(Receiver::Slack),
             ChannelKind::GoAlert { base, token } => GoAlert::new(client()?, base, token).map(Receiver::GoAlert),
+            ChannelKind::Alertmanager { peers, labels } => {
+                Alertmanager::new(client()?, peers, labels).map(Receiver::Alertmanager)
+            }
             ChannelKind::Email { smtp_url, from, to } => Email::new(smtp_url, from.as_deref(), to).map(Receiver::Email),
         }
     }
@@ -238,6 +250,26 @@ impl Channels {
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.channels.keys()
     }
+
+    /// The channels whose receivers forget, and must be told again for as long as an alert lasts.
+    pub fn forgetful(&self) -> impl Iterator<Item = &Name> {
+        let forgets = |(_, channel): &(&Name, &Channel)| matches!(channel.receiver, Receiver::Alertmanager(_));
+        self.channels.iter().filter(forgets).map(|(name, _)| name)
+    }
+
+    /// Tells a forgetful channel again of pages that it has accepted. Gives what each of its receivers answered.
+    pub async fn repeat(&self, channel: &Name, pages: &[Outgoing<'_>], now: Timestamp) -> Vec<Answer> {
+        let Some(Channel { codenames, receiver: Receiver::Alertmanager(alertmanager) }) = self.channels.get(channel)
+        else {
+            return Vec::new();
+        };
+        let rendered = pages.iter().filter_map(|page| {
+            let payload = serde_json::from_str(page.payload).ok()?;
+            Some(Rendering::new(page, payload, codenames, self.public_url.as_deref()))
+        });
+        let renderings: Vec<Rendering<'_>> = rendered.collect();
+        alertmanager.repeat(&renderings, now).await
+    }
 }
 
 impl Sender for Channels {
@@ -260,6 +292,7 @@ impl Sender for Channels {
             Receiver::Slack(slack) => slack.send(rendering, now).await,
             Receiver::GoAlert(goalert) => goalert.send(rendering, now).await,
             Receiver::Email(email) => email.send(rendering).await,
+            Receiver::Alertmanager(alertmanager) => alertmanager.send(rendering, now).await,
         }
     }
 }

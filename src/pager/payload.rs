@@ -23,6 +23,15 @@ pub struct Payload {
     /// Set where the page tells of something else than a breach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<PayloadNotice>,
+    /// Set where the page tells what the auditor found: counts, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+    /// The channel that failed, where this page rings in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_place_of: Option<String>,
+    /// A test of the way that pages take: nothing is overdue.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_test: bool,
     /// Overdue cases in the incident; `cases` lists the most urgent of them. Of a warning, the deadlines that
     /// come near.
     pub count: u64,
@@ -98,10 +107,14 @@ impl Payload {
             notice: page.notice.as_ref().map(|notice| match notice {
                 Notice::Warning => PayloadNotice::Warning,
             }),
+            found: page.found.map(|found| found.to_string()),
+            in_place_of: None,
+            is_test: page.is_test,
             count: page.count,
             cases: page.cases.iter().map(case).collect(),
         }
     }
+
     /// The body that `render` makes of the payload; where it would be longer than `bytes_max`, without the
     /// least urgent cases. `count` still counts them. `None` where `render` fails.
     pub fn fit(mut self, bytes_max: usize, render: impl Fn(&Payload) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
@@ -112,4 +125,9 @@ impl Payload {
             }
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

@@ -18,8 +18,10 @@ pub(super) const NAME_CHARS_MAX: usize = 40;
 pub fn title(payload: &Payload, minor_safety: &str) -> String {
     let subject = subject(payload, minor_safety);
     let text = match payload.kind {
+        _ if payload.is_test => test(payload),
         _ if payload.blind.is_some() => blind(payload),
         _ if let Some(notice) = &payload.notice => notice::title(payload, notice, &subject),
+        _ if payload.found.is_some() => found(payload),
         PageKind::Ring => ring(payload, &subject),
         PageKind::Resolve => format!("RESOLVED, {} {subject}: no longer overdue", payload.incident),
     };
@@ -38,6 +40,23 @@ fn blind(payload: &Payload) -> String {
         PageKind::Resolve => {
             format!("RESOLVED, {}: source {source}, no longer so: {}", payload.incident, blind.state.words())
         }
+    }
+}
+
+/// Marked from its first word on: nobody is to look for a report.
+fn test(payload: &Payload) -> String {
+    match payload.kind {
+        PageKind::Ring => format!("TEST {} of tocsin's pages: nothing is overdue", payload.incident),
+        PageKind::Resolve => format!("RESOLVED, TEST {} of tocsin's pages is over", payload.incident),
+    }
+}
+
+/// A monitor that let something pass says how much.
+fn found(payload: &Payload) -> String {
+    match (payload.kind, &payload.found) {
+        (PageKind::Ring, Some(found)) => format!("MONITOR AT FAULT: {found}; look at the board and at the log"),
+        (PageKind::Ring, None) => String::new(),
+        (PageKind::Resolve, _) => format!("RESOLVED, {}: the auditor finds nothing any more", payload.incident),
     }
 }
 
@@ -146,6 +165,9 @@ mod tests {
             part: None,
             blind: None,
             notice: None,
+            found: None,
+            in_place_of: None,
+            is_test: false,
             count,
             cases,
         }

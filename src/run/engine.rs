@@ -193,6 +193,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
             alert_key: self.keys.alert(page.incident, page.round),
             delivery_key: self.keys.delivery(page.incident, page.round, page.step, &page.channel, page.kind),
             payload,
+            fallbacks: page.fallbacks.clone(),
+            in_place_of: None,
+            is_test: page.is_test,
         })
     }
 

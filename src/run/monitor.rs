@@ -84,7 +84,7 @@ where
     C: Clock,
 {
     let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats, metrics } = parts;
-    let engine = Engine::start(policy, store.clone(), clock.clone(), keys, status.clone(), &holder).await?;
+    let engine = Engine::start(policy, store.clone(), clock.clone(), keys.clone(), status.clone(), &holder).await?;
     view.store(Arc::new(engine.core().view(clock.now())));
     let (proof, proof_inputs) = mpsc::channel(PROOF_INPUTS);
     let (scan, scan_inputs) = mpsc::channel(SCAN_INPUTS);
@@ -103,7 +103,7 @@ where
     }
     drop(inputs);
     loops.spawn(inbox::watch(store.clone(), clock.clone(), status.clone(), acts, shutdown.clone()));
-    let outbox = Outbox::new(store, sender, clock.clone(), outbox_stats);
+    let outbox = Outbox::new(store, sender, clock.clone(), keys, outbox_stats);
     for (lane, wake) in [Lane::P0, Lane::Lesser].into_iter().zip(&lanes) {
         let (outbox, wake, shutdown) = (outbox.clone(), wake.clone(), shutdown.clone());
         loops.spawn(async move { outbox.run(lane, wake, shutdown).await });

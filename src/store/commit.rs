@@ -3,7 +3,7 @@
 
 use super::db::{Answer, Arg, Db, Tx, args};
 use super::sql::{committed, failed, json};
-use super::{Commit, NewPage, Result, StoreError, outbox, sight};
+use super::{Commit, NewPage, Result, StoreError, fallback, outbox, sight};
 use crate::core::clock::Ending;
 use crate::core::incident::{Incident, IncidentKind};
 use crate::core::plan::{BreachRecord, KeptCase, Outcome, Plan};
@@ -18,9 +18,10 @@ const INTO_CASES: &str =
 const OVER_CASES: &str = "ON CONFLICT (episode) DO UPDATE SET priority = excluded.priority, \
      settled = excluded.settled, state = excluded.state, sequence = excluded.sequence";
 
-const INTO_INCIDENTS: &str = "INSERT INTO incidents (no, kind, escalation, open, opened_at, resolved_at, state)";
+const INTO_INCIDENTS: &str =
+    "INSERT INTO incidents (no, kind, escalation, open, opened_at, resolved_at, acknowledged, state)";
 const OVER_INCIDENTS: &str = "ON CONFLICT (no) DO UPDATE SET open = excluded.open, \
-     resolved_at = excluded.resolved_at, state = excluded.state";
+     resolved_at = excluded.resolved_at, acknowledged = excluded.acknowledged, state = excluded.state";
 
 const INTO_BREACHES: &str = "INSERT INTO breaches (episode, target, report, deadline, source, first_report, \
      category, rule, priority, started, detected_at, inherited, status, ended, ended_at, contradicted_at, incident, \
@@ -33,9 +34,9 @@ const OVER_BREACHES: &str = "ON CONFLICT (episode, target, report, deadline) DO 
      contradicted_at = COALESCE(breaches.contradicted_at, excluded.contradicted_at), \
      incident = COALESCE(excluded.incident, breaches.incident)";
 
-const INTO_PAGES: &str = "INSERT INTO pages (incident, round, step, channel, kind, priority, created_at, alert_key, \
-     delivery_key, payload, state, attempts, due_at)";
-const OVER_PAGES: &str = "ON CONFLICT (incident, round, step, channel, kind) DO NOTHING";
+pub(super) const INTO_PAGES: &str = "INSERT INTO pages (incident, round, step, channel, kind, priority, created_at, \
+     alert_key, delivery_key, payload, state, attempts, due_at, fallbacks, in_place_of, is_test)";
+pub(super) const OVER_PAGES: &str = "ON CONFLICT (incident, round, step, channel, kind) DO NOTHING";
 
 const INTO_OUTCOMES: &str = "INSERT INTO outcomes (episode, source, category, rule, priority, standing, received, \
      first_response, ended_at, conclusion, reports, reopenings, targets)";
@@ -88,6 +89,8 @@ pub(super) async fn commit(db: &Db, commit: &Commit<'_>) -> Result<()> {
         tx.insert(table.head, table.tail, table.rows).await.map_err(failed(OPERATION))?;
     }
     sight::forget(&mut tx, commit.plan).await.map_err(failed(OPERATION))?;
+    let settled = fallback::settled(commit.plan.incidents.values());
+    fallback::supersede(db, &mut tx, &settled).await.map_err(failed(OPERATION))?;
     if let Some(entry) = commit.plan.taken_up {
         const TAKE_UP: &str = "UPDATE inbox SET applied_sequence = $1 WHERE id = $2 AND applied_sequence IS NULL";
         tx.execute(TAKE_UP, args![commit.sequence, entry]).await.map_err(failed(OPERATION))?;
@@ -177,6 +180,8 @@ fn incident_row(incident: &Incident) -> Answer<Vec<Arg>> {
         IncidentKind::Bundle { .. } => "bundle",
         IncidentKind::Blind { .. } => "blind",
         IncidentKind::Warning(_) => "warning",
+        IncidentKind::Audit { .. } => "audit",
+        IncidentKind::Test { .. } => "test",
     };
     Ok(args![
         incident.no.0,
@@ -185,6 +190,7 @@ fn incident_row(incident: &Incident) -> Answer<Vec<Arg>> {
         incident.is_open(),
         incident.opened_at,
         incident.resolved_at,
+        incident.acknowledged.is_some(),
         json(incident)?,
     ])
 }
@@ -218,8 +224,8 @@ fn breach_row(breach: &BreachRecord) -> Answer<Vec<Arg>> {
     Ok(row)
 }
 
-fn page_row(page: &NewPage) -> Vec<Arg> {
-    args![
+pub(super) fn page_row(page: &NewPage) -> Vec<Arg> {
+    let mut row = args![
         page.incident.0,
         page.round,
         page.step,
@@ -233,7 +239,11 @@ fn page_row(page: &NewPage) -> Vec<Arg> {
         "queued",
         0_i64,
         page.created_at,
-    ]
+        page.fallbacks.join(","),
+    ];
+    row.push(Arg::Text(page.in_place_of.as_ref().map(ToString::to_string)));
+    row.extend(args![page.is_test]);
+    row
 }
 
 fn outcome_row(outcome: &Outcome) -> Answer<Vec<Arg>> {

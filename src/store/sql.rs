@@ -3,8 +3,8 @@
 
 use super::db::{Answer, CommitError, Db, Tx, args};
 use super::{
-    Attempt, Commit, InboxEntry, Lane, LeasedPage, PageCount, PageRow, Result, Store, StoreError, Stored, commit, load,
-    outbox,
+    Attempt, Commit, InboxEntry, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, Store, StoreError, Stored,
+    commit, fallback, load, outbox,
 };
 use crate::core::case::Case;
 use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, Name};
@@ -14,7 +14,7 @@ use crate::core::time::Timestamp;
 /// An open store. Cloning is not needed: every operation takes `&self`.
 #[derive(Debug)]
 pub struct SqlStore {
-    db: Db,
+    pub(super) db: Db,
 }
 
 impl SqlStore {
@@ -111,6 +111,14 @@ impl Store for SqlStore {
 
     async fn record(&self, attempt: &Attempt) -> Result<()> {
         outbox::record(&self.db, attempt).await
+    }
+
+    async fn unanswered(&self, lane: Lane, limit: u32) -> Result<Vec<LeasedPage>> {
+        outbox::unanswered(&self.db, lane, limit).await
+    }
+
+    async fn fall_back(&self, page: i64, fallbacks: &[NewPage], now: Timestamp) -> Result<()> {
+        fallback::fall_back(&self.db, page, fallbacks, now).await
     }
 
     async fn pages(&self, limit: u32) -> Result<Vec<PageRow>> {

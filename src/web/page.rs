@@ -216,6 +216,8 @@ impl IncidentLine {
             IncidentKind::Bundle { members } => format!("bundle of {} incidents", members.len()),
             IncidentKind::Blind(blind) => format!("the monitor is blind: {}, {}", blind.source, blind.what.words()),
             IncidentKind::Warning(_) => "deadlines that come near".to_owned(),
+            IncidentKind::Audit { found } => format!("the auditor found: {found}"),
+            IncidentKind::Test { .. } => "a test of pages".to_owned(),
         };
         let mut rung = match (incident.rounds, incident.rung_at) {
             (0, _) | (_, None) => "not yet".to_owned(),

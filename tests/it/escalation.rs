@@ -163,3 +163,29 @@ fn f12_blindness_rings_the_operators_once_and_resolves_when_the_source_can_be_se
     assert_eq!(bench.rings().len(), 3);
     assert_ne!(bench.rings()[2].incident, bench.rings()[0].incident);
 }
+
+#[test]
+fn a_round_that_fell_back_is_closed_on_the_channel_that_stood_in() {
+    let mut bench = Bench::with(night());
+    bench.put(1, row("csam", minute(0)));
+    bench.until(minute(11));
+    let ring = bench.rings()[0].clone();
+    let names: Vec<&str> = ring.fallbacks.iter().map(|name| &**name).collect();
+    assert_eq!(names, ["leads", "executive"]);
+    let fell_back = |channel: &str| Deed::FellBack {
+        incident: ring.incident,
+        round: ring.round,
+        channel: channel.into(),
+        priority: ring.priority,
+    };
+    bench.feed(by_ada(1, fell_back("leads")));
+    bench.put(1, row("csam", minute(0)).closed(minute(11), person("ada"), Verdict::Violation));
+    let closed = |bench: &Bench| {
+        let resolves = bench.resolves();
+        resolves.iter().map(|page| format!("{} {}", page.round, page.channel)).collect::<Vec<_>>()
+    };
+    assert_eq!(closed(&bench), ["0 pager", "0 leads"]);
+    bench.feed(by_ada(2, fell_back("executive")));
+    assert_eq!(closed(&bench), ["0 pager", "0 leads", "0 executive"], "told after it was over");
+    assert!(bench.resolves().iter().all(|page| page.fallbacks.is_empty()));
+}

@@ -212,6 +212,9 @@ pub fn ring(incident: u64, channel: &str, priority: Priority, created_min: i64) 
         alert_key: format!("alert {incident}"),
         delivery_key: format!("delivery {incident} {channel} ring"),
         payload: format!("{{\"incident\":{incident},\"text\":\"back\\\\slash\"}}"),
+        fallbacks: Vec::new(),
+        in_place_of: None,
+        is_test: false,
     }
 }
 

@@ -21,7 +21,7 @@ pub type Slot = u32;
 
 /// What a plan changes of lines that stay lines: memory only.
 #[derive(Clone, Debug, Default)]
-pub struct QuietChanges {
+pub struct LineChanges {
     /// Lines that a read found unchanged, and when it began.
     pub seen: Vec<(Slot, Timestamp)>,
     /// Lines whose deadline has passed and whose rows are being read for proof.
@@ -64,8 +64,8 @@ struct Line {
 type Place = (Priority, Timestamp, Slot);
 
 #[derive(Debug, Default)]
-pub struct Quiet {
-    lines: Vec<Option<Line>>,
+pub struct Lines {
+    slab: Vec<Option<Line>>,
     free: Vec<Slot>,
     kinds: Vec<Kind>,
     kind_numbers: BTreeMap<Kind, u32>,
@@ -75,7 +75,7 @@ pub struct Quiet {
     asked: BTreeSet<Place>,
 }
 
-impl Quiet {
+impl Lines {
     /// Takes a case as a line and gives the place of its report; gives it back when it needs more than that.
     pub fn take(&mut self, case: Case) -> Result<(Name, ReportId), Box<Case>> {
         let Some((key, report)) = only_report(&case) else { return Err(Box::new(case)) };
@@ -106,12 +106,12 @@ impl Quiet {
     fn put(&mut self, line: Line) -> Slot {
         let hash = line.hash(&self.kinds);
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.lines.push(None);
-            Slot::try_from(self.lines.len() - 1).unwrap_or(Slot::MAX)
+            self.slab.push(None);
+            Slot::try_from(self.slab.len() - 1).unwrap_or(Slot::MAX)
         });
-        self.lines[slot as usize] = Some(line);
-        let (lines, kinds) = (&self.lines, &self.kinds);
-        let rehash = |slot: &Slot| lines[*slot as usize].as_ref().map_or(0, |line| line.hash(kinds));
+        self.slab[slot as usize] = Some(line);
+        let (slab, kinds) = (&self.slab, &self.kinds);
+        let rehash = |slot: &Slot| slab[*slot as usize].as_ref().map_or(0, |line| line.hash(kinds));
         self.slots.insert_unique(hash, slot, rehash);
         slot
     }
@@ -125,7 +125,7 @@ impl Quiet {
     }
 
     pub fn remove(&mut self, slot: Slot) {
-        let Some(line) = self.lines.get_mut(slot as usize).and_then(Option::take) else { return };
+        let Some(line) = self.slab.get_mut(slot as usize).and_then(Option::take) else { return };
         let place = (self.kinds[line.kind as usize].priority, line.due, slot);
         if !self.running.remove(&place) {
             self.asked.remove(&place);
@@ -136,9 +136,9 @@ impl Quiet {
         self.free.push(slot);
     }
 
-    pub fn apply(&mut self, changes: QuietChanges) {
+    pub fn apply(&mut self, changes: LineChanges) {
         for (slot, read_began) in changes.seen {
-            if let Some(line) = self.lines.get_mut(slot as usize).and_then(Option::as_mut) {
+            if let Some(line) = self.slab.get_mut(slot as usize).and_then(Option::as_mut) {
                 line.read_began = line.read_began.max(read_began);
             }
         }
@@ -258,7 +258,7 @@ impl Quiet {
 
     /// Reports of a source that no read begun since `since` has answered for.
     pub fn unseen(&self, source: &Name, since: Timestamp) -> impl Iterator<Item = (Priority, ReportKey)> {
-        let lines = self.lines.iter().enumerate().filter_map(|(at, line)| Some((at as Slot, line.as_ref()?)));
+        let lines = self.slab.iter().enumerate().filter_map(|(at, line)| Some((at as Slot, line.as_ref()?)));
         let of_source =
             lines.filter(move |(_, line)| line.read_began < since && self.kinds[line.kind as usize].source == *source);
         of_source.filter_map(|(slot, line)| Some((self.kinds[line.kind as usize].priority, self.report_key(slot)?)))
@@ -282,7 +282,7 @@ impl Quiet {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = Slot> {
-        self.lines.iter().enumerate().filter(|(_, line)| line.is_some()).map(|(at, _)| at as Slot)
+        self.slab.iter().enumerate().filter(|(_, line)| line.is_some()).map(|(at, _)| at as Slot)
     }
 
     fn rank(&self, slot: Slot) -> Option<Rank> {
@@ -299,7 +299,7 @@ impl Quiet {
     }
 
     fn line(&self, slot: Slot) -> Option<&Line> {
-        self.lines.get(slot as usize).and_then(Option::as_ref)
+        self.slab.get(slot as usize).and_then(Option::as_ref)
     }
 
     fn number_of(&mut self, kind: Kind) -> u32 {
@@ -374,8 +374,8 @@ fn only_report(case: &Case) -> Option<(&ReportKey, &Report)> {
     let mut reports = reports.iter();
     let (Some((report_key, report)), None) = (reports.next(), reports.next()) else { return None };
     let alone = key.case == CaseKey::Report(report_key.clone()) && (key.episode, report_key.incarnation) == (0, 0);
-    let quiet = !case.is_p0() && untouched && alone && is_plain(report, category) && clocks.iter().all(is_plain_clock);
-    quiet.then_some((report_key, report))
+    let plain = !case.is_p0() && untouched && alone && is_plain(report, category) && clocks.iter().all(is_plain_clock);
+    plain.then_some((report_key, report))
 }
 
 fn is_plain(report: &Report, category: &Name) -> bool {
