@@ -1,6 +1,6 @@
 //! `tocsin run`: the monitor over the configured databases, with the page, until SIGTERM or Ctrl-C.
 
-use crate::cli::{CliError, deployment, load_config};
+use crate::cli::{CliError, deployment, load_config, weekly};
 use crate::config::{Config, Need};
 use crate::core::id::Name;
 use crate::core::time::Timestamp;
@@ -13,6 +13,9 @@ use crate::run::monitor::{self, Parts, WatchedSource};
 use crate::run::outbox::OutboxStats;
 use crate::run::repeat::Repeater;
 use crate::run::watch as watch_loop;
+use crate::run::weekly::backfill::Backfill;
+use crate::run::weekly::tell::{Schedule, Teller};
+use crate::run::weekly::watch as watched;
 use crate::source::AnySource;
 use crate::status::{SourceStatus, Status, StatusHandle, StoreStatus};
 use crate::store::SqlStore;
@@ -23,6 +26,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -96,9 +100,11 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         links: Arc::new(config.links.clone()),
         now: Arc::new(move || clock.now()),
         demo,
+        reports: store.clone(),
     };
     let channels = Arc::new(Channels::new(config.channels.clone(), config.web.public_url.clone())?);
     let repeater = Repeater { store: store.clone(), channels: channels.clone(), clock, status: status.clone() };
+    let weekly = weekly_loops(&config, &keys, &store, clock, &status, &stopping)?;
     let parts = Parts {
         policy: Arc::new(config.effective_policy()),
         sources,
@@ -125,11 +131,50 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         page.abort();
         repeating.abort();
     }
+    // What they were at is done again by whoever comes next.
+    weekly.iter().for_each(tokio::task::JoinHandle::abort);
     // The page's own end changes nothing any more: the monitor has stopped.
     let _ = tokio::join!(page, repeating);
     ended?;
     tracing::info!("stopped; nothing was left half done");
     Ok(())
+}
+
+/// What the weekly report needs while the monitor runs: notes of what is in sight, the weeks before the first
+/// start, and the sending of each week.
+fn weekly_loops(
+    config: &Config,
+    keys: &Keys,
+    store: &Arc<SqlStore>,
+    clock: SystemClock,
+    status: &StatusHandle,
+    stopping: &watch::Receiver<bool>,
+) -> Result<Vec<JoinHandle<()>>, CliError> {
+    let reporter = Arc::new(weekly::reporter_of(config, keys, store.clone(), clock)?);
+    let backfill =
+        Backfill { store: store.clone(), policy: reporter.policy.clone(), sources: reporter.sources.clone(), clock };
+    let stopped = stopping.clone();
+    let mut loops = vec![
+        tokio::spawn(watched::run(store.clone(), status.clone(), clock, stopping.clone())),
+        tokio::spawn(async move { backfill.run(stopped).await }),
+    ];
+    if let Some(settings) = &config.weekly {
+        let teller = Teller {
+            reporter,
+            schedule: Schedule {
+                cron: settings.cron.clone(),
+                zone: settings.timezone,
+                deliver: settings.deliver.clone(),
+            },
+            post: Channels::new(config.channels.clone(), config.web.public_url.clone())?,
+            keys: keys.clone(),
+            status: status.clone(),
+            public_url: config.web.public_url.clone(),
+        };
+        let stopped = stopping.clone();
+        loops.push(tokio::spawn(async move { teller.run(stopped).await }));
+    }
+    Ok(loops)
 }
 
 /// Sends again what a permanent error parked: it may pass under the configuration of this start. Gives the
@@ -139,6 +184,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
 /// Where the store can't be written.
 pub async fn release_parked(store: &SqlStore, now: Timestamp) -> Result<u64, CliError> {
     let pages = store.release_parked(now).await?;
+    store.release_deliveries(now).await?;
     if pages > 0 {
         tracing::warn!(pages, "pages that were parked by a permanent error are sent again");
     }

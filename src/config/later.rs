@@ -15,7 +15,6 @@ const LATER: &[(&[&str], &str, &str)] = &[
     (ROOT, "packs", "write what the law asks as targets of your own rules for now"),
     (ROOT, "obligations", "write them as targets of your rules for now"),
     (ROOT, "heartbeat", "watch /healthz from outside for now"),
-    (ROOT, "weekly", "`tocsin replay` writes every breach of a span of time for now"),
     (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
     (SOURCES, "history", "map what has a column of its own under [sources.events]"),
     (SOURCES, "verify_url", "deadlines are verified on the source's own url for now"),
@@ -28,6 +27,3 @@ const LATER: &[(&[&str], &str, &str)] = &[
     (TARGETS, "repeat", "a target runs once an episode for now"),
     (&["[store]"], "keep_months", "everything is kept for now"),
 ];
-
-/// Kinds of channels that are not built yet.
-pub const CHANNEL_KINDS: &[&str] = &["directory"];

@@ -21,6 +21,7 @@ mod sources;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod weekly;
 
 pub use calendars::WINDOW;
 pub use cases::{ExpectedDue, RuleTest};
@@ -28,6 +29,7 @@ pub use channels::LOG_CHANNEL;
 pub use problem::{ConfigErrors, Drawing, Place, Problem, Report, Weight};
 pub use secrets::Need;
 pub use sources::SOURCE_URL_VARIABLE;
+pub use weekly::WeeklySettings;
 
 use crate::compile::calendar::CalendarSpec;
 use crate::core::id::Name;
@@ -65,6 +67,7 @@ const KEYS: &[&str] = &[
     "calendars",
     "store",
     "web",
+    "weekly",
     "tests",
 ];
 
@@ -100,6 +103,8 @@ pub struct Config {
     pub channels: BTreeMap<Name, ChannelSettings>,
     pub store: StoreSettings,
     pub web: WebSettings,
+    /// Without it no report is sent by itself.
+    pub weekly: Option<WeeklySettings>,
     /// What `tocsin check` holds the policy to.
     pub tests: Vec<RuleTest>,
     pub warnings: Report,
@@ -218,6 +223,8 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     let minor_safety = rules::minor_safety(r, root, &terms);
     let rules = rules::rules(r, root, &categories, &terms);
     let blind = blind::read(r, root, &terms, &sources, &categories);
+    let weekly = weekly::read(r, root, &channels);
+    weekly::judge_notified(r, root, &channels);
     let tests = cases::read(r, root, &facts);
     if r.has_refused() {
         return None;
@@ -236,6 +243,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
             operators: blind.operators.as_ref(),
             channels: &channels,
             calendars: &calendars,
+            weekly: weekly.as_ref(),
         },
     );
     let links =
@@ -271,6 +279,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
         channels: channels.settings,
         store: store?,
         web: web?,
+        weekly,
         tests,
         warnings: Report::new(String::new(), String::new(), Vec::new()),
     })

@@ -497,7 +497,7 @@ impl Case {
     /// F3: only a known human who had closed none of the reports by then meets a second review: what a
     /// reviewer closes later doesn't take the review back. Where the source maps no actor, difference
     /// can't be enforced and the event alone counts.
-    fn second_review(&self, no_violation: Timestamp) -> Option<Timestamp> {
+    pub(super) fn second_review(&self, no_violation: Timestamp) -> Option<Timestamp> {
         let had_closed = |review: &Event| {
             let mut events = self.reports.values().flat_map(|report| &report.row.events);
             events.any(|event| event.name == EventName::Closed && event.by == review.by && event.at <= review.at)

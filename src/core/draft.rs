@@ -10,9 +10,7 @@ use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{HOLD_AT_START, Incident, IncidentKind};
 use super::lines::Slot;
 use super::observation::{EventName, Observation, Received, Row};
-use super::plan::{
-    Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, TargetOutcome, Warning,
-};
+use super::plan::{Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, Warning};
 use super::policy::{Assessment, Priority, Standing};
 use super::rejected::Rejected;
 use super::reports::Reports;
@@ -580,7 +578,7 @@ impl<'c> Draft<'c> {
         let stored = self.core.cases.get(key).filter(|held| held.stored);
         let is_news = settled || !stored.is_some_and(|stored| case.is_remembered_by(stored));
         let kept = (keep && is_news).then(|| KeptCase { case: Case { stored: true, ..case.clone() }, settled });
-        let outcome = settled.then(|| outcome(case)).flatten();
+        let outcome = settled.then(|| Outcome::of(case)).flatten();
         let reports: Vec<ReportKey> = if settled { case.reports.keys().cloned().collect() } else { Vec::new() };
         self.plan.kept.extend(kept);
         self.plan.outcomes.extend(outcome);
@@ -661,33 +659,4 @@ fn by_priority<'a>(keys: &BTreeSet<EpisodeKey>, case: impl Fn(&EpisodeKey) -> Op
     let mut ordered: Vec<_> = keys.iter().map(|key| (case(key).map_or(Priority::P0, |c| c.priority), key)).collect();
     ordered.sort();
     ordered.into_iter().map(|(_, key)| key.clone()).collect()
-}
-
-fn outcome(case: &Case) -> Option<Outcome> {
-    let (ended_at, conclusion) = case.ended?;
-    let target = |clock: &Clock| TargetOutcome {
-        target: clock.target.clone(),
-        deadline: clock.breach().map(|breach| breach.deadline).or(clock.deadline),
-        met_at: match &clock.state {
-            ClockState::Met { at } => Some(*at),
-            ClockState::Breached { ended: Some(super::clock::Ending::Met { at }), .. } => Some(*at),
-            _ => None,
-        },
-        breached: clock.breach().is_some(),
-    };
-    let first_response = case.first_response();
-    Some(Outcome {
-        episode: case.key.clone(),
-        category: case.category.clone(),
-        rule: case.rule.clone(),
-        priority: case.priority,
-        standing: case.standing,
-        received: case.received(),
-        first_response,
-        ended_at,
-        conclusion,
-        reports: u32::try_from(case.reports.len()).unwrap_or(u32::MAX),
-        reopenings: case.reopenings,
-        targets: case.clocks.iter().map(target).collect(),
-    })
 }

@@ -15,6 +15,7 @@ pub mod incident;
 mod lines;
 pub mod obligation;
 pub mod observation;
+pub mod outcome;
 pub mod plan;
 pub mod policy;
 pub mod rank;

@@ -187,6 +187,9 @@ pub struct Outcome {
     pub conclusion: Conclusion,
     pub reports: u32,
     pub reopenings: u32,
+    /// A second review that counts followed a closure as "no violation".
+    pub second_review: bool,
+    pub overturned: bool,
     pub targets: Vec<TargetOutcome>,
 }
 

@@ -4,9 +4,11 @@
 pub mod alertmanager;
 pub mod codenames;
 mod details;
+pub mod directory;
 pub mod email;
 pub mod goalert;
 pub mod http;
+pub mod letter;
 pub mod log;
 mod notice;
 pub mod pagerduty;
@@ -24,6 +26,7 @@ use crate::core::time::{Span, Timestamp};
 use crate::secret::Secret;
 use alertmanager::Alertmanager;
 use codenames::Codenames;
+use directory::Directory;
 use email::Email;
 use goalert::GoAlert;
 use pagerduty::PagerDuty;
@@ -31,6 +34,7 @@ use payload::{Payload, PayloadNotice};
 use slack::Slack;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use webhook::Webhook;
 
@@ -68,6 +72,27 @@ pub enum ChannelKind {
     Alertmanager { peers: Vec<Secret>, labels: BTreeMap<String, String> },
     /// Mail to each of `to`; see [`email::server_url`] for the url.
     Email { smtp_url: Secret, from: Option<String>, to: Vec<String> },
+    /// Files in a directory: for letters, never for pages.
+    Directory { path: PathBuf },
+}
+
+impl ChannelKind {
+    /// Whether pages may go there: a file rings nobody.
+    pub const fn takes_pages(&self) -> bool {
+        !matches!(self, ChannelKind::Directory { .. })
+    }
+
+    /// Whether letters may go there: what rings people takes none.
+    pub const fn takes_letters(&self) -> bool {
+        matches!(
+            self,
+            ChannelKind::Log
+                | ChannelKind::Webhook { .. }
+                | ChannelKind::Slack { .. }
+                | ChannelKind::Email { .. }
+                | ChannelKind::Directory { .. }
+        )
+    }
 }
 
 /// What a receiver's answer means for the page.
@@ -189,6 +214,7 @@ enum Receiver {
     GoAlert(GoAlert),
     Email(Email),
     Alertmanager(Alertmanager),
+    Directory(Directory),
 }
 
 impl Receiver {
@@ -201,7 +227,7 @@ impl Receiver {
             | Receiver::PagerDuty(_)
             | Receiver::GoAlert(_)
             | Receiver::Alertmanager(_) => true,
-            Receiver::Slack(_) | Receiver::Email(_) => false,
+            Receiver::Slack(_) | Receiver::Email(_) | Receiver::Directory(_) => false,
         }
     }
 
@@ -224,6 +250,7 @@ impl Receiver {
                 Alertmanager::new(client()?, peers, labels).map(Receiver::Alertmanager)
             }
             ChannelKind::Email { smtp_url, from, to } => Email::new(smtp_url, from.as_deref(), to).map(Receiver::Email),
+            ChannelKind::Directory { path } => Ok(Receiver::Directory(Directory::new(path))),
         }
     }
 }
@@ -293,6 +320,7 @@ impl Sender for Channels {
             Receiver::GoAlert(goalert) => goalert.send(rendering, now).await,
             Receiver::Email(email) => email.send(rendering).await,
             Receiver::Alertmanager(alertmanager) => alertmanager.send(rendering, now).await,
+            Receiver::Directory(_) => Answer::permanent("a directory rings nobody"),
         }
     }
 }

@@ -10,3 +10,4 @@ pub mod poller;
 pub mod repeat;
 pub mod replay;
 pub mod watch;
+pub mod weekly;

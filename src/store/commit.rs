@@ -6,6 +6,7 @@ use super::sql::{committed, failed, json};
 use super::{Commit, NewPage, Result, StoreError, fallback, outbox, sight};
 use crate::core::clock::Ending;
 use crate::core::incident::{Incident, IncidentKind};
+use crate::core::outcome::Basis;
 use crate::core::plan::{BreachRecord, KeptCase, Outcome, Plan};
 use crate::core::policy::Standing;
 use crate::core::time::Timestamp;
@@ -38,14 +39,16 @@ pub(super) const INTO_PAGES: &str = "INSERT INTO pages (incident, round, step, c
      alert_key, delivery_key, payload, state, attempts, due_at, fallbacks, in_place_of, is_test)";
 pub(super) const OVER_PAGES: &str = "ON CONFLICT (incident, round, step, channel, kind) DO NOTHING";
 
-const INTO_OUTCOMES: &str = "INSERT INTO outcomes (episode, source, category, rule, priority, standing, received, \
-     first_response, ended_at, conclusion, reports, reopenings, targets)";
+pub(super) const INTO_OUTCOMES: &str = "INSERT INTO outcomes (episode, source, category, rule, priority, standing, \
+     received, first_response, ended_at, conclusion, reports, reopenings, targets, second_review, overturned, last_due, \
+     basis)";
 /// A report below P0 that was reopened ends a second time: its last end counts.
 const OVER_OUTCOMES: &str = "ON CONFLICT (episode) DO UPDATE SET category = excluded.category, \
      rule = excluded.rule, priority = excluded.priority, standing = excluded.standing, \
      received = excluded.received, first_response = excluded.first_response, ended_at = excluded.ended_at, \
      conclusion = excluded.conclusion, reports = excluded.reports, reopenings = excluded.reopenings, \
-     targets = excluded.targets";
+     targets = excluded.targets, second_review = excluded.second_review, overturned = excluded.overturned, \
+     last_due = excluded.last_due, basis = excluded.basis";
 
 const INTO_REJECTS: &str = "INSERT INTO rejects (source, report, column_name, flaw, first_seen, last_seen, count)";
 const OVER_REJECTS: &str = "ON CONFLICT (source, report, column_name, flaw) DO UPDATE SET \
@@ -142,7 +145,8 @@ fn tables(commit: &Commit<'_>) -> Answer<Vec<Rows>> {
         by_key(plan.breaches.iter().map(|breach| {
             Ok(((&breach.episode, &breach.target, &breach.report, breach.deadline), breach_row(breach)?))
         }))?;
-    let outcomes = by_key(plan.outcomes.iter().map(|outcome| Ok((&outcome.episode, outcome_row(outcome)?))))?;
+    let outcomes =
+        by_key(plan.outcomes.iter().map(|outcome| Ok((&outcome.episode, outcome_row(outcome, Basis::Observed)?))))?;
     Ok(vec![
         Rows { head: INTO_CASES, tail: OVER_CASES, rows: cases },
         Rows { head: INTO_INCIDENTS, tail: OVER_INCIDENTS, rows: incidents },
@@ -246,7 +250,7 @@ pub(super) fn page_row(page: &NewPage) -> Vec<Arg> {
     row
 }
 
-fn outcome_row(outcome: &Outcome) -> Answer<Vec<Arg>> {
+pub(super) fn outcome_row(outcome: &Outcome, basis: Basis) -> Answer<Vec<Arg>> {
     let standing = match outcome.standing {
         Standing::Known => "known",
         Standing::Presumed => "presumed",
@@ -265,6 +269,10 @@ fn outcome_row(outcome: &Outcome) -> Answer<Vec<Arg>> {
         outcome.reports,
         outcome.reopenings,
         json(&outcome.targets)?,
+        outcome.second_review,
+        outcome.overturned,
+        outcome.targets.iter().filter_map(|target| target.deadline).max(),
+        basis.as_str(),
     ])
 }
 

@@ -12,6 +12,8 @@ mod outbox;
 mod rejects;
 mod sight;
 mod sql;
+pub mod told;
+pub mod weekly;
 
 pub use open::OpenError;
 pub use rejects::{RejectRow, RejectTotal};

@@ -214,10 +214,7 @@ impl IncidentLine {
             IncidentKind::Episode(episode) => format!("{category}, {}", moment.keys.reference(&episode.case)),
             IncidentKind::Group { category } => words::category_words(category).to_owned(),
             IncidentKind::Bundle { members } => format!("bundle of {} incidents", members.len()),
-            IncidentKind::Blind(blind) => format!("the monitor is blind: {}, {}", blind.source, blind.what.words()),
-            IncidentKind::Warning(_) => "deadlines that come near".to_owned(),
-            IncidentKind::Audit { found } => format!("the auditor found: {found}"),
-            IncidentKind::Test { .. } => "a test of pages".to_owned(),
+            other => words::about_no_case(other),
         };
         let mut rung = match (incident.rounds, incident.rung_at) {
             (0, _) | (_, None) => "not yet".to_owned(),

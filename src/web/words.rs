@@ -2,12 +2,25 @@
 //! overdue, what can't be seen, and how long until when. It never says "nothing overdue" of what it
 //! can't see.
 
+use crate::core::incident::IncidentKind;
 use crate::core::policy::{Priority, Standing};
 use crate::core::time::{Span, Timestamp};
 use crate::core::view::View;
 use crate::status::{Sight, SourceStatus, Status};
 use crate::zone;
 use serde::{Deserialize, Serialize};
+
+/// What an incident that isn't about single cases is about.
+pub fn about_no_case(kind: &IncidentKind) -> String {
+    match kind {
+        IncidentKind::Episode(_) | IncidentKind::Group { .. } => "cases that are overdue".to_owned(),
+        IncidentKind::Bundle { members } => format!("bundle of {} incidents", members.len()),
+        IncidentKind::Blind(blind) => format!("the monitor is blind: {}, {}", blind.source, blind.what.words()),
+        IncidentKind::Warning(_) => "deadlines that come near".to_owned(),
+        IncidentKind::Audit { found } => format!("the auditor found: {found}"),
+        IncidentKind::Test { .. } => "a test of pages".to_owned(),
+    }
+}
 
 /// How bad it is, for the colour beside the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

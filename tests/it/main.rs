@@ -24,3 +24,4 @@ mod support;
 mod tidy;
 mod warnings;
 mod web_page;
+mod weekly;

@@ -117,6 +117,8 @@ async fn an_outcome_is_kept_and_a_second_end_replaces_it(home: Home) {
         conclusion: Conclusion::Closed,
         reports: 3,
         reopenings: 0,
+        second_review: true,
+        overturned: false,
         targets: vec![target],
     };
     led.commit(&Plan { outcomes: vec![outcome.clone()], ..Plan::default() }).await.unwrap();

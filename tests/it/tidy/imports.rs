@@ -7,7 +7,7 @@ use super::rust_text::{code_only, line_of};
 const LAYERS: &[&[&str]] = &[
     &["core", "secret"],
     &["zone", "keys", "status"],
-    &["compile", "source", "store", "pager", "metrics"],
+    &["compile", "source", "store", "pager", "metrics", "weekly"],
     &["web"],
     &["config"],
     &["run"],
