@@ -12,6 +12,8 @@ use crate::pager::Channels;
 use crate::run::clock::{Clock, SystemClock};
 use crate::run::monitor::{self, Parts, WatchedSource};
 use crate::run::outbox::OutboxStats;
+use crate::run::repeat::Repeater;
+use crate::run::watch as watch_loop;
 use crate::run::weekly::backfill::Backfill;
 use crate::run::weekly::tell::{Schedule, Teller};
 use crate::run::weekly::watch as watched;
@@ -81,8 +83,11 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let view = Arc::new(ArcSwap::from_pointee(View::default()));
     let (stop, stopping) = watch::channel(false);
     let mut sources = Vec::new();
+    tokio::spawn(watch_loop::store(store.clone(), status.clone(), clock, stopping.clone()));
     for settings in &config.sources {
         let source = Arc::new(AnySource::open(settings.clone(), keys.clone())?);
+        let name = settings.name.clone();
+        tokio::spawn(watch_loop::source(name, source.clone(), status.clone(), clock, stopping.clone()));
         sources.push(WatchedSource { name: settings.name.clone(), every: settings.poll, source });
     }
     let metrics = Arc::new(Metrics::new(known_labels(&config)).map_err(metrics_failed)?);
@@ -98,12 +103,14 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         demo,
         reports: store.clone(),
     };
+    let channels = Arc::new(Channels::new(config.channels.clone(), config.web.public_url.clone())?);
+    let repeater = Repeater { store: store.clone(), channels: channels.clone(), clock, status: status.clone() };
     let weekly = weekly_loops(&config, &keys, &store, clock, &status, &stopping)?;
     let parts = Parts {
         policy: Arc::new(config.effective_policy()),
         sources,
         store,
-        sender: Channels::new(config.channels.clone(), config.web.public_url.clone())?,
+        sender: channels.clone(),
         clock,
         keys,
         holder: holder(),
@@ -113,6 +120,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         metrics,
     };
     tokio::spawn(stop_at_a_signal(stop));
+    let repeating = tokio::spawn(repeater.run(stopping.clone()));
     let mut stopped = stopping.clone();
     let until_stopped = async move {
         // An error means that the sender is gone: stopped as well.
@@ -122,11 +130,12 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let ended = monitor::run(parts, stopping).await;
     if ended.is_err() {
         page.abort();
+        repeating.abort();
     }
     // What they were at is done again by whoever comes next.
     weekly.iter().for_each(tokio::task::JoinHandle::abort);
     // The page's own end changes nothing any more: the monitor has stopped.
-    let _ = page.await;
+    let _ = tokio::join!(page, repeating);
     ended?;
     tracing::info!("stopped; nothing was left half done");
     Ok(())
@@ -221,7 +230,10 @@ fn status(config: &Config, keys: &Keys, clock: SystemClock) -> Status {
         started_at: clock.now(),
         engine_alive_at: None,
         sources: sources
-            .map(|source| SourceStatus::new(source.name.clone(), source.poll, source.stale_after()))
+            .map(|source| {
+                let policy = config.policy.sources.get(&source.name).cloned().unwrap_or_default();
+                SourceStatus::new(source.name.clone(), source.poll, policy.stale_after())
+            })
             .collect(),
         store: StoreStatus::default(),
     }

@@ -12,6 +12,7 @@ use crate::run::weekly::gather::{ReportError, Reporter};
 use crate::run::weekly::limits::limits;
 use crate::source::AnySource;
 use crate::store::{SqlStore, Store};
+use crate::web::words;
 use crate::weekly::week::Week;
 use crate::weekly::{Document, Format, SCHEMA, documents, summary};
 use crate::zone::{Zone, rfc3339};
@@ -99,9 +100,7 @@ fn incidents(all: &[Incident], now: Timestamp) -> String {
             IncidentKind::Episode(_) => "minor safety".to_owned(),
             IncidentKind::Bundle { members } => format!("minor safety, {} cases", members.len()),
             IncidentKind::Group { category } => category.to_string(),
-            IncidentKind::Blind { source, .. } => format!("the monitor can't see {source}"),
-            #[allow(unreachable_patterns, reason = "kinds to come are told by their number")]
-            _ => "see the board".to_owned(),
+            other => words::about_no_case(other),
         };
         let taken = match &incident.acknowledged {
             Some(taken) => format!("taken by {} {} ago", taken.by, now.since(taken.at)),

@@ -1,6 +1,5 @@
 //! `[channels]`: where pages go, in the pagers' own settings. The channel "log" is always there.
 
-use super::later;
 use super::pagers;
 use super::problem::Place;
 use super::read::{Empty, Entry, Reader, Table, Text, nearest};
@@ -21,7 +20,7 @@ const DIRECTORY_EXAMPLE: &str = "{ kind = \"directory\", path = \"/var/lib/tocsi
 const WEBHOOK_EXAMPLE: &str = "{ kind = \"webhook\", url_env = \"PAGE_URL\", secret_env = \"PAGE_SECRET\" }";
 const WEBHOOK_KEYS: &[&str] = &["url", "url_env", "url_file", "secret", "secret_env", "secret_file", "secrets_env"];
 
-const KINDS: &[&str] = &["directory", "email", "goalert", "log", "pagerduty", "slack", "webhook"];
+const KINDS: &[&str] = &["alertmanager", "directory", "email", "goalert", "log", "pagerduty", "slack", "webhook"];
 
 /// What every channel may have.
 const COMMON_KEYS: &[&str] = &["kind", "codename", "codenames"];
@@ -101,6 +100,12 @@ fn read_one<'t>(r: &Reader, entry: &Entry<'t>, codenamed: &mut Vec<Text<'t>>) ->
             let kind = pagers::goalert(r, &table);
             (table, kind)
         }
+        "alertmanager" => {
+            let keys = pagers::ALERTMANAGER_KEYS;
+            let table = known("an alertmanager channel", pagers::ALERTMANAGER_EXAMPLE, keys)?;
+            let kind = pagers::alertmanager(r, &table);
+            (table, kind)
+        }
         "email" => {
             let table = known("an email channel", pagers::EMAIL_EXAMPLE, pagers::EMAIL_KEYS)?;
             let kind = pagers::email(r, &table);
@@ -110,11 +115,6 @@ fn read_one<'t>(r: &Reader, entry: &Entry<'t>, codenamed: &mut Vec<Text<'t>>) ->
             let table = known("a directory channel", DIRECTORY_EXAMPLE, &["path"])?;
             let kind = directory(r, &table);
             (table, kind)
-        }
-        later if later::CHANNEL_KINDS.contains(&later) => {
-            let advice = "use kind = \"webhook\" towards a receiver that passes pages on, or kind = \"log\", for now";
-            r.refuse(&kind.place, format!("channels of kind \"{later}\" are not built yet"), advice);
-            return None;
         }
         other => {
             let meant = nearest(other, KINDS.iter().copied()).map(|near| format!("did you mean \"{near}\"? "));

@@ -5,6 +5,7 @@ use super::case::{Case, Conclusion};
 use super::clock::{Clock, ClockState, Ending};
 use super::id::{EpisodeKey, IncidentNo, Name};
 use super::incident::Incident;
+use super::lines::Lines;
 use super::plan::{BreachRecord, Outcome, Plan, TargetOutcome};
 use super::policy::Priority;
 use super::time::{Span, Timestamp};
@@ -91,14 +92,14 @@ impl Lengths {
 
 impl Pace {
     /// A case of a group begins or ceases to be open.
-    pub fn count(&mut self, group: &Group, case: &Case, by: i64) {
+    pub fn count(&mut self, group: &Group, received: Timestamp, due: Option<Timestamp>, by: i64) {
         if !self.open.contains_key(group) {
             self.open.insert(group.clone(), Slots::default());
         }
         let Some(slots) = self.open.get_mut(group) else { return };
-        let received_secs = case.received().micros().div_euclid(1_000_000);
+        let received_secs = received.micros().div_euclid(1_000_000);
         shift(&mut slots.minutes, received_secs.div_euclid(60), by);
-        if let Some(deadline) = case.next_deadline() {
+        if let Some(deadline) = due {
             shift(&mut slots.due_secs, deadline.micros().div_euclid(1_000_000), by);
         }
     }
@@ -109,6 +110,7 @@ impl Pace {
         &mut self,
         plan: &Plan,
         held: &BTreeMap<EpisodeKey, Box<Case>>,
+        lines: &Lines,
         incidents: &BTreeMap<IncidentNo, Incident>,
         members: &BTreeMap<IncidentNo, BTreeSet<(Priority, Timestamp, EpisodeKey)>>,
         caught_up: &BTreeSet<Name>,
@@ -121,7 +123,8 @@ impl Pace {
             let told = after.as_ref().or_else(|| kept.get(key).copied());
             // What is only recalled was told before.
             let is_news = caught_up.contains(key.case.source()) && told.is_none_or(is_new);
-            if before.is_some() || is_news {
+            // To a line nothing had happened.
+            if before.is_some() || is_news || lines.holds(key) {
                 self.answered(before, after.as_ref(), outcomes.get(key).copied());
             }
         }

@@ -7,5 +7,7 @@ pub mod inbox;
 pub mod monitor;
 pub mod outbox;
 pub mod poller;
+pub mod repeat;
 pub mod replay;
+pub mod watch;
 pub mod weekly;

@@ -3,7 +3,7 @@
 
 use super::db::{Answer, Db, Row, Tx, args};
 use super::sql::failed;
-use super::{InboxEntry, Result, StoreError, Stored};
+use super::{InboxEntry, Result, StoreError, Stored, sight};
 use crate::core::case::{Case, Conclusion};
 use crate::core::clock::Ending;
 use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, ReportKey};
@@ -52,6 +52,7 @@ pub(super) async fn load(db: &Db) -> Result<Stored> {
             stored.incidents.push(state(&row, 1, LOAD, "incidents", &no.to_string())?);
         }
     }
+    (stored.arrived, stored.watched) = sight::load(&mut tx).await.map_err(failed(LOAD))?;
     // Nothing was written: how a reading transaction ends is no matter.
     let _ = tx.commit().await;
     Ok(stored)
@@ -73,15 +74,6 @@ async fn cases(tx: &mut Tx) -> Result<Vec<Case>> {
             return Ok(cases);
         }
     }
-}
-
-pub(super) async fn sequence(db: &Db) -> Result<u64> {
-    const OPERATION: &str = "read the sequence";
-    let read = async {
-        let rows = db.fetch("SELECT sequence FROM deployment WHERE id = 1", args![]).await?;
-        rows.first().ok_or(sqlx::Error::RowNotFound)?.count(0)
-    };
-    read.await.map_err(failed(OPERATION))
 }
 
 pub(super) async fn recall(db: &Db, keys: &[CaseKey]) -> Result<Vec<Case>> {

@@ -2,7 +2,8 @@
 //! embedded file and the other a server.
 
 mod commits;
-mod home;
+mod fallbacks;
+pub mod home;
 mod lost_answers;
 mod measure;
 mod opening;

@@ -71,7 +71,7 @@ pub fn calm_status() -> Status {
         started_at: ago(50_000),
         engine_alive_at: Some(ago(1)),
         sources: vec![source("reports", 1)],
-        store: StoreStatus { last_commit: Some(ago(2)), sequence: 90_412, last_error: None },
+        store: StoreStatus { last_commit: Some(ago(2)), sequence: 90_412, ..StoreStatus::default() },
     }
 }
 
@@ -163,6 +163,9 @@ pub fn page(id: i64, incident: u64, kind: PageKind, channel: &str, state: &str, 
             alert_key: "alert".into(),
             delivery_key: "delivery".into(),
             payload: "{}".into(),
+            fallbacks: Vec::new(),
+            in_place_of: None,
+            is_test: false,
         },
         state: state.into(),
         attempts: u32::from(answer.is_some()) + u32::from(state == "queued") * 2,
