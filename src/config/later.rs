@@ -13,8 +13,6 @@ const ROOT: &[&str] = &["the configuration"];
 const SOURCES: &[&str] = &["[[sources]]"];
 
 const LATER: &[(&[&str], &str, &str)] = &[
-    (ROOT, "packs", "write what the law asks as targets of your own rules for now"),
-    (ROOT, "obligations", "write them as targets of your rules for now"),
     (ROOT, "heartbeat", "watch /healthz from outside for now"),
     (ROOT, "weekly", "`tocsin replay` writes every breach of a span of time for now"),
     (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
@@ -23,7 +21,7 @@ const LATER: &[(&[&str], &str, &str)] = &[
     (SOURCES, "verify_url_env", "deadlines are verified on the source's own url for now"),
     (SOURCES, "verify_url_file", "deadlines are verified on the source's own url for now"),
     (&["[sources.columns]"], "updated", "every poll reads all open rows for now"),
-    (RULES, "obligations", "write them as targets for now"),
+    (RULES, "obligations", "write [[obligations]] beside the rules, with `when`: each that matches applies"),
     (RULES, "raised_when", "write it under [categories], for all rules at once"),
     (RULES, "spread", "give `targets` the shortest time that you need"),
     (TARGETS, "repeat", "a target runs once an episode for now"),
