@@ -76,7 +76,7 @@ impl<'c> Draft<'c> {
 
     /// Takes in the rows of one read.
     pub fn see(&mut self, rows: &Rows) {
-        self.recalled = rows.recalled.iter().map(|case| (case.key.case.clone(), case.clone())).collect();
+        self.recall(&rows.recalled);
         let no_id = rows.rejects.iter().filter(|reject| reject.id.is_none()).count() as u64;
         if no_id > 0 {
             self.plan.alarms.insert(Alarm::RowsWithoutId { source: rows.source.clone(), count: no_id });
@@ -85,9 +85,36 @@ impl<'c> Draft<'c> {
         for observation in &rows.rows {
             self.see_one(&rows.source, observation, rows.read_began);
         }
+        self.refresh_touched();
+    }
+
+    /// What the store remembers of cases that this input may continue.
+    pub fn recall(&mut self, cases: &[Case]) {
+        self.recalled = cases.iter().map(|case| (case.key.case.clone(), case.clone())).collect();
+    }
+
+    pub fn refresh_touched(&mut self) {
         let touched = std::mem::take(&mut self.touched);
         for key in by_priority(&touched, |key| self.case(key)) {
             self.refresh(&key);
+        }
+    }
+
+    /// Judges a case anew from its reports as last read: those that belong elsewhere now, move.
+    pub fn reassess(&mut self, key: &EpisodeKey) {
+        self.touched.insert(key.clone());
+        let Some(case) = self.case(key) else { return };
+        let (latched, own) = (case.is_latched(), case.key.case.clone());
+        let live = case.reports.iter().filter(|(_, report)| !report.is_superseded());
+        let reports: Vec<(ReportKey, Report)> = live.map(|(key, report)| (key.clone(), report.clone())).collect();
+        for (key_of_report, known) in reports {
+            let row = known.row.clone();
+            let assessment = self.core.policy.assess(&row);
+            if !latched && case_key(&key_of_report, &row, &assessment) != own {
+                let read_began = known.read_began;
+                self.move_out(key, &key_of_report);
+                self.place(key_of_report, &row, Some(known), read_began);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PART
 use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
 use super::policy::{Policy, Priority};
 use super::rank::Rank;
+use super::reload::Stale;
 use super::time::Timestamp;
 use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,7 @@ pub struct Core {
     due: [BTreeSet<(Timestamp, EpisodeKey)>; 2],
     rings: BTreeSet<(Timestamp, IncidentNo)>,
     caught_up: BTreeSet<Name>,
+    pub(super) stale: Stale,
     tally: Tally,
 }
 
@@ -61,6 +63,7 @@ impl Core {
             due: [BTreeSet::new(), BTreeSet::new()],
             rings: BTreeSet::new(),
             caught_up: BTreeSet::new(),
+            stale: Stale::default(),
             tally: Tally::default(),
         }
     }
@@ -83,6 +86,8 @@ impl Core {
             }
             core.put_case(case.key.clone(), Some(Case { stored: true, ..case }));
         }
+        // The policy may be another than the one by which they were judged.
+        core.judge_all_anew();
         core
     }
 
@@ -123,6 +128,10 @@ impl Core {
         match input {
             Input::Rows(rows) => draft.see(rows),
             Input::ScanEnded { source, began } => self.end_scan(&mut draft, source, *began),
+            Input::Reassess { recalled } => {
+                draft.recall(recalled);
+                self.reassess(&mut draft);
+            }
             Input::Tick => {
                 for key in self.due_cases(now) {
                     draft.refresh(&key);
@@ -217,7 +226,7 @@ impl Core {
         };
         for no in members.into_iter().chain([no]) {
             let Some(incident) = draft.incident(no).filter(|incident| incident.is_open()) else { continue };
-            let act_within = self.policy.escalations.get(&incident.escalation).and_then(|e| e.act_within);
+            let act_within = self.escalation_of(incident).and_then(|e| e.act_within);
             // The incidents of a bundle are asked about through the bundle.
             let act_within = act_within.filter(|_| incident.bundle.is_none() || incident.next_step.is_some());
             if let Some(incident) = draft.incident_mut(no) {
@@ -326,7 +335,7 @@ impl Core {
         now: Timestamp,
     ) {
         let Some(incident) = draft.incident_mut(no) else { return };
-        let escalation = self.policy.escalations.get(&incident.escalation);
+        let escalation = self.escalation_of(incident);
         let round = incident.ring(priority, escalation, now);
         let step = incident.step;
         let steps = escalation.map(|escalation| &escalation.steps[..]).unwrap_or_default();
@@ -430,6 +439,9 @@ impl Core {
 
     /// Replaces a case and its places in every index.
     fn put_case(&mut self, key: EpisodeKey, case: Option<Case>) {
+        for stale in &mut self.stale {
+            stale.remove(&key);
+        }
         if let Some(held) = self.cases.remove(&key) {
             self.queue.remove(&held.rank());
             if let Some(at) = held.wakes_at() {

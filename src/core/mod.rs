@@ -15,6 +15,7 @@ pub mod observation;
 pub mod plan;
 pub mod policy;
 pub mod rank;
+mod reload;
 pub mod reports;
 pub mod time;
 pub mod view;

@@ -4,7 +4,7 @@
 
 use crate::core::act::Deed;
 use crate::core::engine::{Core, Decision};
-use crate::core::id::ReportKey;
+use crate::core::id::{CaseKey, ReportKey};
 use crate::core::plan::{Alarm, Input, Plan, Rows};
 use crate::core::policy::{Policy, Priority};
 use crate::core::time::{Span, Timestamp};
@@ -74,6 +74,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
         Ok(Engine { core, store, clock, keys, status, token, sequence: stored.sequence, inbox_fails: false })
     }
 
+    /// Takes a policy that was validated: decided by from now on, and every case is judged anew by it.
+    pub fn adopt(&mut self, policy: Arc<Policy>) {
+        self.core.adopt(policy);
+    }
+
     pub fn core(&self) -> &Core {
         &self.core
     }
@@ -87,8 +92,10 @@ impl<S: Store, C: Clock> Engine<S, C> {
     /// # Errors
     /// Only `Fenced` and `Unreadable`: this process must stop writing.
     pub async fn feed(&mut self, mut input: Input) -> Result<Fed, StoreError> {
-        if let Input::Rows(rows) = &mut input {
-            rows.recalled = self.recall(rows).await?;
+        match &mut input {
+            Input::Rows(rows) => rows.recalled = self.recall(self.core.strangers(rows)).await?,
+            Input::Reassess { recalled } => *recalled = self.recall(self.core.strangers_of_reassess()).await?,
+            Input::ScanEnded { .. } | Input::Sight { .. } | Input::Act(_) | Input::Tick => {}
         }
         let (mut failed, mut wait) = (0, RETRY_FIRST);
         loop {
@@ -162,9 +169,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         Ok(fed)
     }
 
-    /// The store's memory of cases that these rows may continue.
-    async fn recall(&self, rows: &Rows) -> Result<Vec<crate::core::case::Case>, StoreError> {
-        let strangers = self.core.strangers(rows);
+    /// The store's memory of cases that an input may continue.
+    async fn recall(&self, strangers: Vec<CaseKey>) -> Result<Vec<crate::core::case::Case>, StoreError> {
         if strangers.is_empty() {
             return Ok(Vec::new());
         }

@@ -8,3 +8,4 @@ pub mod monitor;
 pub mod outbox;
 pub mod poller;
 pub mod replay;
+pub mod what_if;
