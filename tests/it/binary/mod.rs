@@ -11,6 +11,7 @@ mod paging;
 mod platform;
 mod process;
 mod proxy;
+mod reloading;
 mod rig;
 mod stopping;
 
