@@ -8,7 +8,9 @@ mod deployment;
 mod explain;
 pub mod init;
 mod inspect;
+mod packs;
 pub mod queue;
+mod reload;
 mod replay;
 pub mod serve;
 mod weekly;
@@ -47,6 +49,8 @@ enum Command {
     Run(serve::Args),
     /// Say whether a configuration can be used, and what it means.
     Check(check::CheckArgs),
+    /// List the obligations by law that a configuration can switch on, and the vocabularies it can name.
+    Packs,
     /// Write a commented configuration to start from.
     Init(init::InitArgs),
     /// Take an incident, by name.
@@ -109,6 +113,10 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Demo(args) => demo::run(args).await,
         Command::Run(args) => serve::run(args).await,
         Command::Check(args) => return check::check(&args, inspect::inspect).await,
+        Command::Packs => {
+            packs::print();
+            Ok(())
+        }
         Command::Init(args) => return Ok(init::init(&args)),
         Command::Ack(args) => ack::run(args).await,
         Command::Queue(args) => queue::run(args).await,

@@ -401,7 +401,15 @@ impl Case {
                 let warn = policy.warns_before(&obligation.target, obligation.escalation.as_ref());
                 (warn, evidence, Case::obligation_due(obligation, &evidence))
             } else {
-                let Some(target) = assessment.targets.iter().find(|t| t.name == clock.target) else { continue };
+                let left_over;
+                let promised = |t: &&Target| (&t.name, t.until) == (&clock.target, clock.until);
+                let target = match assessment.targets.iter().find(promised) {
+                    Some(target) => target,
+                    None => {
+                        left_over = clock.left_over();
+                        &left_over
+                    }
+                };
                 let evidence = self.evidence(target, clock, &facts, deleted_means);
                 let warn = policy.warns_before(target, self.escalation.as_ref());
                 (warn, evidence, self.deadline(target, clock, &evidence, policy))
@@ -422,7 +430,7 @@ impl Case {
         let (mut raised, mut obligations) = (Some(false), Matched::default());
         let assessed = self.reports.iter().map(|(key, report)| {
             let assessment = policy.assess(&report.row);
-            obligations = obligations.and(assessment.obligations);
+            obligations = obligations.with(assessment.obligations);
             raised = match (raised, assessment.raised) {
                 (Some(true), _) | (_, Some(true)) => Some(true),
                 (None, _) | (_, None) => None,
@@ -513,7 +521,7 @@ impl Case {
     }
 
     /// One clock a target, for `reporter_notified` of P0 one a report. A clock whose target is no
-    /// longer promised goes; its breach, if it had one, stays in the store.
+    /// longer promised goes, unless it is overdue.
     fn match_clocks_to(&mut self, targets: &[Target], owed: &[&Obligation]) {
         let mut wanted: Vec<Clock> = Vec::with_capacity(targets.len() + owed.len());
         let promised = targets.iter().map(|target| (target, false));
@@ -536,6 +544,8 @@ impl Case {
         let mut held: BTreeMap<_, Clock> = held.map(|clock| (name(&clock), clock)).collect();
         self.clocks.reserve_exact(wanted.len());
         self.clocks.extend(wanted.into_iter().map(|clock| held.remove(&name(&clock)).unwrap_or(clock)));
+        // What was broken as a promise stays overdue until it is met, whatever is promised now.
+        self.clocks.extend(held.into_values().filter(|clock| !clock.obligation && clock.is_overdue()));
     }
 
     fn evidence(&self, target: &Target, clock: &Clock, facts: &Facts, deleted_means: DeletedMeans) -> Evidence {

@@ -103,11 +103,20 @@ impl<'c> Draft<'c> {
 
     /// Takes in the rows of one read.
     pub fn see(&mut self, rows: &Rows) {
-        self.recalled = rows.recalled.iter().map(|case| (case.key.case.clone(), case.clone())).collect();
+        self.recall(&rows.recalled);
         self.see_rejects(rows);
         for observation in &rows.rows {
             self.see_one(&rows.source, observation, rows.read_began);
         }
+        self.refresh_touched();
+    }
+
+    /// What the store remembers of cases that this input may continue.
+    pub fn recall(&mut self, cases: &[Case]) {
+        self.recalled = cases.iter().map(|case| (case.key.case.clone(), case.clone())).collect();
+    }
+
+    pub fn refresh_touched(&mut self) {
         let touched = std::mem::take(&mut self.touched);
         for key in by_priority(&touched, |key| self.case(key)) {
             self.refresh(&key);
@@ -137,6 +146,30 @@ impl<'c> Draft<'c> {
         let place = (report.source.clone(), row.category.clone(), hour);
         let seen = self.plan.counted.entry(place).or_insert(Seen { count: 0, newest: received });
         (seen.count, seen.newest) = (seen.count + 1, seen.newest.max(received));
+    }
+
+    pub fn reassess_line(&mut self, slot: Slot) {
+        if let Some(home) = self.make_whole(slot) {
+            self.reassess(&home.episode);
+        }
+    }
+
+    /// Judges a case anew from its reports as last read: those that belong elsewhere now, move.
+    pub fn reassess(&mut self, key: &EpisodeKey) {
+        self.touched.insert(key.clone());
+        let Some(case) = self.case(key) else { return };
+        let (latched, own) = (case.is_latched(), case.key.case.clone());
+        let live = case.reports.iter().filter(|(_, report)| !report.is_superseded());
+        let reports: Vec<(ReportKey, Report)> = live.map(|(key, report)| (key.clone(), report.clone())).collect();
+        for (key_of_report, known) in reports {
+            let row = known.row.clone();
+            let assessment = self.core.policy.assess(&row);
+            if !latched && case_key(&key_of_report, &row, &assessment) != own {
+                let read_began = known.read_began;
+                self.move_out(key, &key_of_report);
+                self.place(key_of_report, &row, Some(known), read_began);
+            }
+        }
     }
 
     fn see_one(&mut self, source: &Name, observation: &Observation, read_began: Timestamp) {

@@ -9,18 +9,20 @@ use super::draft::{Draft, MemberKey, members_of};
 use super::fallback::fallbacks;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
-use super::lines::Lines;
+use super::lines::{Lines, Slot};
 use super::pace::Pace;
 use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
 use super::policy::{Policy, Priority};
 use super::rank::Rank;
 use super::rejected::Rejected;
+use super::reload::Stale;
 use super::selfcheck;
 use super::sight::Sight;
 use super::time::Timestamp;
 use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 pub struct Core {
@@ -46,6 +48,9 @@ pub struct Core {
     pub(super) sights: BTreeMap<Name, Sight>,
     pub(super) arrivals: Arrivals,
     pub(super) rejected: BTreeMap<Name, Rejected>,
+    pub(super) stale: Stale,
+    /// Lines that a change of policy has left to be judged anew.
+    pub(super) stale_lines: Range<Slot>,
     tally: Tally,
 }
 
@@ -82,6 +87,8 @@ impl Core {
             sights: BTreeMap::new(),
             arrivals: Arrivals::default(),
             rejected: BTreeMap::new(),
+            stale: Stale::default(),
+            stale_lines: 0..0,
             tally: Tally::default(),
         }
     }
@@ -105,6 +112,8 @@ impl Core {
             }
             core.put_case(case.key.clone(), Some(Case { stored: true, ..case }));
         }
+        // The policy may be another than the one by which they were judged.
+        core.judge_all_anew();
         core
     }
 
@@ -150,6 +159,10 @@ impl Core {
         match input {
             Input::Rows(rows) => draft.see(rows),
             Input::ScanEnded { source, began } => self.end_scan(&mut draft, source, *began),
+            Input::Reassess { recalled } => {
+                draft.recall(recalled);
+                self.reassess(&mut draft);
+            }
             Input::Tick => {
                 let due = self.due_cases(now);
                 for key in &due {
@@ -247,7 +260,7 @@ impl Core {
         };
         for no in members.into_iter().chain([no]) {
             let Some(incident) = draft.incident(no).filter(|incident| incident.is_open()) else { continue };
-            let act_within = self.policy.escalations.get(&incident.escalation).and_then(|e| e.act_within);
+            let act_within = self.escalation_of(incident).and_then(|e| e.act_within);
             // The incidents of a bundle are asked about through the bundle.
             let act_within = act_within.filter(|_| incident.bundle.is_none() || incident.next_step.is_some());
             if let Some(incident) = draft.incident_mut(no) {
@@ -366,7 +379,7 @@ impl Core {
         now: Timestamp,
     ) {
         let Some(incident) = draft.incident_mut(no) else { return };
-        let escalation = self.policy.escalations.get(&incident.escalation);
+        let escalation = self.escalation_of(incident);
         let round = incident.ring(priority, escalation.filter(|_| incident.is_taken()), now);
         let step = incident.step;
         let channels = incident.notified(escalation);
@@ -460,6 +473,9 @@ impl Core {
                 report.read_began = report.read_began.max(read_began);
             }
         }
+        if let Some(until) = plan.lines.judged_until {
+            self.stale_lines.start = until.min(self.stale_lines.end);
+        }
         self.lines.apply(plan.lines);
         if let (Some(source), Some(began)) = (&plan.caught_up, plan.scan_began)
             && let Some(rejected) = self.rejected.get_mut(source)
@@ -506,6 +522,9 @@ impl Core {
 
     /// Replaces a case and its places in every index.
     fn put_case(&mut self, key: EpisodeKey, case: Option<Case>) {
+        for stale in &mut self.stale {
+            stale.remove(&key);
+        }
         if let Some(held) = self.cases.remove(&key) {
             self.queue.remove(&held.rank());
             if let Some(at) = held.wakes_at() {

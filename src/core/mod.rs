@@ -21,6 +21,7 @@ pub mod plan;
 pub mod policy;
 pub mod rank;
 pub mod rejected;
+mod reload;
 pub mod reports;
 pub mod selfcheck;
 pub mod sight;

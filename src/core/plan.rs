@@ -32,6 +32,9 @@ pub enum Input {
     Sight { source: Name, measured: Measured },
     /// A named person did something.
     Act(Act),
+    /// Judges the next cases anew by a policy that has changed. With what the store remembers of
+    /// `Core::strangers_of_reassess`.
+    Reassess { recalled: Vec<Case> },
     /// Time has passed.
     Tick,
 }

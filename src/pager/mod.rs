@@ -25,6 +25,7 @@ use crate::core::policy::Priority;
 use crate::core::time::{Span, Timestamp};
 use crate::secret::Secret;
 use alertmanager::Alertmanager;
+use arc_swap::ArcSwap;
 use codenames::Codenames;
 use directory::Directory;
 use email::Email;
@@ -176,6 +177,14 @@ pub trait Sender: Send + Sync + 'static {
     /// One attempt, begun at `now`. It never fails: what went wrong is an answer too. Dropping the
     /// future gives the attempt up.
     fn send(&self, page: &Outgoing<'_>, now: Timestamp) -> impl Future<Output = Answer> + Send;
+}
+
+/// The sender of the moment: what is on its way stays with the one that it was given to.
+impl<P: Sender> Sender for ArcSwap<P> {
+    async fn send(&self, page: &Outgoing<'_>, now: Timestamp) -> Answer {
+        let sender = self.load_full();
+        sender.send(page, now).await
+    }
 }
 
 impl<P: Sender> Sender for Arc<P> {

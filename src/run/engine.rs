@@ -4,7 +4,7 @@
 
 use crate::core::act::{Act, Deed};
 use crate::core::engine::{Core, Decision};
-use crate::core::id::ReportKey;
+use crate::core::id::{CaseKey, ReportKey};
 use crate::core::plan::{Alarm, Input, Plan, Rows};
 use crate::core::policy::{Policy, Priority};
 use crate::core::sight::{Blindness, Looked};
@@ -76,6 +76,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
         Ok(Engine { core, store, clock, keys, status, token, sequence: stored.sequence })
     }
 
+    /// Takes a policy that was validated: decided by from now on, and every case is judged anew by it.
+    pub fn adopt(&mut self, policy: Arc<Policy>) {
+        self.core.adopt(policy);
+    }
+
     pub fn core(&self) -> &Core {
         &self.core
     }
@@ -89,8 +94,10 @@ impl<S: Store, C: Clock> Engine<S, C> {
     /// # Errors
     /// Only `Fenced` and `Unreadable`: this process must stop writing.
     pub async fn feed(&mut self, mut input: Input) -> Result<Fed, StoreError> {
-        if let Input::Rows(rows) = &mut input {
-            rows.recalled = self.recall(rows).await?;
+        match &mut input {
+            Input::Rows(rows) => rows.recalled = self.recall(self.core.strangers(rows)).await?,
+            Input::Reassess { recalled } => *recalled = self.recall(self.core.strangers_of_reassess()).await?,
+            Input::ScanEnded { .. } | Input::Sight { .. } | Input::Act(_) | Input::Tick => {}
         }
         let (mut failed, mut wait) = (0, RETRY_FIRST);
         loop {
@@ -134,9 +141,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         });
     }
 
-    /// The store's memory of cases that these rows may continue.
-    async fn recall(&self, rows: &Rows) -> Result<Vec<crate::core::case::Case>, StoreError> {
-        let strangers = self.core.strangers(rows);
+    /// The store's memory of cases that an input may continue.
+    async fn recall(&self, strangers: Vec<CaseKey>) -> Result<Vec<crate::core::case::Case>, StoreError> {
         if strangers.is_empty() {
             return Ok(Vec::new());
         }

@@ -11,3 +11,4 @@ pub mod repeat;
 pub mod replay;
 pub mod watch;
 pub mod weekly;
+pub mod what_if;

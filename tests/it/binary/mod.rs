@@ -12,6 +12,7 @@ mod paging;
 mod platform;
 mod process;
 mod proxy;
+mod reloading;
 mod rig;
 mod stopping;
 

@@ -163,12 +163,22 @@ impl Rig {
         self.start_as("another", free_port())
     }
 
-    fn start_as(&self, name: &str, port: u16) -> Process {
+    /// Writes the configuration of now over the one that the monitor was started with.
+    pub fn rewrite(&self) {
+        self.write("tocsin", self.port);
+    }
+
+    fn write(&self, name: &str, port: u16) -> String {
         let Settings { mode, received, within, .. } = self.settings;
         let words = [("MODE", mode), ("RECEIVED", received), ("WITHIN", within), ("PORT", &port.to_string())];
         let text = words.iter().fold(CONFIG.to_owned(), |text, (word, value)| text.replace(word, value));
         let file = format!("{name}.toml");
         std::fs::write(self.scratch.path().join(&file), text).unwrap();
+        file
+    }
+
+    fn start_as(&self, name: &str, port: u16) -> Process {
+        let file = self.write(name, port);
         let variables = [
             ("TEST_SECRET", DEPLOYMENT_SECRET),
             ("TEST_SOURCE", &self.settings.source_url),
