@@ -301,9 +301,9 @@ fn method(figures: &Figures) -> String {
     )
 }
 
-/// Numbers break only between one and the next.
+/// Numbers break only between one and the next, and before what is in brackets.
 fn unbroken(text: &str) -> String {
-    text.split(", ").map(|number| number.replace(' ', "\u{a0}")).collect::<Vec<_>>().join(", ")
+    text.split(", ").map(|number| number.replace(' ', "\u{a0}").replace("\u{a0}(", " (")).collect::<Vec<_>>().join(", ")
 }
 
 /// A table with real headers; a `#` before a name aligns its column as numbers.
