@@ -8,6 +8,7 @@ use super::{CliError, EXIT_CONFIG, drawing, load_config};
 use crate::config::{Config, Mode, Need};
 use crate::core::policy::{Categories, CategoryClass, Due, Target};
 use crate::core::time::Span;
+use crate::source::gaps::gaps;
 use crate::source::settings::{RowsFrom, Settings};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -33,6 +34,11 @@ pub async fn check(
     let config = load_config(&args.config, need)?;
     print!("{}", summary(&config));
     let mut fits = run_tests(&config);
+    for source in &config.sources {
+        for gap in gaps(source) {
+            println!("source {} lacks {}: {}", source.name, gap.lacks, gap.behaviour);
+        }
+    }
     if !args.offline {
         for source in &config.sources {
             match inspect(&config, source).await {

@@ -9,12 +9,14 @@ use super::facts::Predicate;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{HOLD_AT_START, Incident, IncidentKind};
 use super::observation::{EventName, Observation, Received, Row};
+use super::observed;
 use super::plan::{
     Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, TargetOutcome, Warning,
 };
 use super::policy::{Assessment, Priority, Standing};
 use super::rejected::Rejected;
 use super::reports::Reports;
+use super::segments;
 use super::time::{Span, Timestamp};
 use super::view::Group;
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,6 +118,7 @@ impl<'c> Draft<'c> {
 
     fn see_one(&mut self, source: &Name, observation: &Observation, read_began: Timestamp) {
         let home = self.home(source, &observation.id).cloned();
+        self.find_expected(source, observation, home.is_none(), read_began);
         match (home, &observation.row) {
             (None, None) => {}
             (None, Some(row)) => {
@@ -126,6 +129,28 @@ impl<'c> Draft<'c> {
                 let id = observation.id.clone();
                 let report = ReportKey { source: source.clone(), id, incarnation: home.incarnation };
                 self.see_known(&home.episode, report, row.as_ref(), read_began);
+            }
+        }
+    }
+
+    /// F13: a report that was open before the start is read again: one whose row is gone has vanished. A P0 is
+    /// still owed an answer, so it comes back under watch as what is remembered of it.
+    fn find_expected(&mut self, source: &Name, observation: &Observation, is_unknown: bool, read_began: Timestamp) {
+        let place = (source.clone(), observation.id.clone());
+        let Some(known) = self.core.expected.get(&place) else { return };
+        self.plan.found.push(place);
+        if observation.row.is_some() || !is_unknown {
+            return;
+        }
+        match segments::vanished(self.core, source, known, read_began) {
+            Some(outcome) => self.plan.outcomes.push(outcome),
+            None => {
+                let report = ReportKey { source: source.clone(), id: known.id.clone(), incarnation: 0 };
+                self.place(report.clone(), &segments::row_of(known), None, read_began);
+                let home = self.home(source, &known.id).map(|home| home.episode.clone());
+                if let Some(case) = home.and_then(|episode| self.case_mut(&episode)) {
+                    case.see(&report, None, read_began, None);
+                }
             }
         }
     }
@@ -545,6 +570,10 @@ impl<'c> Draft<'c> {
         let kept = (keep && is_news).then(|| KeptCase { case: Case { stored: true, ..case.clone() }, settled });
         let outcome = settled.then(|| outcome(case)).flatten();
         let reports: Vec<ReportKey> = if settled { case.reports.keys().cloned().collect() } else { Vec::new() };
+        if kept.is_some() {
+            let held = self.core.cases.get(key).map(|case| &**case);
+            self.plan.observed.extend(observed::news(case, stored.map(|case| &**case), held));
+        }
         self.plan.kept.extend(kept);
         self.plan.outcomes.extend(outcome);
         if let Some(case) = self.case_mut(key) {

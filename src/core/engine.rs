@@ -12,6 +12,7 @@ use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Row
 use super::policy::{Policy, Priority};
 use super::rank::Rank;
 use super::rejected::Rejected;
+use super::segments::{Remembered, Segmenting};
 use super::sight::Sight;
 use super::time::Timestamp;
 use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
@@ -37,6 +38,9 @@ pub struct Core {
     pub(super) sights: BTreeMap<Name, Sight>,
     pub(super) arrivals: Arrivals,
     pub(super) rejected: BTreeMap<Name, Rejected>,
+    pub(super) segments: BTreeMap<Name, Segmenting>,
+    /// Reports that were open before the start, until they are read.
+    pub(super) expected: BTreeMap<(Name, ReportId), Remembered>,
     tally: Tally,
 }
 
@@ -70,6 +74,8 @@ impl Core {
             sights: BTreeMap::new(),
             arrivals: Arrivals::default(),
             rejected: BTreeMap::new(),
+            segments: BTreeMap::new(),
+            expected: BTreeMap::new(),
             tally: Tally::default(),
         }
     }
@@ -144,6 +150,7 @@ impl Core {
                 }
             }
             Input::Sight { source, measured } => self.look(&mut draft, source, measured, now),
+            Input::Recalled(recalled) => self.recall(&mut draft, recalled),
             Input::Act(act) => {
                 self.take_up(&mut draft, act, now);
                 draft.plan.taken_up = Some(act.inbox);
@@ -387,6 +394,9 @@ impl Core {
         for (place, home) in plan.homes {
             match home {
                 Some(home) => {
+                    if !self.homes.contains_key(&place) {
+                        self.note_added(&place);
+                    }
                     self.homes.insert(place, home);
                 }
                 None => {
@@ -415,6 +425,13 @@ impl Core {
             rejected.end_scan(began);
         }
         self.caught_up.extend(plan.caught_up);
+        self.expected.extend(plan.expected.into_iter().map(|(source, known)| ((source, known.id.clone()), known)));
+        for place in &plan.found {
+            self.expected.remove(place);
+        }
+        if let Some(segmented) = plan.segmented {
+            self.put_segmented(segmented);
+        }
         for (place, seen) in plan.counted {
             self.arrivals.add(place, seen);
         }

@@ -274,6 +274,7 @@ impl Core {
         found.sort_by_key(|blindness| blindness.kind);
         self.tell_operators(draft, source, &held, &found, now);
         self.arrivals.flush(source, seen, now, &mut draft.plan);
+        self.keep_segment(source, now, &mut draft.plan);
         draft.plan.looked =
             Some(Looked { source: source.clone(), at: now, blindness: found, seen, compared: compares });
     }

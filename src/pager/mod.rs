@@ -9,6 +9,7 @@ pub mod http;
 pub mod log;
 pub mod pagerduty;
 pub mod payload;
+mod reach;
 #[cfg(test)]
 mod samples;
 pub mod slack;
@@ -25,6 +26,7 @@ use email::Email;
 use goalert::GoAlert;
 use pagerduty::PagerDuty;
 use payload::Payload;
+pub use reach::reach;
 use slack::Slack;
 use std::collections::BTreeMap;
 use std::future::Future;

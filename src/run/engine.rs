@@ -4,9 +4,10 @@
 
 use crate::core::act::Deed;
 use crate::core::engine::{Core, Decision};
-use crate::core::id::ReportKey;
+use crate::core::id::{Name, ReportKey};
 use crate::core::plan::{Alarm, Input, Plan, Rows};
 use crate::core::policy::{Policy, Priority};
+use crate::core::segments::Recalled;
 use crate::core::sight::{Blindness, Looked};
 use crate::core::time::{Span, Timestamp};
 use crate::keys::Keys;
@@ -16,6 +17,7 @@ use crate::run::inbox;
 use crate::status::{Failure, StatusHandle};
 use crate::store::{Commit, NewPage, Store, StoreError};
 use crate::zone::rfc3339;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How long a failed commit waits before it is tried again: at first, and at most.
@@ -32,6 +34,9 @@ pub struct Engine<S: Store, C: Clock> {
     sequence: u64,
     /// Whether the last look into the inbox failed.
     inbox_fails: bool,
+    /// The last commit before this process, and of each source the last of its segments that was taken up.
+    began_after: u64,
+    recalled: BTreeMap<Name, Option<u64>>,
 }
 
 /// What one input led to.
@@ -74,7 +79,19 @@ impl<S: Store, C: Clock> Engine<S, C> {
             status.leader = true;
             status.store.sequence = stored.sequence;
         });
-        Ok(Engine { core, store, clock, keys, status, token, sequence: stored.sequence, inbox_fails: false })
+        let sequence = stored.sequence;
+        Ok(Engine {
+            core,
+            store,
+            clock,
+            keys,
+            status,
+            token,
+            sequence,
+            inbox_fails: false,
+            began_after: sequence,
+            recalled: BTreeMap::new(),
+        })
     }
 
     pub fn core(&self) -> &Core {
@@ -161,6 +178,39 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 }
             }
             fed.push(self.feed(Input::Act(act)).await?);
+        }
+        Ok(fed)
+    }
+
+    /// From now on the reports that were open before the start are taken up: the first look at the source is
+    /// complete, so what it didn't see must be read by key.
+    pub fn begin_recall(&mut self, source: &Name) {
+        self.recalled.entry(source.clone()).or_insert(Some(0));
+    }
+
+    /// Takes up the next segment of each source.
+    ///
+    /// # Errors
+    /// As `feed`; a store that doesn't answer is asked again at the next look.
+    pub async fn recall_segments(&mut self) -> Result<Vec<Fed>, StoreError> {
+        let waiting = self.recalled.iter().filter_map(|(source, after)| Some((source.clone(), (*after)?)));
+        let mut fed = Vec::new();
+        for (source, after) in waiting.collect::<Vec<_>>() {
+            let (next, reports) = match self.store.segment(&source, after, self.began_after).await {
+                Ok(Some((no, segment))) => (Some(no), segment.reports),
+                Ok(None) => (None, Vec::new()),
+                Err(error @ StoreError::Unreadable { .. }) => {
+                    tracing::error!(%error, "what was open before the start is not all known");
+                    (None, Vec::new())
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a segment can't be read; asking again");
+                    continue;
+                }
+            };
+            self.recalled.insert(source.clone(), next);
+            let last = next.is_none();
+            fed.push(self.feed(Input::Recalled(Recalled { source, reports, last })).await?);
         }
         Ok(fed)
     }

@@ -171,6 +171,9 @@ impl<St: Store, C: Clock> Seat<St, C> {
                     self.pass_on(fed);
                 }
                 self.publish_sight();
+                for fed in self.engine.recall_segments().await? {
+                    self.pass_on(fed);
+                }
             }
             self.status.update(|status| status.engine_alive_at = Some(now));
             let wake = self.engine.core().next_wake().unwrap_or(Timestamp::MAX);
@@ -181,13 +184,14 @@ impl<St: Store, C: Clock> Seat<St, C> {
                     let is_tick = matches!(input, Input::Tick);
                     let caught_up = match &input {
                         Input::ScanEnded { source, .. } => Some(source.clone()),
-                        Input::Rows(_) | Input::Sight { .. } | Input::Act(_) | Input::Tick => None,
+                        Input::Rows(_) | Input::Sight { .. } | Input::Recalled(_) | Input::Act(_) | Input::Tick => None,
                     };
                     let fed = self.engine.feed(input).await?;
                     // Proof comes within milliseconds: the view that it makes is the one to show.
                     awaits_proof = is_tick && !fed.asks.is_empty();
                     self.pass_on(fed);
                     if let Some(source) = caught_up {
+                        self.engine.begin_recall(&source);
                         self.status.update_source(&source, |source| source.caught_up = true);
                     }
                 }

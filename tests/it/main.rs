@@ -14,6 +14,7 @@ mod law;
 mod law_cases;
 mod properties;
 mod real_data;
+mod remembered;
 mod replay;
 mod rules;
 mod sight;

@@ -12,6 +12,7 @@ mod platform;
 mod process;
 mod proxy;
 mod rig;
+mod sight;
 mod stopping;
 
 use tocsin::core::time::{Span, Timestamp};
