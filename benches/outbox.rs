@@ -210,6 +210,7 @@ fn pages(count: usize) -> Vec<NewPage> {
             created_at: rfc3339(now),
             part: None,
             blind: None,
+            notice: None,
             count: 1,
             cases: vec![case.clone()],
         };
@@ -271,7 +272,7 @@ impl Store for Queue {
         unreachable!()
     }
 
-    async fn sequence(&self) -> Result<u64> {
+    async fn settle(&self, _: u64) -> Result<u64> {
         unreachable!()
     }
 

@@ -8,7 +8,6 @@ pub fn advice(title: &str, key: &str) -> Option<&'static str> {
 
 const RULES: &[&str] = &["[[rules]]"];
 const TARGETS: &[&str] = &["a target", "a target of [minor_safety]"];
-const ESCALATIONS: &[&str] = &["[[escalations]]"];
 const ROOT: &[&str] = &["the configuration"];
 const SOURCES: &[&str] = &["[[sources]]"];
 
@@ -27,7 +26,6 @@ const LATER: &[(&[&str], &str, &str)] = &[
     (RULES, "raised_when", "write it under [categories], for all rules at once"),
     (RULES, "spread", "give `targets` the shortest time that you need"),
     (TARGETS, "repeat", "a target runs once an episode for now"),
-    (ESCALATIONS, "warn", "pages ring at the breach for now"),
     (&["[store]"], "keep_months", "everything is kept for now"),
 ];
 

@@ -149,8 +149,11 @@ impl Config {
     pub fn effective_policy(&self) -> Policy {
         let mut policy = self.policy.clone();
         if self.mode == Mode::Shadow {
-            for step in policy.escalations.values_mut().flat_map(|escalation| &mut escalation.steps) {
-                step.notify = vec![LOG_CHANNEL.into()];
+            for escalation in policy.escalations.values_mut() {
+                let steps = escalation.steps.iter_mut().map(|step| &mut step.notify);
+                for notify in steps.chain(escalation.warn.as_mut().map(|warn| &mut warn.notify)) {
+                    *notify = vec![LOG_CHANNEL.into()];
+                }
             }
         }
         policy
@@ -250,6 +253,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
             spread: minor_safety.spread,
         },
         rules: rules.into_iter().map(rule_of).collect::<Option<_>>()?,
+        obligations: Vec::new(),
         escalations: escalations.into_iter().map(|read| (read.name.name(), read.escalation)).collect(),
         sources: sources.iter().map(|source| (source.name.clone(), blind.source_policy(source))).collect(),
         operators: blind.operators,

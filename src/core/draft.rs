@@ -1,7 +1,6 @@
 //! A plan in the making: the core's state with one input's changes laid over it. Nothing is changed
 //! but the draft, so a plan that isn't committed leaves no trace.
 
-use super::arrivals::{KEPT_HOURS, Seen, hour_of};
 use super::case::{Case, Report};
 use super::clock::{Clock, ClockState, Turn};
 use super::engine::Core;
@@ -14,9 +13,8 @@ use super::plan::{
     Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, TargetOutcome, Warning,
 };
 use super::policy::{Assessment, Priority, Standing};
-use super::rejected::Rejected;
+use super::quiet::Slot;
 use super::reports::Reports;
-use super::segments;
 use super::time::{Span, Timestamp};
 use super::view::Group;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type MemberKey = (Priority, Timestamp, EpisodeKey);
 
 pub struct Draft<'c> {
-    core: &'c Core,
-    now: Timestamp,
+    pub(super) core: &'c Core,
+    pub(super) now: Timestamp,
     pub plan: Plan,
     /// Cases of the input that the store remembered, by the case they are of.
     recalled: BTreeMap<CaseKey, Case>,
@@ -64,17 +62,43 @@ impl<'c> Draft<'c> {
     }
 
     /// The case to change: laid over the core's own at the first touch.
-    fn case_mut(&mut self, key: &EpisodeKey) -> Option<&mut Case> {
+    pub(super) fn case_mut(&mut self, key: &EpisodeKey) -> Option<&mut Case> {
         let core = self.core;
         let held = || core.cases.get(key).map(|case| Case::clone(case));
         self.plan.cases.entry(key.clone()).or_insert_with(held).as_mut()
     }
 
-    fn home(&self, source: &Name, id: &ReportId) -> Option<&Home> {
+    pub(super) fn home(&self, source: &Name, id: &ReportId) -> Option<Home> {
         let place = (source.clone(), id.clone());
         match self.plan.homes.get(&place) {
-            Some(changed) => changed.as_ref(),
-            None => self.core.homes.get(&place),
+            Some(changed) => changed.clone(),
+            None => self.core.homes.get(&place).cloned(),
+        }
+    }
+
+    /// The line of a report whose case this draft has not made whole.
+    fn quiet(&self, source: &Name, id: &ReportId) -> Option<Slot> {
+        let slot = self.core.quiet.slot(source, id)?;
+        let key = self.core.quiet.key(slot)?;
+        (!self.plan.cases.contains_key(&key)).then_some(slot)
+    }
+
+    /// Makes a case whole of which the core holds a line, to be derived anew.
+    fn make_whole(&mut self, slot: Slot) -> Option<Home> {
+        let case = self.core.quiet.without_clocks(slot)?;
+        let report = self.core.quiet.report_key(slot)?;
+        let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
+        self.plan.homes.insert((report.source, report.id), Some(home.clone()));
+        self.touched.insert(case.key.clone());
+        self.plan.cases.insert(case.key.clone(), Some(case));
+        Some(home)
+    }
+
+    /// Asks for proof of what is due of cases that are lines, and leaves them so until it comes.
+    pub fn ask_quiet(&mut self, slots: impl Iterator<Item = Slot>) {
+        for slot in slots {
+            self.plan.asks.extend(self.core.quiet.report_key(slot));
+            self.plan.quiet.asked.push(slot);
         }
     }
 
@@ -91,34 +115,20 @@ impl<'c> Draft<'c> {
         }
     }
 
-    /// Each flaw once for as long as it lasts.
-    fn see_rejects(&mut self, rows: &Rows) {
-        let none = Rejected::default();
-        let known = self.core.rejected.get(&rows.source).unwrap_or(&none);
-        let Some(found) = known.read(rows) else { return };
-        let no_id = found.news.iter().filter(|reject| reject.id.is_none()).count() as u64;
-        if no_id > 0 {
-            self.plan.alarms.insert(Alarm::RowsWithoutId { source: rows.source.clone(), count: no_id });
-        }
-        self.plan.rejects.extend(found.news.iter().map(|reject| (rows.source.clone(), reject.clone())));
-        self.plan.rejections = Some(found);
-    }
-
-    /// Counts a report that was seen for the first time, in the hour in which it was received.
-    fn count_arrival(&mut self, report: &ReportKey, row: &Row, read_began: Timestamp) {
-        let Received::At(received) = row.received else { return };
-        let hour = hour_of(received);
-        if received > read_began || hour <= hour_of(self.now) - KEPT_HOURS {
-            return;
-        }
-        let place = (report.source.clone(), row.category.clone(), hour);
-        let seen = self.plan.counted.entry(place).or_insert(Seen { count: 0, newest: received });
-        (seen.count, seen.newest) = (seen.count + 1, seen.newest.max(received));
-    }
-
     fn see_one(&mut self, source: &Name, observation: &Observation, read_began: Timestamp) {
-        let home = self.home(source, &observation.id).cloned();
-        self.find_expected(source, observation, home.is_none(), read_began);
+        let quiet = self.quiet(source, &observation.id);
+        let home = match quiet {
+            Some(slot) if self.core.quiet.read_began(slot) > Some(read_began) => return,
+            Some(slot) if self.core.quiet.is_unchanged(slot, observation.row.as_ref(), read_began) => {
+                self.plan.quiet.seen.push((slot, read_began));
+                return;
+            }
+            Some(slot) => self.make_whole(slot),
+            None => self.home(source, &observation.id),
+        };
+        if home.is_none() {
+            self.find_expected(source, observation, read_began);
+        }
         match (home, &observation.row) {
             (None, None) => {}
             (None, Some(row)) => {
@@ -129,28 +139,6 @@ impl<'c> Draft<'c> {
                 let id = observation.id.clone();
                 let report = ReportKey { source: source.clone(), id, incarnation: home.incarnation };
                 self.see_known(&home.episode, report, row.as_ref(), read_began);
-            }
-        }
-    }
-
-    /// F13: a report that was open before the start is read again: one whose row is gone has vanished. A P0 is
-    /// still owed an answer, so it comes back under watch as what is remembered of it.
-    fn find_expected(&mut self, source: &Name, observation: &Observation, is_unknown: bool, read_began: Timestamp) {
-        let place = (source.clone(), observation.id.clone());
-        let Some(known) = self.core.expected.get(&place) else { return };
-        self.plan.found.push(place);
-        if observation.row.is_some() || !is_unknown {
-            return;
-        }
-        match segments::vanished(self.core, source, known, read_began) {
-            Some(outcome) => self.plan.outcomes.push(outcome),
-            None => {
-                let report = ReportKey { source: source.clone(), id: known.id.clone(), incarnation: 0 };
-                self.place(report.clone(), &segments::row_of(known), None, read_began);
-                let home = self.home(source, &known.id).map(|home| home.episode.clone());
-                if let Some(case) = home.and_then(|episode| self.case_mut(&episode)) {
-                    case.see(&report, None, read_began, None);
-                }
             }
         }
     }
@@ -205,7 +193,7 @@ impl<'c> Draft<'c> {
 
     /// Finds a case for a report that has none, or makes one. `known` is the report as the case that it
     /// leaves knew it.
-    fn place(&mut self, report: ReportKey, row: &Row, known: Option<Report>, read_began: Timestamp) {
+    pub(super) fn place(&mut self, report: ReportKey, row: &Row, known: Option<Report>, read_began: Timestamp) {
         let policy = self.core.policy.clone();
         let report = self.incarnation_of(report, row, read_began);
         let blind_after = self.blind_after(&report.source);
@@ -307,7 +295,7 @@ impl<'c> Draft<'c> {
     /// Derives a case anew and lets every turn of its clocks take effect.
     pub fn refresh(&mut self, key: &EpisodeKey) {
         let (policy, now) = (self.core.policy.clone(), self.now);
-        let before = self.case(key).and_then(member_of);
+        let before = self.case(key).map(members_of).unwrap_or_default();
         let Some(case) = self.case_mut(key) else { return };
         if case.reports.is_empty() {
             self.dissolve(key, before);
@@ -326,15 +314,15 @@ impl<'c> Draft<'c> {
         for (index, turn) in turns {
             self.turn(key, index, turn);
         }
-        let after = self.case(key).and_then(member_of);
-        self.move_member(before, after);
+        let after = self.case(key).map(members_of).unwrap_or_default();
+        self.move_members(before, after);
         self.settle(key);
     }
 
     /// A case whose last report belongs elsewhere now: presumption ended, or a lesser report became P0.
-    fn dissolve(&mut self, key: &EpisodeKey, before: Option<(IncidentNo, MemberKey)>) {
+    fn dissolve(&mut self, key: &EpisodeKey, before: BTreeMap<IncidentNo, MemberKey>) {
         self.plan.cases.insert(key.clone(), None);
-        self.move_member(before, None);
+        self.move_members(before, BTreeMap::new());
         if let Some(case) = self.core.cases.get(key).filter(|case| case.stored) {
             // Without its reports: they live on elsewhere, and no recall may bring them back here.
             let case = Case { reports: Reports::new(), ..Case::clone(case) };
@@ -371,7 +359,7 @@ impl<'c> Draft<'c> {
         let clock = &case.clocks[index];
         let Some(breach) = clock.breach() else { return };
         let watched_p0 = case.is_p0() && !breach.inherited;
-        let Some(escalation) = case.escalation.clone() else { return };
+        let Some(escalation) = case.told(clock, &self.core.policy) else { return };
         if !clock.is_overdue() && !watched_p0 {
             return;
         }
@@ -427,25 +415,24 @@ impl<'c> Draft<'c> {
         self.plan.incidents.get_mut(&no)
     }
 
-    fn move_member(&mut self, before: Option<(IncidentNo, MemberKey)>, after: Option<(IncidentNo, MemberKey)>) {
-        if before == after {
-            return;
-        }
-        if let Some((no, _)) = &before {
+    fn move_members(&mut self, before: BTreeMap<IncidentNo, MemberKey>, mut after: BTreeMap<IncidentNo, MemberKey>) {
+        for (no, member) in before {
+            if after.get(&no) == Some(&member) {
+                after.remove(&no);
+                continue;
+            }
             let now = self.now;
-            if let Some(incident) = self.incident_mut(*no).filter(|incident| incident.acknowledged.is_some()) {
+            if let Some(incident) = self.incident_mut(no).filter(|incident| incident.acknowledged.is_some()) {
                 incident.acted_at = Some(now);
             }
+            if !self.joined.get_mut(&no).is_some_and(|joined| joined.remove(&member)) {
+                self.left.entry(no).or_default().insert(member);
+            }
         }
-        if let Some((no, member)) = before
-            && !self.joined.get_mut(&no).is_some_and(|joined| joined.remove(&member))
-        {
-            self.left.entry(no).or_default().insert(member);
-        }
-        if let Some((no, member)) = after
-            && !self.left.get_mut(&no).is_some_and(|left| left.remove(&member))
-        {
-            self.joined.entry(no).or_default().insert(member);
+        for (no, member) in after {
+            if !self.left.get_mut(&no).is_some_and(|left| left.remove(&member)) {
+                self.joined.entry(no).or_default().insert(member);
+            }
         }
     }
 
@@ -477,6 +464,7 @@ impl<'c> Draft<'c> {
             IncidentKind::Episode(key) => case_acted(key),
             IncidentKind::Group { .. } => self.members(no, usize::MAX).1.iter().any(|(_, _, key)| case_acted(key)),
             IncidentKind::Blind(_) => false,
+            IncidentKind::Warning(_) => true,
             IncidentKind::Bundle { members } => members.iter().any(|member| match self.incident(*member) {
                 Some(Incident { kind: IncidentKind::Episode(key), resolved_at: None, .. }) => case_acted(key),
                 _ => true,
@@ -489,12 +477,13 @@ impl<'c> Draft<'c> {
         self.joined.keys().chain(self.left.keys()).chain(self.plan.incidents.keys()).copied().collect()
     }
 
-    /// A case as a page may tell of it; of a P0 that was met since, its last breach.
-    pub fn page_case(&self, key: &EpisodeKey) -> Option<PageCase> {
+    /// A case as a page of this incident may tell of it; of a P0 that was met since, its last breach.
+    pub fn page_case(&self, no: IncidentNo, key: &EpisodeKey) -> Option<PageCase> {
         let held = || self.core.cases.get(key).map(|case| &**case);
         let case = self.case(key).or_else(|| self.freed.get(key)).or_else(held)?;
         let overdue = case.clocks.iter().filter(|clock| clock.is_overdue());
-        let worst = overdue.min_by_key(|clock| clock.unmet_deadline());
+        let of_another = |clock: &Clock| clock.breach().is_none_or(|breach| breach.incident != Some(no));
+        let worst = overdue.min_by_key(|clock| (of_another(clock), clock.unmet_deadline()));
         let clock = worst.or_else(|| case.clocks.iter().rfind(|clock| clock.breach().is_some()))?;
         let breach = clock.breach()?;
         Some(PageCase {
@@ -515,7 +504,8 @@ impl<'c> Draft<'c> {
         let clock = &case.clocks[index];
         let Some(deadline) = clock.deadline else { return };
         let (category, target) = (case.category.clone(), clock.target.clone());
-        let warning = Warning { episode: key.clone(), category, priority: case.priority, target, deadline };
+        let escalation = case.told(clock, &self.core.policy);
+        let warning = Warning { episode: key.clone(), category, priority: case.priority, target, deadline, escalation };
         self.plan.warnings.push(warning);
     }
 
@@ -594,11 +584,17 @@ impl<'c> Draft<'c> {
     }
 }
 
-/// The incident that an overdue case stands in, and its place there.
-pub fn member_of(case: &Case) -> Option<(IncidentNo, MemberKey)> {
-    let overdue = case.clocks.iter().filter(|clock| clock.is_overdue()).filter_map(Clock::breach);
-    let worst = overdue.filter(|breach| breach.incident.is_some()).min_by_key(|breach| breach.deadline)?;
-    Some((worst.incident?, (case.priority, worst.deadline, case.key.clone())))
+/// The incidents that an overdue case stands in, with its place in each, which its earliest deadline there
+/// gives it. More than one where an obligation tells others than the rule does.
+pub fn members_of(case: &Case) -> BTreeMap<IncidentNo, MemberKey> {
+    let mut members: BTreeMap<IncidentNo, MemberKey> = BTreeMap::new();
+    for breach in case.clocks.iter().filter(|clock| clock.is_overdue()).filter_map(Clock::breach) {
+        let Some(no) = breach.incident else { continue };
+        let member = (case.priority, breach.deadline, case.key.clone());
+        let held = members.entry(no).or_insert_with(|| member.clone());
+        *held = member.min(held.clone());
+    }
+    members
 }
 
 fn same_clock(a: &Clock, b: &Clock) -> bool {

@@ -3,19 +3,21 @@
 //! what is due.
 
 use super::act::{Act, Deed};
-use super::arrivals::{Arrivals, Arrived, Watched};
+use super::arrivals::Arrivals;
 use super::case::Case;
-use super::draft::{Draft, MemberKey, member_of};
+use super::draft::{Draft, MemberKey, members_of};
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
 use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
 use super::policy::{Policy, Priority};
+use super::quiet::Quiet;
 use super::rank::Rank;
 use super::rejected::Rejected;
 use super::segments::{Remembered, Segmenting};
 use super::sight::Sight;
 use super::time::Timestamp;
 use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -23,6 +25,9 @@ pub struct Core {
     pub(super) policy: Arc<Policy>,
     /// Boxed, because a node of the map holds room for several that aren't there.
     pub(super) cases: BTreeMap<EpisodeKey, Box<Case>>,
+    /// Cases of which no more than a line is held.
+    pub(super) quiet: Quiet,
+    /// Where each report of a whole case lives.
     pub(super) homes: BTreeMap<(Name, ReportId), Home>,
     pub(super) incidents: BTreeMap<IncidentNo, Incident>,
     /// Open groups by (escalation, category).
@@ -34,6 +39,7 @@ pub struct Core {
     /// When each case wakes: P0 apart, so that a pass takes all of it first.
     due: [BTreeSet<(Timestamp, EpisodeKey)>; 2],
     rings: BTreeSet<(Timestamp, IncidentNo)>,
+    pub(super) open_warnings: BTreeSet<IncidentNo>,
     caught_up: BTreeSet<Name>,
     pub(super) sights: BTreeMap<Name, Sight>,
     pub(super) arrivals: Arrivals,
@@ -41,7 +47,7 @@ pub struct Core {
     pub(super) segments: BTreeMap<Name, Segmenting>,
     /// Reports that were open before the start, until they are read.
     pub(super) expected: BTreeMap<(Name, ReportId), Remembered>,
-    tally: Tally,
+    pub(super) tally: Tally,
 }
 
 /// A monitor that can't see may be missing a child's report.
@@ -49,8 +55,8 @@ const BLIND_PRIORITY: Priority = Priority::P1;
 
 /// Counters since the start, for the view.
 #[derive(Default)]
-struct Tally {
-    open: BTreeMap<Group, Counts>,
+pub(super) struct Tally {
+    pub(super) open: BTreeMap<Group, Counts>,
     breaches: BTreeMap<(Group, Name), u64>,
     rejects: BTreeMap<(Name, &'static str), u64>,
     presumed: BTreeSet<(Name, Name)>,
@@ -62,6 +68,7 @@ impl Core {
         Core {
             policy,
             cases: BTreeMap::new(),
+            quiet: Quiet::default(),
             homes: BTreeMap::new(),
             incidents: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -70,6 +77,7 @@ impl Core {
             queue: BTreeSet::new(),
             due: [BTreeSet::new(), BTreeSet::new()],
             rings: BTreeSet::new(),
+            open_warnings: BTreeSet::new(),
             caught_up: BTreeSet::new(),
             sights: BTreeMap::new(),
             arrivals: Arrivals::default(),
@@ -102,15 +110,10 @@ impl Core {
         core
     }
 
-    /// How many reports came in the weeks before, as the store remembers it.
-    pub fn remember(&mut self, arrived: Vec<Arrived>, watched: Vec<Watched>) {
-        self.arrivals.restore(arrived, watched);
-    }
-
     /// When time alone changes something: the next deadline, overdue proof or ring.
     pub fn next_wake(&self) -> Option<Timestamp> {
         let due = self.due.iter().filter_map(|due| due.first()).map(|(at, _)| *at);
-        due.chain(self.rings.first().map(|(at, _)| *at)).min()
+        due.chain(self.quiet.wakes_at()).chain(self.rings.first().map(|(at, _)| *at)).min()
     }
 
     /// Cases that the core would have to be told of before it takes in these rows: reports that it
@@ -126,7 +129,7 @@ impl Core {
             if let (Some(subject), Priority::P0) = (row.subject, self.policy.assess(row).priority) {
                 keys.insert(CaseKey::Subject { source: rows.source.clone(), subject });
             }
-            if home.is_none() {
+            if home.is_none() && self.quiet.slot(&rows.source, &observation.id).is_none() {
                 let id = observation.id.clone();
                 keys.insert(CaseKey::Report(ReportKey { source: rows.source.clone(), id, incarnation: 0 }));
             }
@@ -145,9 +148,11 @@ impl Core {
             Input::Rows(rows) => draft.see(rows),
             Input::ScanEnded { source, began } => self.end_scan(&mut draft, source, *began),
             Input::Tick => {
-                for key in self.due_cases(now) {
-                    draft.refresh(&key);
+                let due = self.due_cases(now);
+                for key in &due {
+                    draft.refresh(key);
                 }
+                draft.ask_quiet(self.quiet.due(now).take(BATCH - due.len()));
             }
             Input::Sight { source, measured } => self.look(&mut draft, source, measured, now),
             Input::Recalled(recalled) => self.recall(&mut draft, recalled),
@@ -156,8 +161,10 @@ impl Core {
                 draft.plan.taken_up = Some(act.inbox);
             }
         }
+        self.tell_warnings(&mut draft, now);
         self.wake_incidents(&mut draft, now);
         self.ring_and_resolve(&mut draft, now);
+        self.settle_warnings(&mut draft, now);
         let next_incident = draft.next_incident;
         Decision { plan: draft.plan, next_incident }
     }
@@ -173,9 +180,11 @@ impl Core {
         let of_source = self.cases.values().filter(|case| case.key.case.source() == source);
         let unseen =
             of_source.flat_map(|case| case.reports.iter().map(move |(key, report)| (case.priority, key, report)));
-        let mut unseen: Vec<_> = unseen.filter(|(_, _, report)| report.read_began < began).collect();
-        unseen.sort_by_key(|(priority, key, _)| (*priority, *key));
-        draft.plan.asks.extend(unseen.into_iter().map(|(_, key, _)| key.clone()));
+        let unseen = unseen.filter(|(_, _, report)| report.read_began < began);
+        let unseen = unseen.map(|(priority, key, _)| (priority, key.clone()));
+        let mut unseen: Vec<_> = unseen.chain(self.quiet.unseen(source, began)).collect();
+        unseen.sort_unstable();
+        draft.plan.asks.extend(unseen.into_iter().map(|(_, key)| key));
         draft.plan.caught_up = Some(source.clone());
         draft.plan.scan_began = Some(began);
     }
@@ -194,6 +203,10 @@ impl Core {
         let due: Vec<IncidentNo> = self.rings.iter().take_while(|(at, _)| *at <= now).map(|(_, no)| *no).collect();
         for no in due {
             let Some(incident) = draft.incident(no) else { continue };
+            if incident.over_at.is_some_and(|at| at <= now) {
+                self.resolve(draft, no, now);
+                continue;
+            }
             let forgotten = incident.act_by.is_some_and(|at| at <= now);
             let acted = forgotten && draft.was_acted_on(no);
             let Some(incident) = draft.incident_mut(no) else { continue };
@@ -240,7 +253,8 @@ impl Core {
             match &incident.kind {
                 IncidentKind::Bundle { .. } if rings => self.ring_bundle(draft, no, now),
                 IncidentKind::Blind(_) if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
-                IncidentKind::Bundle { .. } | IncidentKind::Blind(_) => {}
+                IncidentKind::Warning(_) if rings => self.ring_warning(draft, no, now),
+                IncidentKind::Bundle { .. } | IncidentKind::Blind(_) | IncidentKind::Warning(_) => {}
                 IncidentKind::Episode(_) if rings => p0.push(no),
                 IncidentKind::Group { .. } if rings && count > 0 => self.ring_group(draft, no, count, &first, now),
                 IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 => self.resolve(draft, no, now),
@@ -257,7 +271,7 @@ impl Core {
 
     fn ring_group(&self, draft: &mut Draft<'_>, no: IncidentNo, count: u64, first: &[MemberKey], now: Timestamp) {
         let priority = first.first().map_or(Priority::P4, |(priority, _, _)| *priority);
-        let cases = first.iter().filter_map(|(_, _, key)| draft.page_case(key)).collect();
+        let cases = first.iter().filter_map(|(_, _, key)| draft.page_case(no, key)).collect();
         self.page(draft, no, priority, (count, cases), None, now);
     }
 
@@ -320,7 +334,7 @@ impl Core {
     }
 
     /// Opens a round of an incident: one page a channel of the step that it has reached.
-    fn page(
+    pub(super) fn page(
         &self,
         draft: &mut Draft<'_>,
         no: IncidentNo,
@@ -331,12 +345,10 @@ impl Core {
     ) {
         let Some(incident) = draft.incident_mut(no) else { return };
         let escalation = self.policy.escalations.get(&incident.escalation);
-        let round = incident.ring(priority, escalation, now);
+        let round = incident.ring(priority, escalation.filter(|_| incident.is_taken()), now);
         let step = incident.step;
-        let steps = escalation.map(|escalation| &escalation.steps[..]).unwrap_or_default();
-        let notified = steps.get(step as usize).or(steps.last()).map(|step| step.notify.clone());
-        let channels: Vec<Name> = notified.unwrap_or_default();
-        let blind = incident.blind();
+        let channels = incident.notified(escalation);
+        let (blind, notice) = (incident.blind(), incident.notice());
         incident.rung.extend(channels.iter().map(|channel| (round, channel.clone())));
         let page = |channel: Name| Page {
             incident: no,
@@ -348,6 +360,7 @@ impl Core {
             created_at: now,
             part,
             blind: blind.clone(),
+            notice: notice.clone(),
             count,
             cases: cases.clone(),
         };
@@ -394,16 +407,13 @@ impl Core {
         for (place, home) in plan.homes {
             match home {
                 Some(home) => {
-                    if !self.homes.contains_key(&place) {
+                    if self.homes.insert(place.clone(), home).is_none() {
                         self.note_added(&place);
                     }
-                    self.homes.insert(place, home);
                 }
                 None => {
-                    if let Some(rejected) = self.rejected.get_mut(&place.0) {
-                        rejected.forget(&place.1);
-                    }
                     self.homes.remove(&place);
+                    self.forget_rejects(&place);
                 }
             }
         }
@@ -419,16 +429,12 @@ impl Core {
                 report.read_began = report.read_began.max(read_began);
             }
         }
-        if let (Some(source), Some(began)) = (&plan.caught_up, plan.scan_began)
-            && let Some(rejected) = self.rejected.get_mut(source)
-        {
-            rejected.end_scan(began);
+        self.quiet.apply(plan.quiet);
+        if let (Some(source), Some(began)) = (&plan.caught_up, plan.scan_began) {
+            self.end_rejects(source, began);
         }
         self.caught_up.extend(plan.caught_up);
-        self.expected.extend(plan.expected.into_iter().map(|(source, known)| ((source, known.id.clone()), known)));
-        for place in &plan.found {
-            self.expected.remove(place);
-        }
+        self.put_expected(plan.expected, &plan.found);
         if let Some(segmented) = plan.segmented {
             self.put_segmented(segmented);
         }
@@ -456,6 +462,11 @@ impl Core {
                 self.groups.remove(&place);
             }
         }
+        if incident.is_open() && matches!(incident.kind, IncidentKind::Warning(_)) {
+            self.open_warnings.insert(incident.no);
+        } else {
+            self.open_warnings.remove(&incident.no);
+        }
         let of_memory = incident.is_open() || matches!(incident.kind, IncidentKind::Episode(_));
         if of_memory {
             self.incidents.insert(incident.no, incident);
@@ -471,7 +482,7 @@ impl Core {
             if let Some(at) = held.wakes_at() {
                 self.due[usize::from(!held.is_p0())].remove(&(at, key.clone()));
             }
-            if let Some((no, member)) = member_of(&held) {
+            for (no, member) in members_of(&held) {
                 let members = self.members.entry(no).or_default();
                 members.remove(&member);
                 if members.is_empty() {
@@ -485,18 +496,33 @@ impl Core {
                 self.incidents.remove(&no);
             }
         }
+        if let CaseKey::Report(report) = &key.case
+            && let Some(slot) = self.quiet.slot(&report.source, &report.id)
+            && self.quiet.key(slot).as_ref() == Some(&key)
+        {
+            let group = self.quiet.group(slot);
+            self.quiet.remove(slot);
+            self.tally_open(group, -1, false);
+        }
         let Some(case) = case else { return };
+        self.count(&case, 1);
+        let case = match self.quiet.take(case) {
+            Ok(place) => {
+                self.homes.remove(&place);
+                return;
+            }
+            Err(case) => case,
+        };
         if case.ended.is_none() || case.is_overdue() {
             self.queue.insert(case.rank());
         }
         if let Some(at) = case.wakes_at() {
             self.due[usize::from(!case.is_p0())].insert((at, key.clone()));
         }
-        if let Some((no, member)) = member_of(&case) {
+        for (no, member) in members_of(&case) {
             self.members.entry(no).or_default().insert(member);
         }
-        self.count(&case, 1);
-        self.cases.insert(key, Box::new(case));
+        self.cases.insert(key, case);
     }
 
     fn count(&mut self, case: &Case, by: i64) {
@@ -505,18 +531,22 @@ impl Core {
         }
         let source = case.key.case.source().clone();
         let group = Group { source, category: case.category.clone(), priority: case.priority };
+        self.tally_open(Some(group), by, case.is_overdue());
+    }
+
+    fn tally_open(&mut self, group: Option<Group>, by: i64, overdue: bool) {
+        let Some(group) = group else { return };
         let counts = self.tally.open.entry(group).or_default();
         counts.open = counts.open.saturating_add_signed(by);
-        if case.is_overdue() {
+        if overdue {
             counts.overdue = counts.overdue.saturating_add_signed(by);
         }
     }
 
     /// What the rest of the house may see.
     pub fn view(&self, now: Timestamp) -> View {
-        let head = self.queue.iter().take(VIEW_ROWS);
-        let queue = head.filter_map(|rank| Some(queue_row(self.cases.get(&rank.key)?)));
-        let open = self.incidents.values().rev().filter(|incident| incident.is_open());
+        let queue = self.head(VIEW_ROWS).map(|case| queue_row(&case));
+        let open = self.incidents.values().rev().filter(|incident| incident.is_open() && incident.is_taken());
         View {
             as_of: Some(now),
             queue: queue.collect(),
@@ -535,12 +565,13 @@ impl Core {
             IncidentKind::Episode(key) => self.cases.get(key).map_or_else(|| "".into(), |case| case.category.clone()),
             IncidentKind::Bundle { .. } => "several".into(),
             IncidentKind::Blind(_) => "monitor blind".into(),
+            IncidentKind::Warning(_) => "warning".into(),
         };
         let count = match &incident.kind {
             IncidentKind::Bundle { members } => {
                 members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
             }
-            IncidentKind::Blind(_) => 0,
+            IncidentKind::Blind(_) | IncidentKind::Warning(_) => 0,
             IncidentKind::Episode(_) | IncidentKind::Group { .. } => members.map_or(0, BTreeSet::len),
         };
         IncidentRow {
@@ -551,31 +582,45 @@ impl Core {
         }
     }
 
-    /// Open cases of a source.
-    pub(super) fn open_cases(&self, source: &Name) -> u64 {
-        let of_source = self.tally.open.iter().filter(|(group, _)| group.source == *source);
-        of_source.map(|(_, counts)| counts.open).sum()
-    }
-
     /// Whether a report of this id is under watch.
     pub fn holds(&self, source: &Name, id: &ReportId) -> bool {
-        self.homes.contains_key(&(source.clone(), id.clone()))
+        self.homes.contains_key(&(source.clone(), id.clone())) || self.quiet.slot(source, id).is_some()
     }
 
     /// The priority of the case that holds a report; the strictest when none does.
     pub fn priority_of(&self, report: &ReportKey) -> Priority {
         let home = self.homes.get(&(report.source.clone(), report.id.clone()));
-        home.and_then(|home| self.cases.get(&home.episode)).map_or(Priority::P0, |case| case.priority)
+        let whole = home.and_then(|home| self.cases.get(&home.episode)).map(|case| case.priority);
+        let quiet = || self.quiet.priority(self.quiet.slot(&report.source, &report.id)?);
+        whole.or_else(quiet).unwrap_or(Priority::P0)
     }
 
-    /// Cases held, for tests and the log.
-    pub fn cases(&self) -> impl Iterator<Item = &Case> {
-        self.cases.values().map(|case| &**case)
+    /// Cases held, in no order that means anything, for tests and the log.
+    pub fn cases(&self) -> impl Iterator<Item = Case> {
+        let quiet = self.quiet.iter().filter_map(|slot| self.quiet.whole(slot, &self.policy));
+        self.cases.values().map(|case| Case::clone(case)).chain(quiet)
     }
 
     /// The queue in rank order.
-    pub fn queue(&self) -> impl Iterator<Item = &Case> {
-        self.queue.iter().filter_map(|rank| self.cases.get(&rank.key)).map(|case| &**case)
+    pub fn queue(&self) -> impl Iterator<Item = Case> {
+        self.head(usize::MAX).map(Cow::into_owned)
+    }
+
+    fn head(&self, limit: usize) -> impl Iterator<Item = Cow<'_, Case>> {
+        let mut whole = self.queue.iter().take(limit).peekable();
+        let mut quiet = self.quiet.head(limit).into_iter().peekable();
+        let next = move || {
+            let is_quiet = match (whole.peek(), quiet.peek()) {
+                (Some(one), Some((other, _))) => other < one,
+                (one, _) => one.is_none(),
+            };
+            if is_quiet {
+                let (_, slot) = quiet.next()?;
+                return self.quiet.whole(slot, &self.policy).map(Cow::Owned);
+            }
+            self.cases.get(&whole.next()?.key).map(|case| Cow::Borrowed(&**case))
+        };
+        std::iter::from_fn(next).take(limit)
     }
 }
 
@@ -594,6 +639,7 @@ fn tells_of_any(draft: &Draft<'_>, bundle: IncidentNo, looks_to_it: impl Fn(&Inc
 fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>, now: Timestamp) {
     let Some(incident) = draft.incident(no) else { return };
     let (priority, blind) = (incident.rung_priority.unwrap_or(Priority::P4), incident.blind());
+    let notice = incident.notice();
     let page = |(round, channel): (u32, Name)| Page {
         incident: no,
         round,
@@ -604,6 +650,7 @@ fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>,
         created_at: now,
         part: None,
         blind: blind.clone(),
+        notice: notice.clone(),
         count: 0,
         cases: Vec::new(),
     };
@@ -613,7 +660,7 @@ fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>,
 /// The cases of these P0 incidents, the most urgent first.
 fn cases_of(draft: &Draft<'_>, incidents: &[IncidentNo]) -> Vec<PageCase> {
     let case = |no: &IncidentNo| match draft.incident(*no).map(|incident| &incident.kind) {
-        Some(IncidentKind::Episode(key)) => draft.page_case(key),
+        Some(IncidentKind::Episode(key)) => draft.page_case(*no, key),
         _ => None,
     };
     let mut cases: Vec<PageCase> = incidents.iter().filter_map(case).collect();
@@ -647,6 +694,6 @@ fn queue_row(case: &Case) -> QueueRow {
         }),
         overdue: case.is_overdue(),
         unverified: case.clocks.iter().any(|c| matches!(c.state, super::clock::ClockState::Unverified { .. })),
-        incident: member_of(case).map(|(no, _)| no).or(case.incident),
+        incident: members_of(case).into_iter().min_by(|a, b| a.1.cmp(&b.1)).map(|(no, _)| no).or(case.incident),
     }
 }

@@ -2,9 +2,11 @@
 //! that would ring at once. Each answers two questions: when does it ring next, and is it over.
 
 use super::id::{EpisodeKey, IncidentNo, Name};
+use super::plan::Notice;
 use super::policy::{Escalation, Priority};
 use super::sight::BlindKind;
 use super::time::{Span, Timestamp};
+use super::warning::Nearing;
 use serde::{Deserialize, Serialize};
 
 /// In a lesser incident, breaches of equal or lower priority ring together at most this often.
@@ -33,6 +35,8 @@ pub enum IncidentKind {
     Bundle { members: Vec<IncidentNo> },
     /// The monitor can't see a source, or can't trust what it sees; over when it can.
     Blind(Blind),
+    /// Deadlines that come near: no incident that anybody must take, and over when they were met or have passed.
+    Warning(Nearing),
 }
 
 /// Which source the monitor is blind to, since when and in which way.
@@ -74,6 +78,9 @@ pub struct Incident {
     /// Bundles that told of it before, and close with it.
     #[serde(default)]
     pub told_by: Vec<IncidentNo>,
+    /// When time alone ends it; `None` where only evidence does.
+    #[serde(default)]
+    pub over_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +116,7 @@ impl Incident {
             rung: Vec::new(),
             bundle: None,
             told_by: Vec::new(),
+            over_at: None,
         }
     }
 
@@ -121,7 +129,13 @@ impl Incident {
     pub fn breach(&mut self, priority: Priority, hold_until: Option<Timestamp>, now: Timestamp) {
         self.resolved_at = None;
         let at = match (&self.kind, self.rung_at) {
-            (IncidentKind::Episode(_) | IncidentKind::Bundle { .. } | IncidentKind::Blind { .. }, _) => now,
+            (
+                IncidentKind::Episode(_)
+                | IncidentKind::Bundle { .. }
+                | IncidentKind::Blind(_)
+                | IncidentKind::Warning(_),
+                _,
+            ) => now,
             (IncidentKind::Group { .. }, None) => hold_until.unwrap_or(now),
             (IncidentKind::Group { .. }, Some(rung_at)) => {
                 let higher = self.rung_priority.is_none_or(|rung| priority < rung);
@@ -135,14 +149,43 @@ impl Incident {
     pub fn blind(&self) -> Option<Blind> {
         match &self.kind {
             IncidentKind::Blind(blind) => Some(blind.clone()),
-            IncidentKind::Episode(_) | IncidentKind::Group { .. } | IncidentKind::Bundle { .. } => None,
+            IncidentKind::Episode(_)
+            | IncidentKind::Group { .. }
+            | IncidentKind::Bundle { .. }
+            | IncidentKind::Warning(_) => None,
         }
+    }
+
+    /// What its pages tell of where it isn't a breach.
+    pub fn notice(&self) -> Option<Notice> {
+        match &self.kind {
+            IncidentKind::Warning(_) => Some(Notice::Warning),
+            IncidentKind::Episode(_)
+            | IncidentKind::Group { .. }
+            | IncidentKind::Bundle { .. }
+            | IncidentKind::Blind(_) => None,
+        }
+    }
+
+    /// Whether it is something that people take, and that climbs until somebody does.
+    pub fn is_taken(&self) -> bool {
+        !matches!(self.kind, IncidentKind::Warning(_))
+    }
+
+    /// Whom its page at this step tells.
+    pub fn notified(&self, escalation: Option<&Escalation>) -> Vec<Name> {
+        let Some(escalation) = escalation else { return Vec::new() };
+        if !self.is_taken() {
+            return escalation.warned().to_vec();
+        }
+        let step = escalation.steps.get(self.step as usize).or(escalation.steps.last());
+        step.map(|step| step.notify.clone()).unwrap_or_default()
     }
 
     /// When time alone makes it ring or asks whether somebody has acted.
     pub fn wakes_at(&self) -> Option<Timestamp> {
         let step = self.next_step.map(|next| next.at);
-        self.ring_at.into_iter().chain(step).chain(self.act_by).min()
+        self.ring_at.into_iter().chain(step).chain(self.act_by).chain(self.over_at).min()
     }
 
     /// A step or repeat that is due makes it ring at `now`, on that step.
@@ -200,7 +243,7 @@ impl Incident {
     pub fn resolve(&mut self, now: Timestamp) -> Vec<(u32, Name)> {
         self.resolved_at = Some(now);
         (self.ring_at, self.next_step, self.acknowledged, self.act_by) = (None, None, None, None);
-        self.step = 0;
+        (self.step, self.over_at) = (0, None);
         std::mem::take(&mut self.rung)
     }
 }

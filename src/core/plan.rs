@@ -10,6 +10,7 @@ use super::incident::{Blind, Incident};
 use super::observation::{Observation, Reject};
 use super::observed::Observed;
 use super::policy::{Priority, Standing};
+use super::quiet::QuietChanges;
 use super::rejected::Rejections;
 use super::segments::{Recalled, Remembered, Segment, Segmented};
 use super::sight::{Looked, Measured};
@@ -100,6 +101,8 @@ pub struct Warning {
     pub priority: Priority,
     pub target: Name,
     pub deadline: Timestamp,
+    /// Whose channels hear it: the obligation's own, else the case's. `None` leaves it to the log.
+    pub escalation: Option<Name>,
 }
 
 /// One notification, before it is given keys. Unique by (incident, round, step, channel, kind).
@@ -116,10 +119,21 @@ pub struct Page {
     pub part: Option<(u32, u32)>,
     /// Set where the page tells that the monitor itself can't see.
     pub blind: Option<Blind>,
+    /// Set where the page tells of something else than a breach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<Notice>,
     /// Overdue cases in the incident, all of them.
     pub count: u64,
     /// The most urgent of them, at most `CASES_PER_PAGE`.
     pub cases: Vec<PageCase>,
+}
+
+/// What a page tells of where it isn't a breach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// Deadlines that come near: the cases are not overdue.
+    Warning,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -234,6 +248,8 @@ pub struct Plan {
     pub asks: Vec<ReportKey>,
     /// Reports that a read found unchanged: memory only.
     pub seen: Vec<(EpisodeKey, ReportKey, Timestamp)>,
+    /// What changes of cases of which no more than a line is held: memory only.
+    pub quiet: QuietChanges,
     /// A source whose first look is complete: memory only.
     pub caught_up: Option<Name>,
     /// When the scan of that source began that has ended: memory only.

@@ -6,9 +6,10 @@ use super::case::Conclusion;
 use super::draft::Draft;
 use super::engine::Core;
 use super::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey};
-use super::observation::{Received, Row, Verdict};
+use super::observation::{Observation, Received, Row, Verdict};
 use super::plan::{Outcome, Plan};
 use super::policy::{DeletedMeans, Priority};
+use super::quiet::Slot;
 use super::time::{Span, Timestamp};
 
 /// Reports of one segment.
@@ -48,14 +49,20 @@ pub struct Recalled {
 pub struct Segmenting {
     /// When the present generation was begun; older segments go when it is whole.
     began: Option<Timestamp>,
-    /// While it is being written: the last report in it.
-    cursor: Option<ReportId>,
-    writing: bool,
+    /// While it is being written: how far.
+    cursor: Option<Cursor>,
     /// Reports that were added since.
     added: Vec<ReportId>,
     added_at: Option<Timestamp>,
     /// Reports in the segments of this generation.
     kept: u64,
+}
+
+/// Cases that are whole are walked in the order of their ids, then those that are lines by their slots.
+#[derive(Clone, Debug)]
+enum Cursor {
+    Whole(Option<ReportId>),
+    Line(Slot),
 }
 
 /// One step of it, to be taken in with the plan.
@@ -85,33 +92,30 @@ impl Core {
     pub(super) fn keep_segment(&self, source: &Name, now: Timestamp, plan: &mut Plan) {
         let Some(held) = self.segments.get(source) else { return };
         let mut next = Segmenting { added: Vec::new(), ..held.clone() };
-        let anew = held.began.is_none() || held.kept > 2 * self.open_cases(source) + SURPLUS;
-        if anew && !held.writing {
-            next = Segmenting { began: Some(now), writing: true, ..Segmenting::default() };
+        let surplus = held.kept > 2 * self.open_cases(source) + SURPLUS;
+        if held.cursor.is_none() && (held.began.is_none() || surplus) {
+            next = Segmenting { began: Some(now), cursor: Some(Cursor::Whole(None)), ..Segmenting::default() };
         }
         let mut taken = 0;
-        let reports: Vec<Remembered> = if next.writing {
-            let after = (source.clone(), next.cursor.clone().unwrap_or(ReportId::Int(i64::MIN)));
-            let of_source = self.homes.range(after..).take_while(|((of, _), _)| of == source);
-            let beyond = of_source.filter(|((_, id), _)| next.cursor.as_ref() != Some(id));
-            let ids: Vec<ReportId> = beyond.take(SEGMENT_REPORTS_MAX).map(|((_, id), _)| id.clone()).collect();
-            next.writing = ids.len() == SEGMENT_REPORTS_MAX;
-            if !next.writing {
-                plan.segments_before = next.began.map(|began| (source.clone(), began));
+        let reports = match next.cursor.take() {
+            Some(cursor) => {
+                let (reports, further) = self.some_open(source, cursor);
+                if further.is_none() {
+                    plan.segments_before = next.began.map(|began| (source.clone(), began));
+                }
+                next.cursor = further;
+                reports
             }
-            next.cursor = ids.last().cloned().or(next.cursor);
-            ids.iter().filter_map(|id| self.remembered(source, id)).collect()
-        } else if held.added_at.is_none_or(|at| now.since(at) >= ADDED_EVERY || now < at) {
-            taken = held.added.len().min(SEGMENT_REPORTS_MAX);
-            held.added[..taken].iter().filter_map(|id| self.remembered(source, id)).collect()
-        } else {
-            return;
+            None => {
+                let is_time = held.added_at.is_none_or(|at| now.since(at) >= ADDED_EVERY || now < at);
+                taken = held.added.len().min(SEGMENT_REPORTS_MAX);
+                if taken == 0 || !is_time {
+                    return;
+                }
+                next.added_at = Some(now);
+                held.added[..taken].iter().filter_map(|id| self.remembered(source, id)).collect()
+            }
         };
-        if taken > 0 {
-            next.added_at = Some(now);
-        } else if !anew && !held.writing {
-            return;
-        }
         next.kept += reports.len() as u64;
         if !reports.is_empty() {
             plan.segment = Some(Segment { source: source.clone(), taken_at: now, reports });
@@ -119,7 +123,32 @@ impl Core {
         plan.segmented = Some(Segmented { source: source.clone(), next, taken });
     }
 
+    /// The open reports from a cursor on, as many as one segment holds, and where it goes on.
+    fn some_open(&self, source: &Name, cursor: Cursor) -> (Vec<Remembered>, Option<Cursor>) {
+        match cursor {
+            Cursor::Whole(after) => {
+                let from = (source.clone(), after.clone().unwrap_or(ReportId::Int(i64::MIN)));
+                let of_source = self.homes.range(from..).take_while(|((of, _), _)| of == source);
+                let beyond = of_source.map(|((_, id), _)| id).filter(|id| after.as_ref() != Some(*id));
+                let ids: Vec<&ReportId> = beyond.take(SEGMENT_REPORTS_MAX).collect();
+                let last = ids.last().filter(|_| ids.len() == SEGMENT_REPORTS_MAX).map(|id| ReportId::clone(id));
+                let further = last.map_or(Cursor::Line(0), |last| Cursor::Whole(Some(last)));
+                (ids.into_iter().filter_map(|id| self.remembered(source, id)).collect(), Some(further))
+            }
+            Cursor::Line(from) => {
+                let slots = self.quiet.slots_of(source, from).take(SEGMENT_REPORTS_MAX);
+                let slots: Vec<Slot> = slots.collect();
+                let last = slots.last().filter(|_| slots.len() == SEGMENT_REPORTS_MAX);
+                let further = last.map(|last| Cursor::Line(last + 1));
+                (slots.into_iter().filter_map(|slot| self.quiet.remembered(slot)).collect(), further)
+            }
+        }
+    }
+
     fn remembered(&self, source: &Name, id: &ReportId) -> Option<Remembered> {
+        if let Some(slot) = self.quiet.slot(source, id) {
+            return self.quiet.remembered(slot);
+        }
         let home = self.homes.get(&(source.clone(), id.clone()))?;
         let key = ReportKey { source: source.clone(), id: id.clone(), incarnation: home.incarnation };
         let report = self.cases.get(&home.episode)?.reports.get(&key)?;
@@ -136,19 +165,51 @@ impl Core {
         *held = next;
     }
 
-    /// A report came under watch that wasn't.
+    pub(super) fn put_expected(&mut self, expected: Vec<(Name, Remembered)>, found: &[(Name, ReportId)]) {
+        self.expected.extend(expected.into_iter().map(|(source, known)| ((source, known.id.clone()), known)));
+        for place in found {
+            self.expected.remove(place);
+        }
+    }
+
+    /// A report came under watch, or a line became whole: one that was there already is added only while a
+    /// generation is being written, because that may have passed its new place and not reached its old one.
     pub(super) fn note_added(&mut self, (source, id): &(Name, ReportId)) {
+        let was_line = self.quiet.slot(source, id).is_some();
         let Some(held) = self.segments.get_mut(source) else { return };
-        let is_passed = held.cursor.as_ref().is_some_and(|cursor| id <= cursor);
-        if held.began.is_some() && (!held.writing || is_passed) {
+        if held.began.is_some() && (held.cursor.is_some() || !was_line) {
             held.added.push(id.clone());
+        }
+    }
+}
+
+impl Draft<'_> {
+    /// F13: a report that was open before the start is read again: one whose row is gone has vanished. A P0 is
+    /// still owed an answer, so it comes back under watch as what is remembered of it.
+    pub(super) fn find_expected(&mut self, source: &Name, observation: &Observation, read_began: Timestamp) {
+        let place = (source.clone(), observation.id.clone());
+        let Some(known) = self.core.expected.get(&place) else { return };
+        self.plan.found.push(place);
+        if observation.row.is_some() {
+            return;
+        }
+        match vanished(self.core, source, known, read_began) {
+            Some(outcome) => self.plan.outcomes.push(outcome),
+            None => {
+                let report = ReportKey { source: source.clone(), id: known.id.clone(), incarnation: 0 };
+                self.place(report.clone(), &row_of(known), None, read_began);
+                let home = self.home(source, &known.id).map(|home| home.episode.clone());
+                if let Some(case) = home.and_then(|episode| self.case_mut(&episode)) {
+                    case.see(&report, None, read_began, None);
+                }
+            }
         }
     }
 }
 
 /// What is left of a report below P0 that was open when it was last seen, and whose row is gone: an outcome
 /// without targets, because nothing says what had been met.
-pub fn vanished(core: &Core, source: &Name, known: &Remembered, at: Timestamp) -> Option<Outcome> {
+fn vanished(core: &Core, source: &Name, known: &Remembered, at: Timestamp) -> Option<Outcome> {
     let row = row_of(known);
     let assessment = core.policy.assess(&row);
     if assessment.priority == Priority::P0 {
@@ -176,7 +237,7 @@ pub fn vanished(core: &Core, source: &Name, known: &Remembered, at: Timestamp) -
 }
 
 /// All that is known of its row.
-pub fn row_of(known: &Remembered) -> Row {
+fn row_of(known: &Remembered) -> Row {
     Row {
         received: Received::At(known.received),
         category: known.category.clone(),

@@ -379,6 +379,12 @@ impl Core {
         Some(Blindness { kind: BlindKind::TooFew, since, why: listed.join("; ").into(), categories })
     }
 
+    /// Open cases of a source.
+    pub(super) fn open_cases(&self, source: &Name) -> u64 {
+        let of_source = self.tally.open.iter().filter(|(group, _)| group.source == *source);
+        of_source.map(|(_, counts)| counts.open).sum()
+    }
+
     /// Takes in what a look has found.
     pub(super) fn put_sight(&mut self, looked: Looked) {
         let Looked { source, at, blindness, seen, compared } = looked;

@@ -7,6 +7,7 @@ pub mod email;
 pub mod goalert;
 pub mod http;
 pub mod log;
+mod notice;
 pub mod pagerduty;
 pub mod payload;
 mod reach;
@@ -25,7 +26,7 @@ use codenames::Codenames;
 use email::Email;
 use goalert::GoAlert;
 use pagerduty::PagerDuty;
-use payload::Payload;
+use payload::{Payload, PayloadNotice};
 pub use reach::reach;
 use slack::Slack;
 use std::collections::BTreeMap;
@@ -136,6 +137,11 @@ impl<'a> Rendering<'a> {
         let title = title::title(&payload, codenames.minor_safety());
         Rendering { page, payload, title, public_url }
     }
+
+    /// Whether all it says is that a warning is over.
+    fn ends_a_warning(&self) -> bool {
+        self.page.kind == PageKind::Resolve && self.payload.notice == Some(PayloadNotice::Warning)
+    }
 }
 
 /// The port through which pages leave. Tests decorate it; [`Channels`] is the one implementation.
@@ -183,6 +189,15 @@ enum Receiver {
 }
 
 impl Receiver {
+    /// Whether it closes an alert by its key. To one that only shows messages, the end of a warning is noise:
+    /// what passed unmet rings by itself.
+    const fn knows_keys(&self) -> bool {
+        match self {
+            Receiver::Log | Receiver::Webhook(_) | Receiver::PagerDuty(_) | Receiver::GoAlert(_) => true,
+            Receiver::Slack(_) | Receiver::Email(_) => false,
+        }
+    }
+
     /// # Errors
     /// What is wrong with the settings, without showing a url or a secret.
     fn new(kind: &ChannelKind, client: &mut Option<http::Client>) -> Result<Receiver, String> {
@@ -237,6 +252,9 @@ impl Sender for Channels {
             Err(_) => return Answer::permanent("the stored payload can't be read by this version"),
         };
         let rendering = Rendering::new(page, payload, &channel.codenames, self.public_url.as_deref());
+        if rendering.ends_a_warning() && !channel.receiver.knows_keys() {
+            return Answer::accepted("not sent: a warning ends by itself");
+        }
         match &channel.receiver {
             Receiver::Log => log::write(&rendering),
             Receiver::Webhook(webhook) => webhook.send(rendering, now).await,

@@ -1,6 +1,7 @@
 //! The one short line of a page: what a person woken by it reads first. It says the priority, whether
 //! something is overdue or resolved, which case and how late, and can't break into a second line.
 
+use super::notice;
 use super::payload::{Payload, PayloadCase};
 use crate::core::plan::PageKind;
 use crate::core::time::Span;
@@ -18,6 +19,7 @@ pub fn title(payload: &Payload, minor_safety: &str) -> String {
     let subject = subject(payload, minor_safety);
     let text = match payload.kind {
         _ if payload.blind.is_some() => blind(payload),
+        _ if let Some(notice) = &payload.notice => notice::title(payload, notice, &subject),
         PageKind::Ring => ring(payload, &subject),
         PageKind::Resolve => format!("RESOLVED, {} {subject}: no longer overdue", payload.incident),
     };
@@ -143,6 +145,7 @@ mod tests {
             created_at: "2026-11-23T08:04:00Z".into(),
             part: None,
             blind: None,
+            notice: None,
             count,
             cases,
         }

@@ -2,9 +2,9 @@
 //! page; only the timestamp and with it the signature differ.
 
 use super::http::{Client, parse_url};
+use super::notice::webhook_type;
 use super::payload::Payload;
 use super::{Answer, Rendering};
-use crate::core::plan::PageKind;
 use crate::core::time::Timestamp;
 use crate::secret::Secret;
 use base64::Engine;
@@ -110,10 +110,7 @@ struct Data<'a> {
 
 fn body(rendering: Rendering<'_>) -> Option<Vec<u8>> {
     let Rendering { page, payload, title, public_url } = rendering;
-    let r#type = match page.kind {
-        PageKind::Ring => "incident.ring",
-        PageKind::Resolve => "incident.resolved",
-    };
+    let r#type = webhook_type(payload.notice.as_ref(), page.kind);
     payload.fit(BODY_BYTES_MAX, |payload| {
         let data = Data { title: &title, alert_key: page.alert_key, url: public_url, payload };
         serde_json::to_vec(&Body { r#type, timestamp: &payload.created_at, data }).ok()
@@ -123,6 +120,7 @@ fn body(rendering: Rendering<'_>) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::plan::PageKind;
     use crate::pager::samples;
     use serde_json::Value;
 

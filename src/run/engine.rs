@@ -2,7 +2,7 @@
 //! A plan that can't be committed is discarded and decided anew, so nothing is lost and nothing happens
 //! twice. It runs on a thread of its own; everything else reaches it through bounded channels.
 
-use crate::core::act::Deed;
+use crate::core::act::{Act, Deed};
 use crate::core::engine::{Core, Decision};
 use crate::core::id::{Name, ReportKey};
 use crate::core::plan::{Alarm, Input, Plan, Rows};
@@ -13,7 +13,6 @@ use crate::core::time::{Span, Timestamp};
 use crate::keys::Keys;
 use crate::pager::payload::Payload;
 use crate::run::clock::Clock;
-use crate::run::inbox;
 use crate::status::{Failure, StatusHandle};
 use crate::store::{Commit, NewPage, Store, StoreError};
 use crate::zone::rfc3339;
@@ -23,6 +22,8 @@ use std::sync::Arc;
 /// How long a failed commit waits before it is tried again: at first, and at most.
 const RETRY_FIRST: Span = Span::from_micros(50_000);
 const RETRY_MOST: Span = Span::from_secs(1);
+/// How often the store must have refused a value before the input that holds it is changed.
+const REFUSALS_MIN: u32 = 2;
 
 pub struct Engine<S: Store, C: Clock> {
     core: Core,
@@ -32,8 +33,6 @@ pub struct Engine<S: Store, C: Clock> {
     status: StatusHandle,
     token: u64,
     sequence: u64,
-    /// Whether the last look into the inbox failed.
-    inbox_fails: bool,
     /// The last commit before this process, and of each source the last of its segments that was taken up.
     began_after: u64,
     recalled: BTreeMap<Name, Option<u64>>,
@@ -80,18 +79,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
             status.store.sequence = stored.sequence;
         });
         let sequence = stored.sequence;
-        Ok(Engine {
-            core,
-            store,
-            clock,
-            keys,
-            status,
-            token,
-            sequence,
-            inbox_fails: false,
-            began_after: sequence,
-            recalled: BTreeMap::new(),
-        })
+        let (began_after, recalled) = (sequence, BTreeMap::new());
+        Ok(Engine { core, store, clock, keys, status, token, sequence, began_after, recalled })
     }
 
     pub fn core(&self) -> &Core {
@@ -130,6 +119,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
             if let Some((first, second)) = self.halves(&input, &error, failed) {
                 return self.feed_halves(first, second).await;
             }
+            if let Some(without) = without_effect(&input, &error, failed) {
+                input = without;
+            }
             self.wait_for_the_store(&error, &mut wait).await;
         }
     }
@@ -147,39 +139,6 @@ impl<S: Store, C: Clock> Engine<S, C> {
             status.engine_alive_at = Some(failure.at);
             status.store.last_error = Some(failure.clone());
         });
-    }
-
-    /// Takes up what people did since the last look.
-    ///
-    /// # Errors
-    /// As `feed`; a store that doesn't answer is asked again at the next look.
-    pub async fn take_up_inbox(&mut self) -> Result<Vec<Fed>, StoreError> {
-        let entries = match self.store.inbox().await {
-            Ok(entries) => entries,
-            Err(error @ StoreError::Unreadable { .. }) => return Err(error),
-            Err(error) => {
-                tracing::debug!(%error, "the inbox can't be read; asking again");
-                self.inbox_fails = true;
-                self.tell_failure(&error);
-                return Ok(Vec::new());
-            }
-        };
-        // An empty inbox leads to no commit, which would tell that the store is back.
-        if std::mem::take(&mut self.inbox_fails) {
-            self.status.update(|status| status.store.last_error = None);
-        }
-        let mut fed = Vec::new();
-        for entry in entries {
-            let act = inbox::act(&entry);
-            match &act.deed {
-                Deed::Acknowledge { incident } => tracing::info!(%incident, by = %act.by, "acknowledged"),
-                Deed::Unknown => {
-                    tracing::error!(inbox = entry.id, kind = entry.kind, "an inbox entry that this version can't read");
-                }
-            }
-            fed.push(self.feed(Input::Act(act)).await?);
-        }
-        Ok(fed)
     }
 
     /// From now on the reports that were open before the start are taken up: the first look at the source is
@@ -277,12 +236,14 @@ impl<S: Store, C: Clock> Engine<S, C> {
         })
     }
 
+    /// Whether a commit whose answer was lost happened. Asked until the store says so, because nothing else
+    /// may be decided before: what is committed is what is applied.
     async fn was_committed(&self) -> Result<bool, StoreError> {
         let (mut failing, mut wait) = (false, RETRY_FIRST);
         loop {
-            let error = match self.store.sequence().await {
+            let error = match self.store.settle(self.token).await {
                 Ok(sequence) => return Ok(sequence > self.sequence),
-                Err(error @ StoreError::Unreadable { .. }) => return Err(error),
+                Err(error @ (StoreError::Fenced { .. } | StoreError::Unreadable { .. })) => return Err(error),
                 Err(error) => error,
             };
             if !failing {
@@ -331,7 +292,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
     /// A value that the store refuses is found by halving the batch that holds it; other failures pass.
     fn halves(&self, input: &Input, error: &StoreError, failed: u32) -> Option<(Input, Input)> {
         let Input::Rows(rows) = input else { return None };
-        if !error.is_refused_value() || failed < 2 {
+        if !error.is_refused_value() || failed < REFUSALS_MIN {
             return None;
         }
         if rows.rows.len() < 2 {
@@ -354,6 +315,17 @@ impl<S: Store, C: Clock> Engine<S, C> {
         fed.pages_lesser |= more.pages_lesser;
         Ok(fed)
     }
+}
+
+/// What a person did and the store refuses to keep is taken up without effect: it must not hold up a child's
+/// case. An acknowledgement that has no effect lets the incident ring on.
+fn without_effect(input: &Input, error: &StoreError, failed: u32) -> Option<Input> {
+    let Input::Act(act) = input else { return None };
+    if !error.is_refused_value() || failed < REFUSALS_MIN || act.deed == Deed::Unknown {
+        return None;
+    }
+    tracing::error!(%error, inbox = act.inbox, kind = act.deed.kind(), "the store refuses what this entry leads to; it is taken up without effect");
+    Some(Input::Act(Act { deed: Deed::Unknown, ..act.clone() }))
 }
 
 fn asks(core: &Core, plan: &Plan) -> Vec<(Priority, ReportKey)> {

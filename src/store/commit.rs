@@ -53,6 +53,9 @@ const OVER_REJECTS: &str = "ON CONFLICT (source, report, column_name, flaw) DO U
 const TAKE_SEQUENCE: &str = "UPDATE deployment SET sequence = $1, next_incident = $2 \
      WHERE id = 1 AND sequence = $3 AND leader_token = $4";
 
+/// Takes the lock that a commit holds from its first statement to its end, and changes nothing.
+const SETTLE: &str = "UPDATE deployment SET sequence = sequence WHERE id = 1 RETURNING sequence, leader_token";
+
 const TAKE_LEAD: &str = "UPDATE deployment SET leader_token = leader_token + 1, leader_holder = $1, \
      leader_since = $2 WHERE id = 1 RETURNING leader_token";
 
@@ -91,6 +94,25 @@ pub(super) async fn commit(db: &Db, commit: &Commit<'_>) -> Result<()> {
         tx.execute(TAKE_UP, args![commit.sequence, entry]).await.map_err(failed(OPERATION))?;
     }
     committed(tx, OPERATION).await
+}
+
+/// A plain read may be answered while the COMMIT in doubt is still on its way, and the next try would then
+/// look fenced. Waiting for its lock leaves no doubt: PostgreSQL ends a transaction that nobody speaks in
+/// after two seconds.
+pub(super) async fn settle(db: &Db, token: u64) -> Result<u64> {
+    const OPERATION: &str = "settle a commit";
+    let settled = async {
+        let mut tx = db.begin().await?;
+        let row = tx.fetch_one(SETTLE, args![]).await?;
+        // Nothing was changed: how the transaction ends is no matter.
+        let _ = tx.commit().await;
+        Ok((row.count(0)?, row.count(1)?))
+    };
+    let (sequence, theirs) = settled.await.map_err(failed(OPERATION))?;
+    if theirs != token {
+        return Err(StoreError::Fenced { operation: OPERATION, ours: token, theirs });
+    }
+    Ok(sequence)
 }
 
 async fn take_sequence(tx: &mut Tx, commit: &Commit<'_>) -> Result<()> {
@@ -165,6 +187,7 @@ fn incident_row(incident: &Incident) -> Answer<Vec<Arg>> {
         IncidentKind::Group { .. } => "group",
         IncidentKind::Bundle { .. } => "bundle",
         IncidentKind::Blind { .. } => "blind",
+        IncidentKind::Warning(_) => "warning",
     };
     Ok(args![
         incident.no.0,

@@ -76,15 +76,6 @@ async fn cases(tx: &mut Tx) -> Result<Vec<Case>> {
     }
 }
 
-pub(super) async fn sequence(db: &Db) -> Result<u64> {
-    const OPERATION: &str = "read the sequence";
-    let read = async {
-        let rows = db.fetch("SELECT sequence FROM deployment WHERE id = 1", args![]).await?;
-        rows.first().ok_or(sqlx::Error::RowNotFound)?.count(0)
-    };
-    read.await.map_err(failed(OPERATION))
-}
-
 pub(super) async fn recall(db: &Db, keys: &[CaseKey]) -> Result<Vec<Case>> {
     const OPERATION: &str = "recall cases";
     let mut cases = Vec::new();

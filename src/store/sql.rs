@@ -83,8 +83,8 @@ impl Store for SqlStore {
         load::load(&self.db).await
     }
 
-    async fn sequence(&self) -> Result<u64> {
-        load::sequence(&self.db).await
+    async fn settle(&self, token: u64) -> Result<u64> {
+        commit::settle(&self.db, token).await
     }
 
     async fn commit(&self, commit: &Commit<'_>) -> Result<()> {

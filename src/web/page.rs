@@ -215,6 +215,7 @@ impl IncidentLine {
             IncidentKind::Group { category } => words::category_words(category).to_owned(),
             IncidentKind::Bundle { members } => format!("bundle of {} incidents", members.len()),
             IncidentKind::Blind(blind) => format!("the monitor is blind: {}, {}", blind.source, blind.what.words()),
+            IncidentKind::Warning(_) => "deadlines that come near".to_owned(),
         };
         let mut rung = match (incident.rounds, incident.rung_at) {
             (0, _) | (_, None) => "not yet".to_owned(),

@@ -74,7 +74,6 @@ fn the_sketch_is_refused_only_for_what_is_not_built_yet() {
         "`obligations` is not built yet",
         "`packs` is not built yet",
         "`updated` is not built yet",
-        "`warn` is not built yet",
         "`weekly` is not built yet",
         "channels of kind \"directory\" are not built yet",
     ];

@@ -18,6 +18,7 @@ fn night() -> Policy {
         steps: vec![step(0, "pager"), step(5, "leads"), step(15, "executive")],
         repeat: Some(Span::from_mins(10)),
         act_within: Some(Span::from_mins(15)),
+        warn: None,
     };
     let mut policy = policy();
     policy.minor_safety.targets = vec![target(EventName::Closed, 10)];

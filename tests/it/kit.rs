@@ -7,7 +7,7 @@ use tocsin::core::act::{Act, Deed};
 use tocsin::core::engine::{Core, Decision};
 use tocsin::core::id::{Name, ReportId};
 use tocsin::core::observation::{Actor, Event, EventName, Observation, Received, Row, Verdict};
-use tocsin::core::plan::{Input, Page, PageKind, Plan, Rows};
+use tocsin::core::plan::{Input, Notice, Page, PageKind, Plan, Rows};
 use tocsin::core::policy::*;
 use tocsin::core::sight::Measured;
 use tocsin::core::time::{Span, Timestamp};
@@ -52,6 +52,7 @@ pub fn policy() -> Policy {
         steps: vec![Step { at: Span::ZERO, notify: vec![channel.into()] }],
         repeat: None,
         act_within: None,
+        warn: None,
     };
     let mut categories = BTreeMap::new();
     for name in ["csam", "grooming"] {
@@ -80,6 +81,7 @@ pub fn policy() -> Policy {
             rule("ncii", &["ncii"], Priority::P2, 60),
             rule("spam", &["spam"], Priority::P4, 600),
         ],
+        obligations: Vec::new(),
         escalations: BTreeMap::from([
             ("minor-safety".into(), escalation("p0-pager")),
             ("on-call".into(), escalation("pager")),
@@ -231,8 +233,10 @@ impl Bench {
         self.read(ids)
     }
 
+    /// What rings for more than a deadline that comes near.
     pub fn rings(&self) -> Vec<&Page> {
-        self.pages.iter().filter(|page| page.kind == PageKind::Ring).collect()
+        let warns = |page: &Page| page.notice == Some(Notice::Warning);
+        self.pages.iter().filter(|page| page.kind == PageKind::Ring && !warns(page)).collect()
     }
 
     pub fn resolves(&self) -> Vec<&Page> {

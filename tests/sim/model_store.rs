@@ -69,8 +69,12 @@ impl Store for ModelStore {
         Ok(Stored { sequence: tables.sequence, cases, incidents, next_incident, ..Stored::default() })
     }
 
-    async fn sequence(&self) -> Result<u64> {
-        Ok(self.tables().sequence)
+    async fn settle(&self, token: u64) -> Result<u64> {
+        let tables = self.tables();
+        if token != tables.token {
+            return Err(StoreError::Fenced { operation: "settle", ours: token, theirs: tables.token });
+        }
+        Ok(tables.sequence)
     }
 
     async fn commit(&self, commit: &Commit<'_>) -> Result<()> {

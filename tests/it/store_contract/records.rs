@@ -77,7 +77,7 @@ async fn an_unverified_breach_is_verified_or_withdrawn(home: Home) {
     for verdict in [BreachStatus::Verified, BreachStatus::Withdrawn] {
         let id = verdict as i64;
         let mut led = home.lead().await;
-        led.sequence = tocsin::store::Store::sequence(&led.store).await.unwrap();
+        led.sequence = tocsin::store::Store::settle(&led.store, led.token).await.unwrap();
         led.commit(&of(breach(id, BreachStatus::Unverified))).await.unwrap();
         led.commit(&of(breach(id, verdict))).await.unwrap();
         let breaches = led.store.breaches(9).await.unwrap();
