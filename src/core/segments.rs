@@ -125,24 +125,26 @@ impl Core {
 
     /// The open reports from a cursor on, as many as one segment holds, and where it goes on.
     fn some_open(&self, source: &Name, cursor: Cursor) -> (Vec<Remembered>, Option<Cursor>) {
-        match cursor {
+        let (mut reports, from) = match cursor {
+            Cursor::Line(from) => (Vec::new(), from),
             Cursor::Whole(after) => {
                 let from = (source.clone(), after.clone().unwrap_or(ReportId::Int(i64::MIN)));
                 let of_source = self.homes.range(from..).take_while(|((of, _), _)| of == source);
                 let beyond = of_source.map(|((_, id), _)| id).filter(|id| after.as_ref() != Some(*id));
                 let ids: Vec<&ReportId> = beyond.take(SEGMENT_REPORTS_MAX).collect();
-                let last = ids.last().filter(|_| ids.len() == SEGMENT_REPORTS_MAX).map(|id| ReportId::clone(id));
-                let further = last.map_or(Cursor::Line(0), |last| Cursor::Whole(Some(last)));
-                (ids.into_iter().filter_map(|id| self.remembered(source, id)).collect(), Some(further))
+                let reports = ids.iter().filter_map(|id| self.remembered(source, id)).collect();
+                if let Some(last) = ids.last().filter(|_| ids.len() == SEGMENT_REPORTS_MAX) {
+                    return (reports, Some(Cursor::Whole(Some(ReportId::clone(last)))));
+                }
+                (reports, 0)
             }
-            Cursor::Line(from) => {
-                let slots = self.quiet.slots_of(source, from).take(SEGMENT_REPORTS_MAX);
-                let slots: Vec<Slot> = slots.collect();
-                let last = slots.last().filter(|_| slots.len() == SEGMENT_REPORTS_MAX);
-                let further = last.map(|last| Cursor::Line(last + 1));
-                (slots.into_iter().filter_map(|slot| self.quiet.remembered(slot)).collect(), further)
-            }
-        }
+        };
+        let room = SEGMENT_REPORTS_MAX - reports.len();
+        let slots: Vec<Slot> = self.quiet.slots_of(source, from).take(room).collect();
+        let last = slots.last().filter(|_| slots.len() == room);
+        let further = last.map(|last| Cursor::Line(last + 1));
+        reports.extend(slots.into_iter().filter_map(|slot| self.quiet.remembered(slot)));
+        (reports, further)
     }
 
     fn remembered(&self, source: &Name, id: &ReportId) -> Option<Remembered> {
