@@ -9,6 +9,7 @@ use crate::config::{Config, Mode, Need};
 use crate::core::obligation::Obligation;
 use crate::core::policy::{Categories, CategoryClass, Due, Target};
 use crate::core::time::Span;
+use crate::source::gaps::gaps;
 use crate::source::settings::{RowsFrom, Settings};
 use crate::zone::rfc3339;
 use std::fmt::Write;
@@ -35,6 +36,11 @@ pub async fn check(
     let config = load_config(&args.config, need)?;
     print!("{}", summary(&config));
     let mut fits = run_tests(&config);
+    for source in &config.sources {
+        for gap in gaps(source) {
+            println!("source {} lacks {}: {}", source.name, gap.lacks, gap.behaviour);
+        }
+    }
     if !args.offline {
         for source in &config.sources {
             match inspect(&config, source).await {

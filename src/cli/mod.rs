@@ -5,14 +5,17 @@ mod ack;
 pub mod check;
 mod demo;
 mod deployment;
+mod doctor;
 mod explain;
 pub mod init;
 mod inspect;
 mod packs;
 pub mod queue;
+mod rejects;
 mod reload;
 mod replay;
 pub mod serve;
+pub mod status;
 mod weekly;
 
 use crate::config::{Config, Drawing, Need};
@@ -57,6 +60,12 @@ enum Command {
     Ack(ack::Args),
     /// Print the ranked queue of the running monitor.
     Queue(queue::Args),
+    /// Say how the running monitor sees, writes and pages.
+    Status(status::Args),
+    /// List what could not be read in the reports' rows.
+    Rejects(rejects::Args),
+    /// Connect to everything and say what would hurt at night.
+    Doctor(doctor::Args),
     /// Play a source's history through a configuration.
     Replay(replay::Args),
     /// Say why a report's deadlines are what they are.
@@ -117,9 +126,12 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
             packs::print();
             Ok(())
         }
-        Command::Init(args) => return Ok(init::init(&args)),
+        Command::Init(args) => return init::init(&args).await,
         Command::Ack(args) => ack::run(args).await,
         Command::Queue(args) => queue::run(args).await,
+        Command::Status(args) => return status::run(args).await,
+        Command::Rejects(args) => rejects::run(args).await,
+        Command::Doctor(args) => return doctor::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Explain(args) => explain::run(args).await,
         Command::Weekly(args) => weekly::run(args).await,

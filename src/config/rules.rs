@@ -28,11 +28,15 @@ pub fn categories(r: &Reader, root: &Table, facts: &FactTypes) -> CategoriesRead
     const EXAMPLE: &str = "[categories] with minor_safety = [\"csam\"] and other = [\"spam\"]";
     let mut read = CategoriesRead::default();
     let table = root.require(r, "categories", EXAMPLE).and_then(|entry| {
-        entry.table(r, "[categories]", &["minor_safety", "other", "minor_when", "raised_when"], EXAMPLE)
+        let known = ["minor_safety", "other", "minor_when", "raised_when", "unsorted"];
+        entry.table(r, "[categories]", &known, EXAMPLE)
     });
     let Some(table) = table else { return read };
     read.minor_when = table.get("minor_when").and_then(|entry| predicate(r, &entry, facts));
     read.raised_when = table.get("raised_when").and_then(|entry| predicate(r, &entry, facts));
+    if let Some(entry) = table.get("unsorted") {
+        refuse_unsorted(r, &entry);
+    }
     let lists = [("minor_safety", CategoryClass::MinorSafety, "csam"), ("other", CategoryClass::Other, "spam")];
     for (key, class, sample) in lists {
         let example = format!("{key} = [\"{sample}\"]");
@@ -95,6 +99,20 @@ fn vocabulary(r: &Reader, text: &Text, name: &str) -> Option<&'static Vocabulary
         r.refuse(&text.place, format!("no vocabulary is named \"{name}\""), advice);
     }
     found
+}
+
+/// What `init` found and nobody has sorted yet: nothing but a person may say what doesn't concern minors.
+fn refuse_unsorted(r: &Reader, entry: &Entry) {
+    let unsorted = entry.texts(r, Empty::Allowed, "unsorted = []");
+    if unsorted.is_empty() {
+        return;
+    }
+    let what = match unsorted.len() {
+        1 => format!("the category \"{}\" is not sorted yet", unsorted[0].value),
+        count => format!("{count} categories are not sorted yet"),
+    };
+    let advice = "move each to `minor_safety` if it can concern a minor, else to `other`; then remove `unsorted`";
+    r.refuse(&entry.key.place, what, advice);
 }
 
 /// What rules and minor safety may refer to.

@@ -47,6 +47,10 @@ pub struct Look {
 /// Growth is measured over at least this long, so that a single view between two polls is no spread.
 pub const SPREAD_WINDOW: Span = Span::from_mins(6);
 
+/// How often the store learns that a pause goes on: well within the time after which a gap between two reads
+/// credits nothing, so that a restart loses none of it.
+const PAUSE_TOLD_EVERY: Span = Span::from_secs(30);
+
 /// How an episode ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -319,7 +323,15 @@ impl Case {
             }
             case
         };
-        remembered(self) == remembered(stored)
+        let mut now = remembered(self);
+        // A pause that goes on is told every now and then, not at every poll.
+        if let (Some(last), Some(known)) = (now.pauses.last_mut(), stored.pauses.last())
+            && last.from == known.from
+            && last.until.since(known.until) < PAUSE_TOLD_EVERY
+        {
+            last.until = known.until;
+        }
+        now == remembered(stored)
     }
 
     /// The pauses that move its deadlines: none on P0.

@@ -3,7 +3,7 @@
 //! what is due.
 
 use super::act::{Act, Deed};
-use super::arrivals::{Arrivals, Arrived, Watched};
+use super::arrivals::Arrivals;
 use super::case::Case;
 use super::draft::{Draft, MemberKey, members_of};
 use super::fallback::fallbacks;
@@ -16,6 +16,7 @@ use super::policy::{Policy, Priority};
 use super::rank::Rank;
 use super::rejected::Rejected;
 use super::reload::Stale;
+use super::segments::{Remembered, Segmenting};
 use super::selfcheck;
 use super::sight::Sight;
 use super::time::Timestamp;
@@ -51,7 +52,10 @@ pub struct Core {
     pub(super) stale: Stale,
     /// Lines that a change of policy has left to be judged anew.
     pub(super) stale_lines: Range<Slot>,
-    tally: Tally,
+    pub(super) segments: BTreeMap<Name, Segmenting>,
+    /// Reports that were open before the start, until they are read.
+    pub(super) expected: BTreeMap<(Name, ReportId), Remembered>,
+    pub(super) tally: Tally,
 }
 
 /// A monitor that can't see may be missing a child's report.
@@ -59,8 +63,8 @@ const BLIND_PRIORITY: Priority = Priority::P1;
 
 /// Counters since the start, for the view.
 #[derive(Default)]
-struct Tally {
-    open: BTreeMap<Group, Counts>,
+pub(super) struct Tally {
+    pub(super) open: BTreeMap<Group, Counts>,
     breaches: BTreeMap<(Group, Name), u64>,
     rejects: BTreeMap<(Name, &'static str), u64>,
     presumed: BTreeSet<(Name, Name)>,
@@ -89,6 +93,8 @@ impl Core {
             rejected: BTreeMap::new(),
             stale: Stale::default(),
             stale_lines: 0..0,
+            segments: BTreeMap::new(),
+            expected: BTreeMap::new(),
             tally: Tally::default(),
         }
     }
@@ -115,11 +121,6 @@ impl Core {
         // The policy may be another than the one by which they were judged.
         core.judge_all_anew();
         core
-    }
-
-    /// How many reports came in the weeks before, as the store remembers it.
-    pub fn remember(&mut self, arrived: Vec<Arrived>, watched: Vec<Watched>) {
-        self.arrivals.restore(arrived, watched);
     }
 
     /// When time alone changes something: the next deadline, overdue proof or ring.
@@ -171,6 +172,7 @@ impl Core {
                 draft.ask_lines(self.lines.due(now).take(BATCH - due.len()));
             }
             Input::Sight { source, measured } => self.look(&mut draft, source, measured, now),
+            Input::Recalled(recalled) => self.recall(&mut draft, recalled),
             Input::Act(act) => {
                 self.take_up(&mut draft, act, now);
                 draft.plan.taken_up = Some(act.inbox);
@@ -451,13 +453,13 @@ impl Core {
         for (place, home) in plan.homes {
             match home {
                 Some(home) => {
-                    self.homes.insert(place, home);
+                    if self.homes.insert(place.clone(), home).is_none() {
+                        self.note_added(&place);
+                    }
                 }
                 None => {
-                    if let Some(rejected) = self.rejected.get_mut(&place.0) {
-                        rejected.forget(&place.1);
-                    }
                     self.homes.remove(&place);
+                    self.forget_rejects(&place);
                 }
             }
         }
@@ -477,12 +479,14 @@ impl Core {
             self.stale_lines.start = until.min(self.stale_lines.end);
         }
         self.lines.apply(plan.lines);
-        if let (Some(source), Some(began)) = (&plan.caught_up, plan.scan_began)
-            && let Some(rejected) = self.rejected.get_mut(source)
-        {
-            rejected.end_scan(began);
+        if let (Some(source), Some(began)) = (&plan.caught_up, plan.scan_began) {
+            self.end_rejects(source, began);
         }
         self.caught_up.extend(plan.caught_up);
+        self.put_expected(plan.expected, &plan.found);
+        if let Some(segmented) = plan.segmented {
+            self.put_segmented(segmented);
+        }
         for (place, seen) in plan.counted {
             self.arrivals.add(place, seen);
         }
@@ -638,12 +642,6 @@ impl Core {
             category,
             count: count as u64,
         }
-    }
-
-    /// Open cases of a source.
-    pub(super) fn open_cases(&self, source: &Name) -> u64 {
-        let of_source = self.tally.open.iter().filter(|(group, _)| group.source == *source);
-        of_source.map(|(_, counts)| counts.open).sum()
     }
 
     /// Whether a report of this id is under watch.

@@ -9,6 +9,7 @@ use super::observation::{Received, Row, Verdict};
 use super::policy::{Policy, Priority, Standing};
 use super::rank::Rank;
 use super::reports::Reports;
+use super::segments::Remembered;
 use super::time::{Span, Timestamp};
 use super::view::Group;
 use hashbrown::HashTable;
@@ -315,6 +316,22 @@ impl Lines {
     /// One more than the last slot.
     pub fn end(&self) -> Slot {
         Slot::try_from(self.slab.len()).unwrap_or(Slot::MAX)
+    }
+
+    /// The lines of a source from a slot on.
+    pub fn slots_of(&self, source: &Name, from: Slot) -> impl Iterator<Item = Slot> {
+        let lines = self.slab.iter().enumerate().skip(from as usize);
+        let of_source = lines.filter(move |(_, line)| {
+            line.as_ref().is_some_and(|line| self.kinds[line.kind as usize].source == *source)
+        });
+        of_source.map(|(at, _)| at as Slot)
+    }
+
+    /// What the next start must know of a line.
+    pub fn remembered(&self, slot: Slot) -> Option<Remembered> {
+        let line = self.line(slot)?;
+        let category = self.kinds[line.kind as usize].category.clone();
+        Some(Remembered { id: line.id(), category, received: line.received })
     }
 
     fn rank(&self, slot: Slot) -> Option<Rank> {

@@ -13,6 +13,7 @@ pub mod log;
 mod notice;
 pub mod pagerduty;
 pub mod payload;
+mod reach;
 #[cfg(test)]
 mod samples;
 pub mod slack;
@@ -32,6 +33,7 @@ use email::Email;
 use goalert::GoAlert;
 use pagerduty::PagerDuty;
 use payload::{Payload, PayloadNotice};
+pub use reach::reach;
 use slack::Slack;
 use std::collections::BTreeMap;
 use std::future::Future;

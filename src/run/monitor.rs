@@ -219,6 +219,9 @@ impl<St: Store, C: Clock> Seat<St, C> {
                     self.pass_on(fed);
                 }
                 self.publish_sight();
+                for fed in self.engine.recall_segments().await? {
+                    self.pass_on(fed);
+                }
             }
             if let Ok(policy) = self.reloads.try_recv() {
                 self.adopt(policy, now);
@@ -235,15 +238,19 @@ impl<St: Store, C: Clock> Seat<St, C> {
                     let is_tick = matches!(input, Input::Tick);
                     let caught_up = match &input {
                         Input::ScanEnded { source, .. } => Some(source.clone()),
-                        Input::Rows(_) | Input::Sight { .. } | Input::Act(_) | Input::Reassess { .. } | Input::Tick => {
-                            None
-                        }
+                        Input::Rows(_)
+                        | Input::Sight { .. }
+                        | Input::Recalled(_)
+                        | Input::Act(_)
+                        | Input::Reassess { .. }
+                        | Input::Tick => None,
                     };
                     let fed = self.engine.feed(input).await?;
                     // Proof comes within milliseconds: the view that it makes is the one to show.
                     awaits_proof = is_tick && !fed.asks.is_empty();
                     self.pass_on(fed);
                     if let Some(source) = caught_up {
+                        self.engine.begin_recall(&source);
                         self.status.update_source(&source, |source| source.caught_up = true);
                     }
                 }

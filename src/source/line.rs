@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::selection::Selection;
 use super::settings::Settings;
 use super::sql::Which;
-use super::{Batch, Result, ScanPosition, SourceError, Vitals};
+use super::{Batch, PlanFound, Result, ScanPosition, SourceError, Vitals};
 use crate::core::id::ReportId;
 use crate::core::observation::{Flaw, Observation, Reject};
 use crate::core::plan::BATCH;
@@ -72,6 +72,10 @@ pub enum Request<'a> {
     Describe,
     /// The database's clock and a replica's distance.
     Vitals,
+    /// How the polling statements would run.
+    Plans,
+    /// The rows received last.
+    Newest,
 }
 
 /// The answer; the fields that the request didn't ask for stay empty.
@@ -83,6 +87,7 @@ pub struct Answer {
     pub server: String,
     pub column_types: Vec<(String, String)>,
     pub vitals: Vitals,
+    pub plans: Vec<PlanFound>,
 }
 
 /// A live connection that knows the types of the mapped columns.

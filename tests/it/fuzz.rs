@@ -216,7 +216,7 @@ fn stored(cases: u32) {
         let mut bench = crate::kit::Bench::new();
         bench.put(1, row("csam", minute(0)));
         bench.until(minute(20));
-        serde_json::to_string(bench.core.cases().next().expect("one case")).expect("a case is JSON")
+        serde_json::to_string(&bench.core.cases().next().expect("one case")).expect("a case is JSON")
     };
     let text: &'static str = Box::leak(case.into_boxed_str());
     run(cases, prop_oneof![scrambled(text), "\\PC{0,80}"], |text| {

@@ -18,6 +18,7 @@ mod obligations;
 mod properties;
 mod real_data;
 mod reload;
+mod remembered;
 mod replay;
 mod rules;
 mod sight;

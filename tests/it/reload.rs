@@ -27,7 +27,7 @@ impl ReloadExt for Bench {
 }
 
 fn deadline_of(bench: &Bench, target: &str) -> Option<i64> {
-    let mut clocks = bench.core.cases().flat_map(|case| &case.clocks);
+    let mut clocks = bench.core.cases().flat_map(|case| case.clocks);
     let clock = clocks.find(|clock| &*clock.target == target)?;
     Some(clock.deadline?.since(minute(0)).secs() / 60)
 }

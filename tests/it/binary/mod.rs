@@ -14,6 +14,7 @@ mod process;
 mod proxy;
 mod reloading;
 mod rig;
+mod sight;
 mod stopping;
 
 use tocsin::core::time::{Span, Timestamp};
