@@ -1,9 +1,13 @@
 //! When something happens again and again: the five fields that people write, in a named zone. A time that
 //! the clock skips comes later by the gap, one that it repeats comes once, at its first occurrence.
+//!
+//! The crate `cron` reads the dialect of Quartz, where seconds come first and 1 is Sunday, and loses times at
+//! clock changes. So the fields are read here and handed to it as numbers, and it walks local time alone.
 
 use super::Zone;
 use crate::core::time::{Span, Timestamp};
-use chrono::{Datelike, NaiveDate, TimeDelta};
+use chrono::{NaiveDate, NaiveTime, TimeDelta};
+use cron::Schedule;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -15,14 +19,20 @@ const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "au
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 /// Minute, hour, day of month, month, day of week; 0 and 7 are Sunday.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Cron {
-    minutes: BTreeSet<u32>,
-    hours: BTreeSet<u32>,
-    days: BTreeSet<u32>,
-    months: BTreeSet<u32>,
-    weekdays: BTreeSet<u32>,
+    /// Every field as a list of numbers, in Quartz's order: the same for all ways to write one schedule.
+    fields: String,
+    schedule: Schedule,
 }
+
+impl PartialEq for Cron {
+    fn eq(&self, other: &Self) -> bool {
+        self.fields == other.fields
+    }
+}
+
+impl Eq for Cron {}
 
 /// Why it was refused, and what is right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,18 +61,25 @@ impl FromStr for Cron {
                 "a day of the month together with a weekday means two things to two programs: leave one of them \"*\"";
             return Err(CronError(what.to_owned()));
         }
-        let cron = Cron {
-            minutes: field("minute", minutes, 0..=59, &[])?,
-            hours: field("hour", hours, 0..=23, &[])?,
-            days: field("day", days, 1..=31, &[])?,
-            months: field("month", months, 1..=12, &MONTHS)?,
-            weekdays: field("weekday", weekdays, 0..=7, &WEEKDAYS)?.into_iter().map(|day| day % 7).collect(),
-        };
+        let minutes = field("minute", minutes, 0..=59, &[])?;
+        let hours = field("hour", hours, 0..=23, &[])?;
+        let days = field("day", days, 1..=31, &[])?;
+        let months = field("month", months, 1..=12, &MONTHS)?;
+        let weekdays = field("weekday", weekdays, 0..=7, &WEEKDAYS)?;
+        let from_one = weekdays.into_iter().map(|day| day % 7 + 1).collect();
+        let fields = [minutes, hours, days, months, from_one].map(list).join(" ");
+        let fields = format!("0 {fields}");
+        let schedule = Schedule::from_str(&fields).map_err(|error| CronError(error.to_string()))?;
+        let cron = Cron { fields, schedule };
         if cron.next(Timestamp::from_secs(0), Zone::UTC).is_none() {
             return Err(CronError("no date fits it: no month of these has such a day".to_owned()));
         }
         Ok(cron)
     }
+}
+
+fn list(numbers: BTreeSet<u32>) -> String {
+    numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// A list of numbers, names, ranges and steps.
@@ -124,18 +141,15 @@ impl Cron {
     }
 
     fn days_from(&self, first: NaiveDate, step: i64) -> impl Iterator<Item = NaiveDate> {
-        let dates = (0..DAYS_MAX).map_while(move |days| first.checked_add_signed(TimeDelta::days(days * step)));
-        dates.filter(|date| {
-            self.months.contains(&date.month())
-                && self.days.contains(&date.day())
-                && self.weekdays.contains(&date.weekday().num_days_from_sunday())
-        })
+        (0..DAYS_MAX).map_while(move |days| first.checked_add_signed(TimeDelta::days(days * step)))
     }
 
     /// The instants of one local date, in their order, each once.
     fn times_of(&self, date: NaiveDate, zone: Zone) -> BTreeSet<Timestamp> {
-        let local = self.hours.iter().flat_map(|hour| self.minutes.iter().map(move |minute| (*hour, *minute)));
-        local.filter_map(|(hour, minute)| Some(zone.resolve(date.and_hms_opt(hour, minute, 0)?))).collect()
+        // Local time is walked as if it were UTC, which has no clock changes.
+        let before = date.and_time(NaiveTime::MIN).and_utc() - TimeDelta::seconds(1);
+        let times = self.schedule.after(&before).map(|time| time.naive_utc());
+        times.take_while(|time| time.date() == date).map(|time| zone.resolve(time)).collect()
     }
 }
 
@@ -186,8 +200,8 @@ mod tests {
         assert_eq!(cron("0 8 * * 0"), cron("0 8 * * 7"));
         assert_eq!(cron("0 8 * * SUN"), cron("0 8 * * 0"));
         assert_eq!(cron("0 8 * jan-mar *"), cron("0 8 * 1,2,3 *"));
-        assert_eq!(cron("*/15 8-10 * * *").minutes.len() * cron("*/15 8-10 * * *").hours.len(), 12);
-        assert_eq!(cron("0 8 * * mon-fri").weekdays.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        assert_eq!(cron("*/15 8-10 * * *"), cron("0,15,30,45 8,9,10 * * *"));
+        assert_eq!(cron("0 8 * * mon-fri"), cron("0 8 * * 1,2,3,4,5"));
     }
 
     #[test]
