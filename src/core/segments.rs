@@ -133,7 +133,7 @@ impl Core {
                 let of_source = self.homes.range(from..).take_while(|((of, _), _)| of == source);
                 let beyond = of_source.map(|((_, id), _)| id).filter(|id| after.as_ref() != Some(*id));
                 let ids: Vec<&ReportId> = beyond.take(SEGMENT_REPORTS_MAX).collect();
-                let reports = ids.iter().filter_map(|id| self.remembered(source, id)).collect();
+                let reports: Vec<Remembered> = ids.iter().filter_map(|id| self.remembered(source, id)).collect();
                 if let Some(last) = ids.last().filter(|_| ids.len() == SEGMENT_REPORTS_MAX) {
                     return (reports, Some(Cursor::Whole(Some(ReportId::clone(last)))));
                 }
@@ -151,7 +151,7 @@ impl Core {
     /// A case as it was before an input, one that is a line included.
     pub(super) fn as_held(&self, key: &EpisodeKey) -> Option<Cow<'_, Case>> {
         if let Some(case) = self.cases.get(key) {
-            return Some(Cow::Borrowed(case));
+            return Some(Cow::Borrowed(&**case));
         }
         let CaseKey::Report(report) = &key.case else { return None };
         let slot = self.quiet.slot(&report.source, &report.id)?;
