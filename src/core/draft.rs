@@ -591,8 +591,8 @@ impl<'c> Draft<'c> {
         let outcome = settled.then(|| Outcome::of(case)).flatten();
         let reports: Vec<ReportKey> = if settled { case.reports.keys().cloned().collect() } else { Vec::new() };
         if kept.is_some() {
-            let held = self.core.cases.get(key).map(|case| &**case);
-            self.plan.observed.extend(observed::news(case, stored.map(|case| &**case), held));
+            let held = self.core.as_held(key);
+            self.plan.observed.extend(observed::news(case, stored.map(|case| &**case), held.as_deref()));
         }
         self.plan.kept.extend(kept);
         self.plan.outcomes.extend(outcome);

@@ -24,17 +24,25 @@ pub fn news(case: &Case, stored: Option<&Case>, held: Option<&Case>) -> Vec<Obse
     let mut found = Vec::new();
     for (key, report) in case.reports.iter().filter(|(_, report)| !report.is_superseded()) {
         let before = stored.and_then(|stored| stored.reports.get(key));
-        match before {
-            // Its times say since when it looks so; until now nothing of it was remembered.
-            None => found.push(observed(key, report, report.first_seen, None)),
-            Some(before) if before.row != report.row || before.gone != report.gone => {
-                let last = held.and_then(|held| held.reports.get(key)).map(|held| held.read_began);
-                found.push(observed(key, report, report.read_began, last));
+        let last = held.and_then(|held| held.reports.get(key));
+        match (before, last) {
+            // Until now nothing of it was remembered: how it looked before this read, and how it looks now.
+            (None, Some(last)) if differs(last, report) => {
+                found.push(observed(key, last, report.first_seen, None));
+                found.push(observed(key, report, report.read_began, Some(last.read_began)));
             }
-            Some(_) => found.extend(resumed(case, stored, key, report)),
+            (None, _) => found.push(observed(key, report, report.first_seen, None)),
+            (Some(before), last) if differs(before, report) => {
+                found.push(observed(key, report, report.read_began, last.map(|last| last.read_began)));
+            }
+            (Some(_), _) => found.extend(resumed(case, stored, key, report)),
         }
     }
     found
+}
+
+fn differs(a: &Report, b: &Report) -> bool {
+    a.row != b.row || a.gone != b.gone
 }
 
 fn observed(key: &ReportKey, report: &Report, seen_at: Timestamp, seen_before: Option<Timestamp>) -> Observed {

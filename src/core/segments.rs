@@ -2,7 +2,7 @@
 //! vanished while the monitor was down is noticed at the next start. First the old segments are taken up, then
 //! all open reports are written anew, then only what is added; bounded, and nothing where nothing comes.
 
-use super::case::Conclusion;
+use super::case::{Case, Conclusion};
 use super::draft::Draft;
 use super::engine::Core;
 use super::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey};
@@ -11,6 +11,7 @@ use super::observation::{Observation, Received, Row, Verdict};
 use super::plan::{Outcome, Plan};
 use super::policy::{DeletedMeans, Priority};
 use super::time::{Span, Timestamp};
+use std::borrow::Cow;
 
 /// Reports of one segment.
 pub const SEGMENT_REPORTS_MAX: usize = 4_000;
@@ -132,7 +133,7 @@ impl Core {
                 let of_source = self.homes.range(from..).take_while(|((of, _), _)| of == source);
                 let beyond = of_source.map(|((_, id), _)| id).filter(|id| after.as_ref() != Some(*id));
                 let ids: Vec<&ReportId> = beyond.take(SEGMENT_REPORTS_MAX).collect();
-                let reports = ids.iter().filter_map(|id| self.remembered(source, id)).collect();
+                let reports: Vec<Remembered> = ids.iter().filter_map(|id| self.remembered(source, id)).collect();
                 if let Some(last) = ids.last().filter(|_| ids.len() == SEGMENT_REPORTS_MAX) {
                     return (reports, Some(Cursor::Whole(Some(ReportId::clone(last)))));
                 }
@@ -145,6 +146,16 @@ impl Core {
         let further = last.map(|last| Cursor::Line(last + 1));
         reports.extend(slots.into_iter().filter_map(|slot| self.lines.remembered(slot)));
         (reports, further)
+    }
+
+    /// A case as it was before an input, one that is a line included.
+    pub(super) fn as_held(&self, key: &EpisodeKey) -> Option<Cow<'_, Case>> {
+        if let Some(case) = self.cases.get(key) {
+            return Some(Cow::Borrowed(&**case));
+        }
+        let CaseKey::Report(report) = &key.case else { return None };
+        let slot = self.quiet.slot(&report.source, &report.id)?;
+        self.quiet.without_clocks(slot).filter(|case| case.key == *key).map(Cow::Owned)
     }
 
     fn remembered(&self, source: &Name, id: &ReportId) -> Option<Remembered> {
