@@ -8,9 +8,11 @@ mod deployment;
 mod explain;
 pub mod init;
 mod inspect;
+mod page;
 pub mod queue;
 mod replay;
 pub mod serve;
+mod watch;
 
 use crate::config::{Config, Drawing, Need};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -50,6 +52,8 @@ enum Command {
     Init(init::InitArgs),
     /// Take an incident, by name.
     Ack(ack::Args),
+    /// What became of pages, and a test of the way that they take.
+    Page(page::Args),
     /// Print the ranked queue of the running monitor.
     Queue(queue::Args),
     /// Play a source's history through a configuration.
@@ -106,6 +110,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Check(args) => return check::check(&args, inspect::inspect).await,
         Command::Init(args) => return Ok(init::init(&args)),
         Command::Ack(args) => ack::run(args).await,
+        Command::Page(args) => page::run(args).await,
         Command::Queue(args) => queue::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Explain(args) => explain::run(args).await,

@@ -1,5 +1,6 @@
 //! `tocsin run`: the monitor over the configured databases, with the page, until SIGTERM or Ctrl-C.
 
+use crate::cli::watch::Watch;
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::{Config, Need};
 use crate::core::id::Name;
@@ -11,7 +12,6 @@ use crate::pager::Channels;
 use crate::run::clock::{Clock, SystemClock};
 use crate::run::monitor::{self, Parts, WatchedSource};
 use crate::run::outbox::OutboxStats;
-use crate::run::repeat::Repeater;
 use crate::source::AnySource;
 use crate::status::{SourceStatus, Status, StatusHandle, StoreStatus};
 use crate::store::SqlStore;
@@ -94,9 +94,10 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         demo,
     };
     let channels = Arc::new(Channels::new(config.channels.clone(), config.web.public_url.clone())?);
-    let repeater = Repeater { store: store.clone(), channels: channels.clone(), clock, status: status.clone() };
+    let policy = Arc::new(config.effective_policy());
+    let watch = Watch::new(&config, policy.clone(), &store, &channels, &status)?;
     let parts = Parts {
-        policy: Arc::new(config.effective_policy()),
+        policy,
         sources,
         store,
         sender: channels.clone(),
@@ -109,7 +110,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         metrics,
     };
     tokio::spawn(stop_at_a_signal(stop));
-    let repeating = tokio::spawn(repeater.run(stopping.clone()));
+    let mut watching = watch.start(&stopping);
     let mut stopped = stopping.clone();
     let until_stopped = async move {
         // An error means that the sender is gone: stopped as well.
@@ -119,10 +120,11 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let ended = monitor::run(parts, stopping).await;
     if ended.is_err() {
         page.abort();
-        repeating.abort();
     }
     // The page's own end changes nothing any more: the monitor has stopped.
-    let _ = tokio::join!(page, repeating);
+    let _ = page.await;
+    // None of them leaves anything half done.
+    watching.shutdown().await;
     ended?;
     tracing::info!("stopped; nothing was left half done");
     Ok(())

@@ -13,8 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The channel that needs no definition: the process's own log.
-pub const LOG_CHANNEL: &str = "log";
+pub use crate::core::fallback::LOG_CHANNEL;
 
 const LOG_EXAMPLE: &str = "log = { kind = \"log\" }";
 const WEBHOOK_EXAMPLE: &str = "{ kind = \"webhook\", url_env = \"PAGE_URL\", secret_env = \"PAGE_SECRET\" }";

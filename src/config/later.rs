@@ -15,7 +15,6 @@ const SOURCES: &[&str] = &["[[sources]]"];
 const LATER: &[(&[&str], &str, &str)] = &[
     (ROOT, "packs", "write what the law asks as targets of your own rules for now"),
     (ROOT, "obligations", "write them as targets of your rules for now"),
-    (ROOT, "heartbeat", "watch /healthz from outside for now"),
     (ROOT, "weekly", "`tocsin replay` writes every breach of a span of time for now"),
     (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
     (SOURCES, "history", "map what has a column of its own under [sources.events]"),

@@ -8,6 +8,7 @@ mod calendars;
 mod cases;
 mod channels;
 mod facts;
+mod heartbeat;
 mod later;
 mod lints;
 mod pagers;
@@ -24,6 +25,7 @@ mod tests;
 pub use calendars::WINDOW;
 pub use cases::{ExpectedDue, RuleTest};
 pub use channels::LOG_CHANNEL;
+pub use heartbeat::CanarySettings;
 pub use problem::{ConfigErrors, Drawing, Place, Problem, Report, Weight};
 pub use secrets::Need;
 pub use sources::SOURCE_URL_VARIABLE;
@@ -32,6 +34,7 @@ use crate::compile::calendar::CalendarSpec;
 use crate::core::id::Name;
 use crate::core::policy::{Index, MinorSafety, Policy, Priority, Rule, SourcePolicy, Target};
 use crate::pager::ChannelSettings;
+use crate::pager::heartbeat::HeartbeatSettings;
 use crate::secret::Secret;
 use crate::source::settings::Settings;
 pub use crate::status::Mode;
@@ -62,6 +65,8 @@ const KEYS: &[&str] = &[
     "blind",
     "channels",
     "calendars",
+    "heartbeat",
+    "canary",
     "store",
     "web",
     "tests",
@@ -97,6 +102,8 @@ pub struct Config {
     pub calendars: BTreeMap<Name, CalendarSpec>,
     /// [`LOG_CHANNEL`] is always among them.
     pub channels: BTreeMap<Name, ChannelSettings>,
+    pub heartbeat: Option<HeartbeatSettings>,
+    pub canary: Option<CanarySettings>,
     pub store: StoreSettings,
     pub web: WebSettings,
     /// What `tocsin check` holds the policy to.
@@ -214,6 +221,8 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     let minor_safety = rules::minor_safety(r, root, &terms);
     let rules = rules::rules(r, root, &categories, &terms);
     let operators = rules::operators(r, root, &terms);
+    let heartbeat = heartbeat::heartbeat(r, root);
+    let canary = heartbeat::canary(r, root, &terms);
     let tests = cases::read(r, root, &facts);
     if r.has_refused() {
         return None;
@@ -264,6 +273,8 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
         policy: hashed(policy)?,
         calendars: calendars.specs,
         channels: channels.settings,
+        heartbeat,
+        canary,
         store: store?,
         web: web?,
         tests,

@@ -6,6 +6,7 @@ pub mod codenames;
 mod details;
 pub mod email;
 pub mod goalert;
+pub mod heartbeat;
 pub mod http;
 pub mod log;
 pub mod pagerduty;

@@ -215,7 +215,13 @@ pub(super) fn priority(text: &str) -> Option<Priority> {
 }
 
 /// A column of JSON.
-fn state<T: DeserializeOwned>(row: &Row, column: usize, operation: &'static str, table: &str, key: &str) -> Result<T> {
+pub(super) fn state<T: DeserializeOwned>(
+    row: &Row,
+    column: usize,
+    operation: &'static str,
+    table: &str,
+    key: &str,
+) -> Result<T> {
     let text = row.text(column).map_err(failed(operation))?;
     serde_json::from_str(text).map_err(|_| unreadable(operation, table, key))
 }

@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 mod fencing;
 mod outages;
+mod page_command;
 mod paging;
 mod platform;
 mod process;
