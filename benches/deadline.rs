@@ -373,8 +373,8 @@ impl<T: Store> Store for Traced<T> {
         self.inner.load().await
     }
 
-    async fn sequence(&self) -> Result<u64> {
-        self.inner.sequence().await
+    async fn settle(&self, token: u64) -> Result<u64> {
+        self.inner.settle(token).await
     }
 
     async fn commit(&self, commit: &Commit<'_>) -> Result<()> {

@@ -257,6 +257,7 @@ fn pages(count: usize) -> Vec<NewPage> {
             created_at: rfc3339(now),
             part: None,
             blind: None,
+            notice: None,
             found: None,
             in_place_of: None,
             is_test: false,
@@ -324,7 +325,7 @@ impl Store for Queue {
         unreachable!()
     }
 
-    async fn sequence(&self) -> Result<u64> {
+    async fn settle(&self, _: u64) -> Result<u64> {
         unreachable!()
     }
 

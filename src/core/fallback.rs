@@ -32,7 +32,7 @@ mod tests {
             notify: notify.iter().map(|name| Name::from(*name)).collect(),
         };
         let steps = vec![step_of(0, &["pager", "log"]), step_of(5, &["pager", "mail"]), step_of(15, &["executive"])];
-        let escalation = Escalation { steps, repeat: None, act_within: None };
+        let escalation = Escalation { steps, repeat: None, act_within: None, warn: None };
         fallbacks(&escalation, step, &failing.into()).iter().map(ToString::to_string).collect()
     }
 
@@ -51,6 +51,7 @@ mod tests {
             steps: vec![Step { at: Span::ZERO, notify: vec!["pager".into()] }],
             repeat: None,
             act_within: None,
+            warn: None,
         };
         assert_eq!(fallbacks(&escalation, 0, &"pager".into()), Vec::<Name>::new());
     }

@@ -4,11 +4,14 @@
 pub mod alertmanager;
 pub mod codenames;
 mod details;
+pub mod directory;
 pub mod email;
 pub mod goalert;
 pub mod heartbeat;
 pub mod http;
+pub mod letter;
 pub mod log;
+mod notice;
 pub mod pagerduty;
 pub mod payload;
 #[cfg(test)]
@@ -24,13 +27,15 @@ use crate::core::time::{Span, Timestamp};
 use crate::secret::Secret;
 use alertmanager::Alertmanager;
 use codenames::Codenames;
+use directory::Directory;
 use email::Email;
 use goalert::GoAlert;
 use pagerduty::PagerDuty;
-use payload::Payload;
+use payload::{Payload, PayloadNotice};
 use slack::Slack;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use webhook::Webhook;
 
@@ -68,6 +73,27 @@ pub enum ChannelKind {
     Alertmanager { peers: Vec<Secret>, labels: BTreeMap<String, String> },
     /// Mail to each of `to`; see [`email::server_url`] for the url.
     Email { smtp_url: Secret, from: Option<String>, to: Vec<String> },
+    /// Files in a directory: for letters, never for pages.
+    Directory { path: PathBuf },
+}
+
+impl ChannelKind {
+    /// Whether pages may go there: a file rings nobody.
+    pub const fn takes_pages(&self) -> bool {
+        !matches!(self, ChannelKind::Directory { .. })
+    }
+
+    /// Whether letters may go there: what rings people takes none.
+    pub const fn takes_letters(&self) -> bool {
+        matches!(
+            self,
+            ChannelKind::Log
+                | ChannelKind::Webhook { .. }
+                | ChannelKind::Slack { .. }
+                | ChannelKind::Email { .. }
+                | ChannelKind::Directory { .. }
+        )
+    }
 }
 
 /// What a receiver's answer means for the page.
@@ -139,6 +165,11 @@ impl<'a> Rendering<'a> {
         let title = title::title(&payload, codenames.minor_safety());
         Rendering { page, payload, title, public_url }
     }
+
+    /// Whether all it says is that a warning is over.
+    fn ends_a_warning(&self) -> bool {
+        self.page.kind == PageKind::Resolve && self.payload.notice == Some(PayloadNotice::Warning)
+    }
 }
 
 /// The port through which pages leave. Tests decorate it; [`Channels`] is the one implementation.
@@ -184,9 +215,23 @@ enum Receiver {
     GoAlert(GoAlert),
     Email(Email),
     Alertmanager(Alertmanager),
+    Directory(Directory),
 }
 
 impl Receiver {
+    /// Whether it closes an alert by its key. To one that only shows messages, the end of a warning is noise:
+    /// what passed unmet rings by itself.
+    const fn knows_keys(&self) -> bool {
+        match self {
+            Receiver::Log
+            | Receiver::Webhook(_)
+            | Receiver::PagerDuty(_)
+            | Receiver::GoAlert(_)
+            | Receiver::Alertmanager(_) => true,
+            Receiver::Slack(_) | Receiver::Email(_) | Receiver::Directory(_) => false,
+        }
+    }
+
     /// # Errors
     /// What is wrong with the settings, without showing a url or a secret.
     fn new(kind: &ChannelKind, client: &mut Option<http::Client>) -> Result<Receiver, String> {
@@ -206,6 +251,7 @@ impl Receiver {
                 Alertmanager::new(client()?, peers, labels).map(Receiver::Alertmanager)
             }
             ChannelKind::Email { smtp_url, from, to } => Email::new(smtp_url, from.as_deref(), to).map(Receiver::Email),
+            ChannelKind::Directory { path } => Ok(Receiver::Directory(Directory::new(path))),
         }
     }
 }
@@ -264,6 +310,9 @@ impl Sender for Channels {
             Err(_) => return Answer::permanent("the stored payload can't be read by this version"),
         };
         let rendering = Rendering::new(page, payload, &channel.codenames, self.public_url.as_deref());
+        if rendering.ends_a_warning() && !channel.receiver.knows_keys() {
+            return Answer::accepted("not sent: a warning ends by itself");
+        }
         match &channel.receiver {
             Receiver::Log => log::write(&rendering),
             Receiver::Webhook(webhook) => webhook.send(rendering, now).await,
@@ -272,6 +321,7 @@ impl Sender for Channels {
             Receiver::GoAlert(goalert) => goalert.send(rendering, now).await,
             Receiver::Email(email) => email.send(rendering).await,
             Receiver::Alertmanager(alertmanager) => alertmanager.send(rendering, now).await,
+            Receiver::Directory(_) => Answer::permanent("a directory rings nobody"),
         }
     }
 }

@@ -116,7 +116,8 @@ fn words(unready: &Unready) -> String {
         Unready::EngineSilent { secs } => format!("the engine has been silent for {secs} s"),
         Unready::NotLeading => "another process leads".to_owned(),
         Unready::StoreNotWritable { cause } => format!("the store does not write: {cause}"),
-        Unready::SourceNotSeen { source, .. } => format!("the source {source} can't be seen"),
+        Unready::SourceNotYetRead { source } => format!("the source {source} has not been read yet"),
+        Unready::Blind { source, blindness } => format!("blind to {source}: {}", blindness.why),
     }
 }
 

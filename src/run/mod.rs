@@ -12,3 +12,5 @@ pub mod outbox;
 pub mod poller;
 pub mod repeat;
 pub mod replay;
+pub mod watch;
+pub mod weekly;

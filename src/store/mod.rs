@@ -11,13 +11,19 @@ mod load;
 mod open;
 mod outbox;
 mod pages;
+mod rejects;
+mod sight;
 mod sql;
+pub mod told;
+pub mod weekly;
 
 pub use audit::{UnheardRound, UnrungBreach};
 pub use open::OpenError;
 pub use pages::PastAttempt;
+pub use rejects::{RejectRow, RejectTotal};
 pub use sql::SqlStore;
 
+use crate::core::arrivals::{Arrived, Watched};
 use crate::core::case::Case;
 use crate::core::id::{CaseKey, IncidentNo, Name};
 use crate::core::incident::Incident;
@@ -37,6 +43,9 @@ pub struct Stored {
     pub incidents: Vec<Incident>,
     /// The number that the next incident gets.
     pub next_incident: u64,
+    /// How many reports came in each hour of the weeks before, and which hours were watched.
+    pub arrived: Vec<Arrived>,
+    pub watched: Vec<Watched>,
 }
 
 /// One plan on its way into the store.
@@ -208,7 +217,7 @@ pub enum StoreError {
     /// The transaction didn't happen; the same may be tried again.
     #[error("{operation}: {source}")]
     Failed { operation: &'static str, source: sqlx::Error },
-    /// The answer to COMMIT was lost: read the sequence to learn whether it happened.
+    /// The answer to COMMIT was lost: `Store::settle` tells whether it happened.
     #[error("{operation}: the answer to COMMIT was lost: {source}")]
     Ambiguous { operation: &'static str, source: sqlx::Error },
     /// What the store holds can't be read by this version.
@@ -220,8 +229,13 @@ impl StoreError {
     /// The store is there and refuses a value in the plan: trying the same again changes nothing.
     pub fn is_refused_value(&self) -> bool {
         let StoreError::Failed { source: sqlx::Error::Database(error), .. } = self else { return false };
-        // PostgreSQL's class 22, data exceptions.
-        error.code().is_some_and(|code| code.len() == 5 && code.starts_with("22"))
+        let Some(code) = error.code() else { return false };
+        if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+            // Too big, a constraint, a type: the low byte is the kind, the rest its detail.
+            return code.parse::<i64>().is_ok_and(|code| matches!(code & 0xff, 18..=20));
+        }
+        // PostgreSQL's data exceptions, constraints and limits, such as that of an index's row.
+        ["22", "23", "54"].iter().any(|class| code.starts_with(class))
     }
 }
 
@@ -232,7 +246,9 @@ pub trait Store: Send + Sync + 'static {
     /// Takes the lead under a token higher than any before.
     fn lead(&self, holder: &str, now: Timestamp) -> impl Future<Output = Result<u64>> + Send;
     fn load(&self) -> impl Future<Output = Result<Stored>> + Send;
-    fn sequence(&self) -> impl Future<Output = Result<u64>> + Send;
+    /// The sequence number of the last commit, once every commit of this leader has ended one way or the
+    /// other: what is still under way is waited for.
+    fn settle(&self, token: u64) -> impl Future<Output = Result<u64>> + Send;
     fn commit(&self, commit: &Commit<'_>) -> impl Future<Output = Result<()>> + Send;
     /// The latest kept episode of each of these cases, settled ones included.
     fn recall(&self, keys: &[CaseKey]) -> impl Future<Output = Result<Vec<Case>>> + Send;

@@ -22,6 +22,10 @@ impl SqlStore {
         SqlStore { db }
     }
 
+    pub(super) fn db(&self) -> &Db {
+        &self.db
+    }
+
     /// Closes every connection; SQLite folds its log into the file.
     pub async fn close(&self) {
         self.db.close().await;
@@ -78,8 +82,8 @@ impl Store for SqlStore {
         load::load(&self.db).await
     }
 
-    async fn sequence(&self) -> Result<u64> {
-        load::sequence(&self.db).await
+    async fn settle(&self, token: u64) -> Result<u64> {
+        commit::settle(&self.db, token).await
     }
 
     async fn commit(&self, commit: &Commit<'_>) -> Result<()> {

@@ -69,8 +69,8 @@ impl<S: Store> Store for Faulty<S> {
         self.faults.effect(self.inner.load()).await
     }
 
-    async fn sequence(&self) -> Result<u64> {
-        self.faults.effect(self.inner.sequence()).await
+    async fn settle(&self, token: u64) -> Result<u64> {
+        self.faults.effect(self.inner.settle(token)).await
     }
 
     async fn commit(&self, commit: &Commit<'_>) -> Result<()> {

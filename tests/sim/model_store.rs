@@ -134,11 +134,16 @@ impl Store for ModelStore {
         let needed: BTreeSet<IncidentNo> = cases.iter().filter_map(|case| case.incident).collect();
         let wanted = |incident: &&Incident| incident.is_open() || needed.contains(&incident.no);
         let incidents = tables.incidents.values().filter(wanted).cloned().collect();
-        Ok(Stored { sequence: tables.sequence, cases, incidents, next_incident: tables.next_incident })
+        let next_incident = tables.next_incident;
+        Ok(Stored { sequence: tables.sequence, cases, incidents, next_incident, ..Stored::default() })
     }
 
-    async fn sequence(&self) -> Result<u64> {
-        Ok(self.tables().sequence)
+    async fn settle(&self, token: u64) -> Result<u64> {
+        let tables = self.tables();
+        if token != tables.token {
+            return Err(StoreError::Fenced { operation: "settle", ours: token, theirs: tables.token });
+        }
+        Ok(tables.sequence)
     }
 
     async fn commit(&self, commit: &Commit<'_>) -> Result<()> {

@@ -71,6 +71,7 @@ fn page(incident: u64, kind: PageKind, priority: Priority, created_at: Timestamp
         created_at: rfc3339(created_at),
         part: None,
         blind: None,
+        notice: None,
         found: None,
         in_place_of: None,
         is_test: false,

@@ -187,7 +187,7 @@ impl Store for Shelf {
         unreachable!("the outbox doesn't load")
     }
 
-    async fn sequence(&self) -> Result<u64> {
+    async fn settle(&self, _token: u64) -> Result<u64> {
         unreachable!("the outbox doesn't commit")
     }
 

@@ -194,7 +194,7 @@ async fn a_p0_is_given_up_only_once_its_round_was_heard(home: Home) {
 async fn an_acknowledgement_gives_up_what_was_heard_and_not_a_later_round(home: Home) {
     for (no, priority) in [(1, Priority::P0), (2, Priority::P2)] {
         let mut led = home.lead().await;
-        led.sequence = led.store.sequence().await.unwrap();
+        led.sequence = led.store.settle(led.token).await.unwrap();
         let first = vec![ring(no, "pager", priority, 1), ring(no, "mail", priority, 1)];
         let later: Vec<_> = first.iter().map(|page| NewPage { round: 1, ..page.clone() }).collect();
         led.commit_with(&incident(no, |_| {}), first).await.unwrap();

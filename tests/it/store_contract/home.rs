@@ -163,6 +163,7 @@ pub fn clocks() -> Vec<Clock> {
         target: format!("target {n}").into(),
         until: EventName::ALL[n],
         report: (n % 2 == 0).then(|| report_key(1)),
+        obligation: n % 3 == 0,
         started: Some(minute(0)),
         deadline: Some(minute(15)),
         warns_at: None,

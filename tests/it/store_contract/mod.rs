@@ -10,6 +10,7 @@ mod opening;
 mod outbox;
 mod reading;
 mod records;
+mod weekly;
 
 /// Runs each sentence against a new store of both kinds.
 macro_rules! on_both {

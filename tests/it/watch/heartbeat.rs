@@ -129,12 +129,13 @@ async fn no_beat_while_the_process_does_not_do_its_whole_work() {
         ("another process leads", |status, _| status.leader = false),
         ("the engine has been silent for 300 s", |status, _| status.engine_alive_at = Some(minute(5))),
         ("the store does not write: disk full", |status, failure| status.store.last_error = Some(failure)),
-        ("the source reports can't be seen", |status, _| status.sources[0].last_ok = Some(minute(8))),
+        ("blind to reports: ", |status, _| status.sources[0].last_ok = Some(minute(8))),
     ];
     for (cause, change) in changes {
         let before = night.heartbeat.status.load();
         night.heartbeat.status.update(|status| change(status, failure()));
-        assert_eq!(night.silence().await, cause);
+        let said = night.silence().await;
+        assert!(said.starts_with(cause), "{said}");
         night.heartbeat.status.update(|status| *status = Status::clone(&before));
         night.beats().await;
     }
