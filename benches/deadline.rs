@@ -20,6 +20,7 @@ use tocsin::core::case::Case;
 use tocsin::core::id::{CaseKey, Name, ReportId};
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::core::view::View;
+use tocsin::metrics::pace::Promise;
 use tocsin::metrics::{KnownLabels, Metrics};
 use tocsin::pager::{Answer, ChannelKind, Channels, Outgoing, Sender};
 use tocsin::run::clock::{Clock, SystemClock};
@@ -205,6 +206,7 @@ async fn monitored(
         sources: vec![settings.name.clone()],
         channels: vec!["hook".into()],
         categories: policy.categories.keys().cloned().collect(),
+        promises: Promise::all(&policy),
     };
     let status = Status {
         version: "bench",

@@ -1,6 +1,6 @@
 //! What the outbox costs: the latency of one signed page and pages per second through a lane, to a receiver
-//! on loopback, with a store that does nothing. Beside each figure stands its floor from the same run: the
-//! same bytes over bare sockets.
+//! on loopback, with a store that does nothing and with one on disk. Beside each figure stands its floor from the
+//! same run: the same bytes over bare sockets, and the store's bare commits.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and breaks where it must")]
 
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tocsin::core::case::Case;
 use tocsin::core::id::{CaseKey, IncidentNo, Name};
-use tocsin::core::plan::PageKind;
+use tocsin::core::plan::{PageKind, Plan};
 use tocsin::core::policy::Priority;
 use tocsin::core::time::Timestamp;
 use tocsin::keys::Keys;
@@ -18,7 +18,7 @@ use tocsin::pager::{AnswerVerdict, ChannelKind, Channels, Outgoing, Sender};
 use tocsin::run::clock::{Clock, SystemClock};
 use tocsin::run::outbox::{Outbox, OutboxStats, sending_max};
 use tocsin::secret::Secret;
-use tocsin::store::{Attempt, Commit, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, Store, Stored};
+use tocsin::store::{Attempt, Commit, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, SqlStore, Store, Stored};
 use tocsin::zone::rfc3339;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,15 +27,16 @@ use tokio::task::JoinSet;
 
 const SINGLE: usize = 3_000;
 const MANY: usize = 20_000;
+const ON_DISK: usize = 5_000;
 
 #[tokio::main]
 async fn main() {
     let address = receiver().await;
-    let (channels, pages) = (Arc::new(channels(address)), pages(MANY));
+    let (channels, pages) = (Arc::new(channels(address)), pages(many()));
     let bytes = request_bytes(&pages[0]);
 
     let floor = bare_latencies(address, &bytes).await;
-    let ours = send_latencies(&channels, &pages[..SINGLE]).await;
+    let ours = send_latencies(&channels, &pages[..SINGLE.min(many())]).await;
     println!("one page on loopback, micros       p50      p99");
     println!("  floor: the bytes, bare       {:>7}  {:>7}", quantile(&floor, 50), quantile(&floor, 99));
     println!("  signed and sent              {:>7}  {:>7}", quantile(&ours, 50), quantile(&ours, 99));
@@ -48,6 +49,52 @@ async fn main() {
         let ours = outbox_rate(&channels, &pages, lane).await;
         println!("  {lane:<8?} {:>2} at once      {floor:>10.0} {ours:>8.0}   {:.2}", sending_max(lane), ours / floor);
     }
+    on_disk(&channels, &pages[..many().min(ON_DISK)]).await;
+}
+
+/// Through a store in SQLite, beside the commits of one record each that its disk allows.
+async fn on_disk(channels: &Arc<Channels>, pages: &[NewPage]) {
+    let directory = std::env::temp_dir().join(format!("tocsin-bench-outbox-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let url = Secret::new(format!("sqlite:{}", directory.join("tocsin.db").display()));
+    let store = Arc::new(SqlStore::open(&url, "a bench's deployment").await.unwrap());
+    let token = store.lead("bench", SystemClock.now()).await.unwrap();
+    let plan = Plan::default();
+    let commit =
+        Commit { sequence: 1, token, at: SystemClock.now(), plan: &plan, pages: pages.to_vec(), next_incident: 1 };
+    store.commit(&commit).await.unwrap();
+
+    let commits = pages.len().min(2_000);
+    let began = SystemClock.now();
+    for n in 0..commits {
+        let at = SystemClock.now();
+        store.put_inbox("nothing", "{}", &n.to_string(), at).await.unwrap();
+    }
+    let bare = commits as f64 / secs_since(began);
+    let stats = OutboxStats::new(channels.names()).unwrap();
+    let outbox = Outbox::new(store.clone(), Arc::clone(channels), SystemClock, keys(), stats);
+    let began = SystemClock.now();
+    let mut sent = 0;
+    while sent < pages.len() {
+        sent += outbox.pump(Lane::P0).await.unwrap();
+    }
+    let ours = pages.len() as f64 / secs_since(began);
+    println!("\nper second, on disk         {bare:>10.0} commits {ours:>8.0} pages   {:.2}", ours / bare);
+    store.close().await;
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+fn secs_since(began: Timestamp) -> f64 {
+    SystemClock.now().since(began).micros() as f64 / 1e6
+}
+
+fn keys() -> Keys {
+    Keys::new(b"a bench's deployment")
+}
+
+/// How many pages, or as few as a first look needs: TOCSIN_BENCH_PAGES.
+fn many() -> usize {
+    std::env::var("TOCSIN_BENCH_PAGES").ok().and_then(|count| count.parse().ok()).unwrap_or(MANY)
 }
 
 fn quantile(sorted: &[i64], percent: usize) -> i64 {
@@ -148,20 +195,19 @@ async fn bare_rate(address: SocketAddr, bytes: &[u8], at_once: usize) -> f64 {
         senders.spawn(async move {
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.set_nodelay(true).unwrap();
-            for _ in 0..MANY / at_once {
+            for _ in 0..many() / at_once {
                 exchange(&mut stream, &bytes).await;
             }
         });
     }
     senders.join_all().await;
-    MANY as f64 / (SystemClock.now().since(began).micros() as f64 / 1e6)
+    many() as f64 / (SystemClock.now().since(began).micros() as f64 / 1e6)
 }
 
 async fn outbox_rate(channels: &Arc<Channels>, pages: &[NewPage], lane: Lane) -> f64 {
     let store = Arc::new(Queue::default());
     let stats = OutboxStats::new(channels.names()).unwrap();
-    let outbox =
-        Outbox::new(Arc::clone(&store), Arc::clone(channels), SystemClock, Keys::new(b"a bench's deployment"), stats);
+    let outbox = Outbox::new(Arc::clone(&store), Arc::clone(channels), SystemClock, keys(), stats);
     let (stop, stopped) = watch::channel(false);
     let wake = Arc::new(Notify::new());
     let serving = tokio::spawn({
@@ -187,7 +233,7 @@ fn channels(address: SocketAddr) -> Channels {
 }
 
 fn pages(count: usize) -> Vec<NewPage> {
-    let (keys, channel, now): (_, Name, _) = (Keys::new(b"a bench's deployment"), "hook".into(), SystemClock.now());
+    let (keys, channel, now): (_, Name, _) = (keys(), "hook".into(), SystemClock.now());
     let case = PayloadCase {
         case: "C-7F3KQ-9QXMA".into(),
         source: "reports".into(),

@@ -17,3 +17,7 @@ ALTER TABLE incidents RENAME COLUMN about TO kind;
 
 -- Receivers that forget are told of these again.
 CREATE INDEX pages_closing ON pages (channel, created_at) WHERE kind = 'resolve';
+-- What the auditor looks for: rings that nobody has accepted, breaches that rang nobody.
+CREATE INDEX pages_unaccepted ON pages (created_at) WHERE kind = 'ring' AND state IN ('queued', 'leased', 'parked');
+CREATE INDEX pages_of_tests ON pages (created_at) WHERE is_test = 1;
+CREATE INDEX breaches_unrung ON breaches (detected_at) WHERE incident IS NULL AND ended IS NULL;

@@ -10,12 +10,14 @@ mod explain;
 pub mod init;
 mod inspect;
 mod packs;
+mod page;
 pub mod queue;
 mod rejects;
 mod reload;
 mod replay;
 pub mod serve;
 pub mod status;
+mod watch;
 mod weekly;
 
 use crate::config::{Config, Drawing, Need};
@@ -58,6 +60,8 @@ enum Command {
     Init(init::InitArgs),
     /// Take an incident, by name.
     Ack(ack::Args),
+    /// What became of pages, and a test of the way that they take.
+    Page(page::Args),
     /// Print the ranked queue of the running monitor.
     Queue(queue::Args),
     /// Say how the running monitor sees, writes and pages.
@@ -128,6 +132,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         }
         Command::Init(args) => return init::init(&args).await,
         Command::Ack(args) => ack::run(args).await,
+        Command::Page(args) => page::run(args).await,
         Command::Queue(args) => queue::run(args).await,
         Command::Status(args) => return status::run(args).await,
         Command::Rejects(args) => rejects::run(args).await,

@@ -1,6 +1,7 @@
 //! `tocsin run`: the monitor over the configured databases, with the page, until SIGTERM or Ctrl-C.
 
 use crate::cli::reload::Reloader;
+use crate::cli::watch::Watch;
 use crate::cli::{CliError, deployment, load_config, weekly};
 use crate::config::{Config, Need};
 use crate::core::id::Name;
@@ -13,7 +14,6 @@ use crate::pager::Channels;
 use crate::run::clock::{Clock, SystemClock};
 use crate::run::monitor::{self, Parts, Reloads, WatchedSource};
 use crate::run::outbox::OutboxStats;
-use crate::run::repeat::Repeater;
 use crate::run::watch as watch_loop;
 use crate::run::weekly::backfill::Backfill;
 use crate::run::weekly::tell::{Schedule, Teller};
@@ -106,11 +106,12 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     };
     let channels = Channels::new(config.channels.clone(), config.web.public_url.clone())?;
     let channels = Arc::new(ArcSwap::from_pointee(channels));
-    let repeater = Repeater { store: store.clone(), channels: channels.clone(), clock, status: status.clone() };
+    let policy = Arc::new(config.effective_policy());
+    let watch = Watch::new(&config, policy.clone(), &store, &channels, &status)?;
     let weekly = weekly_loops(&config, &keys, &store, clock, &status, &stopping)?;
     let (policies, reloads) = Reloads::channel();
     let parts = Parts {
-        policy: Arc::new(config.effective_policy()),
+        policy,
         sources,
         store: store.clone(),
         sender: channels.clone(),
@@ -123,10 +124,10 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         metrics,
     };
     tokio::spawn(stop_at_a_signal(stop));
-    let repeating = tokio::spawn(repeater.run(stopping.clone()));
     let file = config.file.clone();
     let reloader = Reloader { file, started_with: config, store, channels, policies, status, clock };
     tokio::spawn(reload_at_a_signal(reloader));
+    let mut watching = watch.start(&stopping);
     let mut stopped = stopping.clone();
     let until_stopped = async move {
         // An error means that the sender is gone: stopped as well.
@@ -136,12 +137,13 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let ended = monitor::run_with(parts, reloads, stopping).await;
     if ended.is_err() {
         page.abort();
-        repeating.abort();
     }
     // What they were at is done again by whoever comes next.
     weekly.iter().for_each(tokio::task::JoinHandle::abort);
     // The page's own end changes nothing any more: the monitor has stopped.
-    let _ = tokio::join!(page, repeating);
+    let _ = page.await;
+    // None of them leaves anything half done.
+    watching.shutdown().await;
     ended?;
     tracing::info!("stopped; nothing was left half done");
     Ok(())

@@ -12,8 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The channel that needs no definition: the process's own log.
-pub const LOG_CHANNEL: &str = "log";
+pub use crate::core::fallback::LOG_CHANNEL;
 
 const LOG_EXAMPLE: &str = "log = { kind = \"log\" }";
 const DIRECTORY_EXAMPLE: &str = "{ kind = \"directory\", path = \"/var/lib/tocsin/weekly\" }";

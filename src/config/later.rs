@@ -8,11 +8,9 @@ pub fn advice(title: &str, key: &str) -> Option<&'static str> {
 
 const RULES: &[&str] = &["[[rules]]"];
 const TARGETS: &[&str] = &["a target", "a target of [minor_safety]"];
-const ROOT: &[&str] = &["the configuration"];
 const SOURCES: &[&str] = &["[[sources]]"];
 
 const LATER: &[(&[&str], &str, &str)] = &[
-    (ROOT, "heartbeat", "watch /healthz from outside for now"),
     (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
     (SOURCES, "history", "map what has a column of its own under [sources.events]"),
     (SOURCES, "verify_url", "deadlines are verified on the source's own url for now"),

@@ -10,6 +10,7 @@ mod cases;
 mod channels;
 mod conflicts;
 mod facts;
+mod heartbeat;
 mod later;
 mod lints;
 mod obligations;
@@ -29,6 +30,7 @@ mod weekly;
 pub use calendars::WINDOW;
 pub use cases::{ExpectedDue, RuleTest};
 pub use channels::LOG_CHANNEL;
+pub use heartbeat::CanarySettings;
 pub use problem::{ConfigErrors, Drawing, Place, Problem, Report, Weight};
 pub use secrets::Need;
 pub use sources::SOURCE_URL_VARIABLE;
@@ -38,6 +40,7 @@ use crate::compile::calendar::CalendarSpec;
 use crate::core::id::Name;
 use crate::core::policy::{Index, MinorSafety, Policy, Priority, Rule, Target};
 use crate::pager::ChannelSettings;
+use crate::pager::heartbeat::HeartbeatSettings;
 use crate::secret::Secret;
 use crate::source::settings::Settings;
 pub use crate::status::Mode;
@@ -70,6 +73,8 @@ const KEYS: &[&str] = &[
     "blind",
     "channels",
     "calendars",
+    "heartbeat",
+    "canary",
     "store",
     "web",
     "weekly",
@@ -106,6 +111,8 @@ pub struct Config {
     pub calendars: BTreeMap<Name, CalendarSpec>,
     /// [`LOG_CHANNEL`] is always among them.
     pub channels: BTreeMap<Name, ChannelSettings>,
+    pub heartbeat: Option<HeartbeatSettings>,
+    pub canary: Option<CanarySettings>,
     pub store: StoreSettings,
     pub web: WebSettings,
     /// Without it no report is sent by itself.
@@ -227,6 +234,8 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     };
     let minor_safety = rules::minor_safety(r, root, &terms);
     let rules = rules::rules(r, root, &categories, &terms);
+    let heartbeat = heartbeat::heartbeat(r, root);
+    let canary = heartbeat::canary(r, root, &terms);
     let blind = blind::read(r, root, &terms, &sources, &categories);
     let weekly = weekly::read(r, root, &channels);
     weekly::judge_notified(r, root, &channels);
@@ -284,6 +293,8 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
         policy: hashed(policy)?,
         calendars: calendars.specs,
         channels: channels.settings,
+        heartbeat,
+        canary,
         store: store?,
         web: web?,
         weekly,

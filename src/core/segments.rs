@@ -154,8 +154,8 @@ impl Core {
             return Some(Cow::Borrowed(&**case));
         }
         let CaseKey::Report(report) = &key.case else { return None };
-        let slot = self.quiet.slot(&report.source, &report.id)?;
-        self.quiet.without_clocks(slot).filter(|case| case.key == *key).map(Cow::Owned)
+        let slot = self.lines.slot(&report.source, &report.id)?;
+        self.lines.without_clocks(slot).filter(|case| case.key == *key).map(Cow::Owned)
     }
 
     fn remembered(&self, source: &Name, id: &ReportId) -> Option<Remembered> {

@@ -72,8 +72,19 @@ impl Client {
     }
 
     /// One POST. Whatever goes wrong on the way is an answer.
+    /// One GET, of which only the status counts.
+    pub async fn get(&self, url: &Url, now: Timestamp) -> Answer {
+        self.send(self.inner.get(url.clone()), now).await
+    }
+
+    /// One POST.
     pub async fn post(&self, url: &Url, headers: HeaderMap, body: Vec<u8>, now: Timestamp) -> Answer {
-        match self.inner.post(url.clone()).headers(headers).body(body).send().await {
+        self.send(self.inner.post(url.clone()).headers(headers).body(body), now).await
+    }
+
+    /// Whatever goes wrong on the way is an answer.
+    async fn send(&self, request: reqwest::RequestBuilder, now: Timestamp) -> Answer {
+        match request.send().await {
             Ok(response) => {
                 let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
                 judge(response.status().as_u16(), retry_after, now)

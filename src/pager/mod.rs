@@ -7,6 +7,7 @@ mod details;
 pub mod directory;
 pub mod email;
 pub mod goalert;
+pub mod heartbeat;
 pub mod http;
 pub mod letter;
 pub mod log;

@@ -1,8 +1,11 @@
 //! The loops: they read, hand to the core, commit, apply and send.
 
 pub mod asks;
+pub mod auditor;
+pub mod canary;
 pub mod clock;
 pub mod engine;
+pub mod heartbeat;
 pub mod inbox;
 pub mod monitor;
 pub mod outbox;

@@ -75,11 +75,20 @@ impl<S: Store, P: Sender, C: Clock> Outbox<S, P, C> {
         leased
     }
 
+    /// Lets pages of a lane that nothing has settled in time ring on their next channel as well, as `run` does
+    /// between its looks.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub async fn pass_over(&self, lane: Lane) -> Result<()> {
+        self.let_fall_back(lane, &mut Looked::default()).await
+    }
+
     /// Serves a lane until `shutdown` turns true or its sender is gone: whenever `wake` is notified (one
     /// for each lane: a commit holds pages), when the store's next page is due, and when an attempt ends.
     pub async fn run(&self, lane: Lane, wake: Arc<Notify>, mut shutdown: watch::Receiver<bool>) {
         let mut sending = Sending::new(lane);
-        let mut looked = Looked { store_fails: false, fruitless: false, answers_at: Timestamp::MIN };
+        let mut looked = Looked::default();
         loop {
             sending.reap();
             let look_at = self.look(lane, &mut sending, &mut looked).await;
@@ -127,14 +136,14 @@ impl<S: Store, P: Sender, C: Clock> Outbox<S, P, C> {
         let pause = is_fruitless && looked.fruitless;
         looked.fruitless = is_fruitless;
         let next = if pause { Some(now.plus(STORE_PAUSE)) } else { next };
-        Some(next.map_or(looked.answers_at, |next| next.min(looked.answers_at)))
+        next.into_iter().chain(looked.answers_at).min()
     }
 
     /// Lets pages that nothing has settled in time ring on their next channel as well, whether they are on their
     /// way or wait for a place; notes when to look again.
     async fn let_fall_back(&self, lane: Lane, looked: &mut Looked) -> Result<()> {
         let now = self.shared.clock.now();
-        if now < looked.answers_at {
+        if looked.answers_at.is_some_and(|at| now < at) {
             return Ok(());
         }
         let most = fallback::unanswered_max(lane);
@@ -149,7 +158,7 @@ impl<S: Store, P: Sender, C: Clock> Outbox<S, P, C> {
             if due.len() < UNANSWERED_MAX as usize {
                 // Whatever is created from now on is due later than that.
                 let next = unanswered.get(due.len()).map_or(now, |leased| leased.page.created_at);
-                looked.answers_at = next.plus(most);
+                looked.answers_at = Some(next.plus(most));
                 return Ok(());
             }
         }
@@ -201,11 +210,12 @@ impl<S: Store, P: Sender, C: Clock> Outbox<S, P, C> {
     }
 }
 
+#[derive(Default)]
 struct Looked {
     store_fails: bool,
     fruitless: bool,
-    /// When the next page may have been unanswered for too long.
-    answers_at: Timestamp,
+    /// When the next page may have been unanswered for too long; `None` before the first look at them.
+    answers_at: Option<Timestamp>,
 }
 
 impl<S: Store, P: Sender, C: Clock> Shared<S, P, C> {

@@ -2,6 +2,7 @@
 //! the leader's token; what is committed happened, nothing else did. One SQL text serves SQLite and
 //! PostgreSQL.
 
+mod audit;
 mod commit;
 mod db;
 mod fallback;
@@ -10,6 +11,7 @@ mod load;
 mod observations;
 mod open;
 mod outbox;
+mod pages;
 mod probe;
 mod rejects;
 mod segments;
@@ -18,7 +20,9 @@ mod sql;
 pub mod told;
 pub mod weekly;
 
+pub use audit::{UnheardRound, UnrungBreach};
 pub use open::OpenError;
+pub use pages::PastAttempt;
 pub use probe::{Probe, probe};
 pub use rejects::{RejectRow, RejectTotal};
 pub use sql::SqlStore;
@@ -186,6 +190,20 @@ pub struct PageRow {
     pub attempts: u32,
     pub last_answer: Option<String>,
     pub accepted_at: Option<Timestamp>,
+}
+
+impl PageRow {
+    /// Where it stands, by name.
+    pub fn standing(&self) -> PageState {
+        match (self.state.as_str(), self.attempts) {
+            ("leased", _) => PageState::Sending,
+            ("accepted", _) => PageState::Accepted,
+            ("parked", _) => PageState::Parked,
+            ("superseded", _) => PageState::Superseded,
+            (_, 0) => PageState::Queued,
+            _ => PageState::Retrying,
+        }
+    }
 }
 
 /// Pages by state and channel, for the metrics.

@@ -171,19 +171,21 @@ pub(super) const END_LEASES: &str =
 pub(super) async fn pages(db: &Db, limit: u32) -> Result<Vec<PageRow>> {
     const OPERATION: &str = "list pages";
     let rows = db.fetch(NEWEST, args![limit]).await.map_err(failed(OPERATION))?;
-    let read = |row: &Row| {
-        let LeasedPage { id, page, attempts } = leased(row, OPERATION)?;
-        let (state, last_answer, accepted_at) = (row.text(15), row.opt_text(16), row.opt_at(17));
-        Ok(PageRow {
-            id,
-            page,
-            attempts,
-            state: state.map_err(failed(OPERATION))?.to_owned(),
-            last_answer: last_answer.map_err(failed(OPERATION))?.map(str::to_owned),
-            accepted_at: accepted_at.map_err(failed(OPERATION))?,
-        })
-    };
-    rows.iter().map(read).collect()
+    rows.iter().map(|row| listed_page(row, OPERATION)).collect()
+}
+
+/// A row of `columns`, state, last answer and acceptance.
+pub(super) fn listed_page(row: &Row, operation: &'static str) -> Result<PageRow> {
+    let LeasedPage { id, page, attempts } = leased(row, operation)?;
+    let (state, last_answer, accepted_at) = (row.text(15), row.opt_text(16), row.opt_at(17));
+    Ok(PageRow {
+        id,
+        page,
+        attempts,
+        state: state.map_err(failed(operation))?.to_owned(),
+        last_answer: last_answer.map_err(failed(operation))?.map(str::to_owned),
+        accepted_at: accepted_at.map_err(failed(operation))?,
+    })
 }
 
 pub(super) async fn page_counts(db: &Db) -> Result<Vec<PageCount>> {

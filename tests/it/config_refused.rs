@@ -17,6 +17,7 @@ fn env(name: &str) -> Option<String> {
         "SHORT" => Some("whsec_c2hvcnQ=".into()),
         "SMTP_URL" => Some("smtps://tocsin:password@mail.example.org".into()),
         name if name.starts_with("PAGERDUTY_") => Some("0123456789abcdef0123456789abcdef".into()),
+        "HEALTHCHECKS_URL" => Some("https://hc-ping.com/4711".into()),
         "EMPTY" => Some(String::new()),
         _ => None,
     }
@@ -84,12 +85,7 @@ fn the_sketch_is_refused_only_for_what_is_not_built_yet() {
         assert!(problem.what.ends_with("not built yet"), "{} {}", problem.what, problem.advice);
         named.insert(problem.what.as_str());
     }
-    let expected = [
-        "`heartbeat` is not built yet",
-        "`history` is not built yet",
-        "`keep_months` is not built yet",
-        "`updated` is not built yet",
-    ];
+    let expected = ["`history` is not built yet", "`keep_months` is not built yet", "`updated` is not built yet"];
     assert_eq!(named.into_iter().collect::<Vec<_>>(), expected);
 }
 

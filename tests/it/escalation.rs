@@ -7,7 +7,8 @@ use tocsin::core::id::{IncidentNo, ReportId};
 use tocsin::core::incident::Blind;
 use tocsin::core::observation::{EventName, Observation, Verdict};
 use tocsin::core::plan::{Input, PageKind};
-use tocsin::core::policy::{Escalation, Policy, Step};
+use tocsin::core::policy::{Escalation, Policy, Priority, Step};
+use tocsin::core::selfcheck::Findings;
 use tocsin::core::sight::BlindKind;
 use tocsin::core::time::Span;
 
@@ -188,4 +189,52 @@ fn a_round_that_fell_back_is_closed_on_the_channel_that_stood_in() {
     bench.feed(by_ada(2, fell_back("executive")));
     assert_eq!(closed(&bench), ["0 pager", "0 leads", "0 executive"], "told after it was over");
     assert!(bench.resolves().iter().all(|page| page.fallbacks.is_empty()));
+}
+
+#[test]
+fn a_test_rings_the_first_step_once_tells_of_nothing_and_is_over_by_itself() {
+    let mut bench = Bench::with(night());
+    for (n, escalation) in [(1, "minor-safety"), (2, "on-call"), (3, "nobody")] {
+        bench.feed(by_ada(n, Deed::TestPage { escalation: escalation.into() }));
+    }
+    let rung: Vec<_> = bench.rings().iter().map(|page| (page.priority, page.channel.to_string())).collect();
+    let expected = [Priority::P0, Priority::P1].map(|priority| (priority, "pager".to_owned()));
+    assert_eq!(rung, expected, "each in the lane of what its escalation is for");
+    assert!(bench.rings().iter().all(|page| page.is_test && page.count == 0 && page.cases.is_empty()));
+    let view = bench.core.view(bench.now);
+    assert!(view.incidents.iter().all(|row| row.incident.is_test() && row.count == 0));
+    bench.until(minute(9));
+    assert_eq!((bench.rings().len(), bench.resolves().len()), (2, 0));
+    bench.until(minute(100));
+    assert_eq!((bench.rings().len(), bench.resolves().len()), (2, 2), "no later step, no repeat");
+    assert!(bench.resolves().iter().all(|page| page.is_test && page.created_at <= minute(11)));
+    assert!(bench.core.view(bench.now).incidents.is_empty() && bench.breaches().is_empty());
+}
+
+#[test]
+fn what_the_auditor_finds_rings_the_operators_again_when_there_is_more_and_resolves_when_nothing_is_left() {
+    let mut policy = night();
+    policy.operators = Some("on-call".into());
+    let mut bench = Bench::with(policy);
+    let found = |pages_unsent, escalations_stuck| Findings { pages_unsent, escalations_stuck, ..Findings::default() };
+    let mut inbox = 0;
+    let mut tell = |bench: &mut Bench, found| {
+        inbox += 1;
+        bench.feed(by_ada(inbox, Deed::Audit { found }));
+    };
+    tell(&mut bench, Findings::default());
+    assert!(bench.pages.is_empty());
+    tell(&mut bench, found(1, 0));
+    tell(&mut bench, found(1, 0));
+    assert_eq!(bench.rings().len(), 1, "the same again is no news");
+    tell(&mut bench, found(1, 1));
+    assert_eq!(bench.rings().len(), 2);
+    assert_eq!(bench.rings()[1].found, Some(found(1, 1)));
+    assert_eq!(bench.rings()[0].incident, bench.rings()[1].incident);
+    tell(&mut bench, Findings::default());
+    assert_eq!(bench.resolves().len(), 2);
+    bench.until(minute(100));
+    assert_eq!(bench.rings().len(), 2);
+    tell(&mut bench, found(1, 0));
+    assert_ne!(bench.rings()[2].incident, bench.rings()[0].incident);
 }

@@ -27,5 +27,6 @@ mod store_contract;
 mod support;
 mod tidy;
 mod warnings;
+mod watch;
 mod web_page;
 mod weekly;

@@ -5,11 +5,15 @@
 use crate::driver::{Life, World, keys};
 use crate::faults::{Faults, Faulty, Side};
 use crate::kit::*;
+use crate::model_store::PageState;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use tocsin::core::id::Name;
+use tocsin::core::act::Deed;
+use tocsin::core::id::{IncidentNo, Name};
 use tocsin::core::observation::{EventName, Verdict};
-use tocsin::core::time::Timestamp;
+use tocsin::core::plan::PageKind;
+use tocsin::core::policy::{Policy, Priority, Step};
+use tocsin::core::time::{Span, Timestamp};
 use tocsin::run::outbox::{Outbox, OutboxStats};
 use tocsin::store::Lane;
 
@@ -52,13 +56,27 @@ impl World {
         }
     }
 
+    /// Half an hour in, somebody takes every incident that is open, once.
+    fn acknowledge(&self, minute_no: i64) {
+        let mut tables = self.store.tables();
+        if minute_no != 40 || !tables.acknowledged.is_empty() {
+            return;
+        }
+        let open: Vec<IncidentNo> = tables.incidents.values().filter(|i| i.is_open()).map(|i| i.no).collect();
+        for incident in open {
+            tables.acknowledged.insert(incident);
+            tables.put_inbox(&Deed::Acknowledge { incident }, minute(40));
+        }
+    }
+
     /// One life of the process: from its start until the night is over or it is lost.
     async fn process(&self, faults: Arc<Faults>, from_minute: Arc<Mutex<i64>>) {
         let store = Arc::new(Faulty { inner: self.store.clone(), faults: faults.clone() });
         let table = Arc::new(Faulty { inner: self.table.clone(), faults: faults.clone() });
-        let mut life = Life::start(Arc::new(policy()), store.clone(), table, self.clock.clone()).await;
+        let policy = if self.receiver.is_stubborn { of_two_channels() } else { policy() };
+        let mut life = Life::start(Arc::new(policy), store.clone(), table, self.clock.clone()).await;
         let sender = Faulty { inner: self.receiver.clone(), faults: faults.clone() };
-        let stats = OutboxStats::new(&["p0-pager".into(), "pager".into()]).unwrap();
+        let stats = OutboxStats::new([]).unwrap();
         let outbox = Outbox::new(store, sender, self.clock.clone(), keys(), stats);
         loop {
             let minute_no = *from_minute.lock().unwrap();
@@ -66,12 +84,14 @@ impl World {
                 return;
             }
             self.live(minute_no);
+            self.acknowledge(minute_no);
             let end = minute(minute_no + 1);
             life.scan().await.unwrap();
             loop {
                 if life.step().await {
                     continue;
                 }
+                life.take_up_inbox().await;
                 for lane in [Lane::P0, Lane::Lesser] {
                     while outbox.pump(lane).await.unwrap() > 0 {}
                 }
@@ -115,6 +135,52 @@ impl World {
         let tables = self.store.tables();
         tables.breaches.keys().map(|(e, target, _, deadline)| (e.to_string(), target.clone(), *deadline)).collect()
     }
+}
+
+/// A second channel for each escalation, so that a page that is refused rings there.
+fn of_two_channels() -> Policy {
+    let mut policy = policy();
+    for (name, second) in [("minor-safety", "p0-mail"), ("on-call", "mail")] {
+        let escalation = policy.escalations.get_mut(name).expect("an escalation of the kit");
+        escalation.steps.push(Step { at: Span::from_hours(3), notify: vec![second.into()] });
+    }
+    policy
+}
+
+/// Every ring of P0 has been heard somewhere, whatever was refused and given up.
+fn every_p0_was_heard(world: &World) {
+    let tables = world.store.tables();
+    let rings = || tables.pages.iter().filter(|state| state.page.kind == PageKind::Ring);
+    for ring in rings().filter(|state| state.page.priority == Priority::P0) {
+        let place = (ring.page.incident, ring.page.round);
+        let heard = |state: &PageState| (state.page.incident, state.page.round) == place && state.state == "accepted";
+        assert!(rings().any(heard), "nobody heard of round {} of {}", place.1, place.0);
+    }
+}
+
+#[test]
+fn l11_the_process_lost_around_any_effect_of_a_fallback_loses_no_page_and_gives_up_none_unheard() {
+    let golden = World::stubborn();
+    let effects = golden.night(None);
+    every_p0_was_heard(&golden);
+    let states = |world: &World| {
+        let tables = world.store.tables();
+        let state = |state: &PageState| (state.page.delivery_key.clone(), state.state);
+        tables.pages.iter().map(state).collect::<BTreeSet<_>>()
+    };
+    let superseded = states(&golden).iter().filter(|(_, state)| *state == "superseded").count();
+    let fallbacks = golden.store.tables().pages.iter().filter(|state| state.page.in_place_of.is_some()).count();
+    assert!(fallbacks >= 3 && superseded > 0, "{fallbacks} fallbacks, {superseded} given up prove too little");
+    for effect in 0..effects {
+        for side in [Side::Before, Side::After] {
+            let world = World::stubborn();
+            world.night(Some((effect, side)));
+            assert_eq!(world.breaches(), golden.breaches(), "lost {side:?} effect {effect} of {effects}");
+            assert_eq!(world.delivered(), golden.delivered(), "lost {side:?} effect {effect} of {effects}");
+            assert_eq!(states(&world), states(&golden), "lost {side:?} effect {effect} of {effects}");
+        }
+    }
+    println!("{effects} effects, {fallbacks} fallbacks, {} crashes", effects * 2);
 }
 
 #[test]

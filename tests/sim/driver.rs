@@ -16,6 +16,7 @@ use tocsin::pager::{Answer, Outgoing, Sender};
 use tocsin::run::asks::Asks;
 use tocsin::run::clock::{Clock, VirtualClock};
 use tocsin::run::engine::Engine;
+use tocsin::run::inbox;
 use tocsin::run::poller::{Inputs, PollError, Poller, Scanned};
 use tocsin::source::{Batch, ScanPosition, Source, SourceError};
 use tocsin::status::{Mode, SourceStatus, Status, StatusHandle, StoreStatus};
@@ -67,11 +68,20 @@ impl Source for Table {
 pub struct Receiver {
     pub delivered: Mutex<BTreeSet<String>>,
     refused: Mutex<BTreeSet<String>>,
+    /// Its first channels never take most pages: some are refused for good, some for now, each time.
+    pub is_stubborn: bool,
 }
 
 impl Sender for Receiver {
     async fn send(&self, page: &Outgoing<'_>, _now: Timestamp) -> Answer {
         let key = page.delivery_key.to_owned();
+        if self.is_stubborn && page.channel.ends_with("pager") {
+            match key.as_bytes()[0] {
+                b'0'..=b'6' => return Answer::permanent("400"),
+                b'7'..=b'9' | b'a'..=b'c' => return Answer::retry("503"),
+                _ => {}
+            }
+        }
         let refuses = key.starts_with(['0', '1', '2', '3']) && self.refused.lock().unwrap().insert(key.clone());
         if refuses {
             return Answer::retry("503");
@@ -90,6 +100,11 @@ pub struct World {
 }
 
 impl World {
+    /// As `new`, with a receiver whose first channels never take most pages.
+    pub fn stubborn() -> Self {
+        World { receiver: Arc::new(Receiver { is_stubborn: true, ..Receiver::default() }), ..World::new() }
+    }
+
     pub fn new() -> Self {
         World {
             store: Arc::default(),
@@ -103,6 +118,7 @@ impl World {
 /// One life of the process, without its loops: whoever holds it says what happens next.
 pub struct Life<St: Store, So: Source> {
     pub engine: Engine<St, VirtualClock>,
+    store: Arc<St>,
     poller: Poller<So, VirtualClock>,
     proofs: mpsc::Receiver<Input>,
     scans: mpsc::Receiver<Input>,
@@ -112,7 +128,7 @@ pub struct Life<St: Store, So: Source> {
 
 impl<St: Store, So: Source> Life<St, So> {
     pub async fn start(policy: Arc<Policy>, store: Arc<St>, source: Arc<So>, clock: VirtualClock) -> Self {
-        let engine = Engine::start(policy, store, clock.clone(), keys(), status(), "test").await.unwrap();
+        let engine = Engine::start(policy, store.clone(), clock.clone(), keys(), status(), "test").await.unwrap();
         let (proof, proofs) = mpsc::channel(100);
         let (scan, scans) = mpsc::channel(100);
         let asks = Arc::new(Asks::default());
@@ -124,7 +140,12 @@ impl<St: Store, So: Source> Life<St, So> {
             inputs: Inputs { proof, scan },
             asks: asks.clone(),
         };
-        Life { engine, poller, proofs, scans, asks, clock }
+        Life { engine, store, poller, proofs, scans, asks, clock }
+    }
+
+    /// Takes up what people did, and what the outbox and the auditor told.
+    pub async fn take_up_inbox(&mut self) {
+        inbox::take_up(&mut self.engine, &*self.store).await.unwrap();
     }
 
     /// Reads every open row; what it saw waits to be taken up.

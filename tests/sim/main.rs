@@ -10,4 +10,5 @@ mod faults;
 #[expect(dead_code, reason = "the workbench of the integration tests, of which a part is used here")]
 mod kit;
 mod model_store;
+mod storm;
 mod truth;

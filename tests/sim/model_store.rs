@@ -31,6 +31,8 @@ pub struct Tables {
     /// What no commit has taken up yet.
     pub inbox: BTreeMap<i64, InboxEntry>,
     last_inbox: i64,
+    /// Incidents that a test has taken, once.
+    pub acknowledged: BTreeSet<IncidentNo>,
 }
 
 pub struct PageState {

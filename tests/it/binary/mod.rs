@@ -8,6 +8,7 @@ mod demo;
 mod fencing;
 mod observed;
 mod outages;
+mod page_command;
 mod paging;
 mod platform;
 mod process;

@@ -1,0 +1,55 @@
+//! The canary: a test page by itself, now and then, through the inbox, the engine, the outbox and a channel. Where
+//! it is not accepted the heartbeat stops.
+
+use crate::core::act::Deed;
+use crate::core::id::Name;
+use crate::core::time::{Span, Timestamp};
+use crate::run::clock::Clock;
+use crate::status::StatusHandle;
+use crate::store::{Result, SqlStore};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// By whom the inbox is told.
+pub const CANARY: &str = "the canary";
+
+/// How soon to look again whether it is time, so that a store that was away is asked again.
+const LOOK_EVERY: Span = Span::from_secs(30);
+
+pub struct Canary<C> {
+    pub escalation: Name,
+    pub every: Span,
+    pub store: Arc<SqlStore>,
+    pub clock: C,
+    pub status: StatusHandle,
+}
+
+impl<C: Clock> Canary<C> {
+    /// Tests until `shutdown` turns true, while this process leads.
+    pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
+        loop {
+            let now = self.clock.now();
+            if self.status.load().leader
+                && let Err(error) = self.pass(now).await
+            {
+                tracing::debug!(%error, "the canary waits for the store");
+            }
+            tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                () = self.clock.sleep_until(now.plus(LOOK_EVERY.min(self.every))) => {}
+            }
+        }
+    }
+
+    /// Puts a test page into the inbox if one is due: the first at once, the next `every` after the last,
+    /// whichever process that was.
+    pub async fn pass(&self, now: Timestamp) -> Result<bool> {
+        let deed = Deed::TestPage { escalation: self.escalation.clone() };
+        let last = self.store.last_deed(deed.kind(), CANARY).await?;
+        if last.is_some_and(|last| now < last.plus(self.every)) {
+            return Ok(false);
+        }
+        self.store.put_deed_once(&deed, CANARY, now).await
+    }
+}

@@ -1,0 +1,149 @@
+//! A storm: ten thousand deadlines pass within one second, fifty of them P0, while the first channel of every
+//! escalation says "too many". Time is virtual: what is measured is every wait that the design holds, not the speed
+//! of a machine.
+
+use crate::driver::{Life, World, keys};
+use crate::kit::*;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tocsin::core::id::{Name, ReportId};
+use tocsin::core::observation::{Observation, Row};
+use tocsin::core::plan::{BATCH, Input, PageKind, Rows};
+use tocsin::core::policy::{Policy, Priority, Step};
+use tocsin::core::time::{Span, Timestamp};
+use tocsin::pager::payload::Payload;
+use tocsin::pager::{Answer, AnswerVerdict, Outgoing, Sender};
+use tocsin::run::clock::Clock;
+use tocsin::run::outbox::{Outbox, OutboxStats};
+use tocsin::store::{Lane, Store};
+
+const REPORTS: i64 = 10_000;
+const P0: i64 = 50;
+
+/// How long a P0 may take from its deadline until it has rung somewhere.
+const RUNG_WITHIN: Span = Span::from_secs(2);
+
+/// The second in which every deadline passes begins here.
+fn due() -> Timestamp {
+    minute(700)
+}
+
+fn stormy() -> Policy {
+    let mut policy = policy();
+    for (name, second) in [("minor-safety", "p0-mail"), ("on-call", "mail")] {
+        let escalation = policy.escalations.get_mut(name).expect("an escalation of the kit");
+        escalation.steps.push(Step { at: Span::from_hours(1), notify: vec![second.into()] });
+    }
+    policy
+}
+
+/// "Too many" on the first channels, for five minutes each time; the second ones accept and are remembered.
+#[derive(Default)]
+struct Board {
+    accepted: Mutex<Vec<(Timestamp, Payload)>>,
+    refused: Mutex<u64>,
+}
+
+impl Sender for Board {
+    async fn send(&self, page: &Outgoing<'_>, now: Timestamp) -> Answer {
+        if !page.channel.ends_with("mail") {
+            *self.refused.lock().unwrap() += 1;
+            let verdict = AnswerVerdict::Retry { after: Some(Span::from_mins(5)) };
+            return Answer { verdict, text: "429".to_owned() };
+        }
+        self.accepted.lock().unwrap().push((now, serde_json::from_str(page.payload).unwrap()));
+        Answer::accepted("202")
+    }
+}
+
+/// The report of this id; all P0 deadlines lie `apart` from each other.
+fn report(id: i64, apart: Span) -> Row {
+    let within_the_second = |span: i64| due().minus(Span::from_mins(span)).plus(Span::from_micros(id % 1_000 * 1_000));
+    match id {
+        0..P0 => row("csam", due().minus(Span::from_mins(15)).plus(Span::from_micros(apart.micros() * id))),
+        id if id % 3 == 0 => row("threat", within_the_second(30)),
+        id if id % 3 == 1 => row("ncii", within_the_second(60)),
+        _ => row("spam", within_the_second(600)),
+    }
+}
+
+/// The storm and the ten minutes after it. Gives the world, the board and the deadline of each P0 by its reference.
+async fn storm(apart: Span) -> (World, Arc<Board>, BTreeMap<String, Timestamp>) {
+    let world = World::new();
+    world.clock.set(due().minus(Span::from_mins(1)));
+    let mut life = Life::start(Arc::new(stormy()), world.store.clone(), world.table.clone(), world.clock.clone()).await;
+    world.table.rows.lock().unwrap().extend((0..REPORTS).map(|id| (id, report(id, apart))));
+    let ids: Vec<i64> = (0..REPORTS).collect();
+    for ids in ids.chunks(BATCH) {
+        let seen = |id: &i64| Observation { id: ReportId::Int(*id), row: Some(report(*id, apart)) };
+        let rows = ids.iter().map(seen).collect();
+        let read_began = world.clock.now();
+        let rows = Rows { source: "reports".into(), read_began, rows, rejects: Vec::new(), recalled: Vec::new() };
+        life.engine.feed(Input::Rows(rows)).await.unwrap();
+    }
+    let began = world.clock.now();
+    life.engine.feed(Input::ScanEnded { source: "reports".into(), began }).await.unwrap();
+    let p0 = life.engine.core().cases().filter(|case| case.priority == Priority::P0);
+    let p0 = p0.map(|case| (keys().reference(&case.key.case), case.clocks[0].deadline.expect("it runs"))).collect();
+
+    let board = Arc::new(Board::default());
+    let channels: Vec<Name> = ["p0-pager", "pager", "p0-mail", "mail"].map(Name::from).to_vec();
+    let stats = OutboxStats::new(&channels).unwrap();
+    let outbox = Outbox::new(world.store.clone(), board.clone(), world.clock.clone(), keys(), stats);
+    let end = due().plus(Span::from_mins(10));
+    while world.clock.now() < end {
+        while life.step().await {}
+        life.take_up_inbox().await;
+        let mut next = life.next_wake_before(end).unwrap_or(end);
+        for lane in [Lane::P0, Lane::Lesser] {
+            outbox.pass_over(lane).await.unwrap();
+            while outbox.pump(lane).await.unwrap() > 0 {}
+            next = next.min(world.store.next_page_at(lane, &[]).await.unwrap().unwrap_or(end));
+        }
+        // As the loops of the outbox do, it looks for unanswered pages also while nothing else is due.
+        let now = world.clock.now();
+        world.clock.set(next.clamp(now.plus(Span::from_micros(1_000)), now.plus(Span::from_secs(5))));
+    }
+    (world, board, p0)
+}
+
+fn assert_storm_passed(world: &World, board: &Board, p0: &BTreeMap<String, Timestamp>) {
+    assert_eq!(p0.len(), P0 as usize);
+    assert!(*board.refused.lock().unwrap() > 0, "nothing was refused");
+    let accepted = board.accepted.lock().unwrap();
+    for (reference, deadline) in p0 {
+        let told = |(_, payload): &&(Timestamp, Payload)| payload.cases.iter().any(|case| case.case == *reference);
+        let (at, _) = accepted.iter().find(told).unwrap_or_else(|| panic!("{reference} rang nowhere"));
+        assert!(*at <= deadline.plus(RUNG_WITHIN), "{reference} rang {} after its deadline", at.since(*deadline));
+    }
+
+    let tables = world.store.tables();
+    assert_eq!(tables.breaches.len(), REPORTS as usize, "each broken promise is in the store");
+    let waiting = tables.pages.iter().filter(|page| page.page.kind == PageKind::Ring);
+    assert!(waiting.clone().all(|page| matches!(page.state, "accepted" | "queued")), "no page is dropped");
+    let lesser = accepted.iter().filter(|(_, payload)| payload.priority != "P0");
+    let mut last: BTreeMap<String, u64> = BTreeMap::new();
+    let mut rings = 0;
+    for (_, payload) in lesser {
+        rings += 1;
+        last.insert(payload.cases[0].category.clone(), payload.count);
+    }
+    assert!(rings <= 6, "{rings} pages for three categories");
+    let of = |category: &str| (0..REPORTS).filter(|id| &*report(*id, Span::ZERO).category == category).count() as u64;
+    let expected = ["ncii", "spam", "threat"].map(|category| (category.to_owned(), of(category)));
+    assert_eq!(last, expected.into(), "and each tells of all there are");
+}
+
+#[tokio::test]
+async fn a_storm_of_ten_thousand_delays_no_p0_drops_nothing_and_makes_a_handful_of_pages() {
+    let (world, board, p0) = storm(Span::from_micros(20_000)).await;
+    assert_storm_passed(&world, &board, &p0);
+}
+
+#[tokio::test]
+async fn a_storm_whose_p0_deadlines_pass_at_one_instant_rings_them_as_one() {
+    let (world, board, p0) = storm(Span::ZERO).await;
+    assert_storm_passed(&world, &board, &p0);
+    let accepted = board.accepted.lock().unwrap();
+    assert_eq!(accepted.iter().filter(|(_, payload)| payload.priority == "P0").count(), 1);
+}
