@@ -9,6 +9,7 @@ mod explain;
 pub mod init;
 mod inspect;
 pub mod queue;
+mod quiet;
 mod replay;
 pub mod serve;
 
@@ -50,6 +51,10 @@ enum Command {
     Init(init::InitArgs),
     /// Take an incident, by name.
     Ack(ack::Args),
+    /// Keep an incident or a case below P0 from ringing until an instant.
+    Snooze(quiet::SnoozeArgs),
+    /// Keep a category or an escalation below P0 from ringing for a while; alone, list what is kept quiet.
+    Window(quiet::WindowArgs),
     /// Print the ranked queue of the running monitor.
     Queue(queue::Args),
     /// Play a source's history through a configuration.
@@ -106,6 +111,8 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Check(args) => return check::check(&args, inspect::inspect).await,
         Command::Init(args) => return Ok(init::init(&args)),
         Command::Ack(args) => ack::run(args).await,
+        Command::Snooze(args) => quiet::snooze(args).await,
+        Command::Window(args) => quiet::window(args).await,
         Command::Queue(args) => queue::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Explain(args) => explain::run(args).await,

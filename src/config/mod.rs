@@ -73,12 +73,14 @@ pub struct StoreSettings {
     pub url: Secret,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct WebSettings {
     /// A loopback address: what listens has no authentication yet.
     pub listen: SocketAddr,
     /// Where people reach it, without a slash at its end.
     pub public_url: Option<String>,
+    /// Of PagerDuty's webhooks, several while one rotates.
+    pub pagerduty_webhook_secrets: Vec<Secret>,
 }
 
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 //! applied by exactly one commit.
 
 use super::id::{IncidentNo, Name};
+use super::quiet::Scope;
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,14 @@ pub struct Act {
 pub enum Deed {
     /// Takes an incident.
     Acknowledge { incident: IncidentNo },
+    /// Takes an incident by one of its pages: without effect where something new has rung since.
+    AcknowledgePage { incident: IncidentNo, round: u32 },
+    /// Keeps an incident or a case below P0 from ringing until an instant.
+    Snooze { scope: Scope, reason: Name, until: Timestamp },
+    /// Keeps what is below P0 in a category or under an escalation from ringing between two instants.
+    Window { scope: Scope, reason: Name, from: Timestamp, until: Timestamp },
+    /// Ends a snooze or a window before its time.
+    EndQuiet { no: i64 },
     /// Written by another version: taken up without effect, or it would come for ever.
     #[serde(other)]
     Unknown,
@@ -31,6 +40,10 @@ impl Deed {
     pub const fn kind(&self) -> &'static str {
         match self {
             Deed::Acknowledge { .. } => "acknowledge",
+            Deed::AcknowledgePage { .. } => "acknowledge_page",
+            Deed::Snooze { .. } => "snooze",
+            Deed::Window { .. } => "window",
+            Deed::EndQuiet { .. } => "end_quiet",
             Deed::Unknown => "unknown",
         }
     }

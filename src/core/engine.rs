@@ -9,8 +9,10 @@ use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
 use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
 use super::policy::{Policy, Priority};
+use super::quiet::{Quiet, Refusal};
 use super::rank::Rank;
 use super::time::Timestamp;
+use super::trouble::TroubleKind;
 use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,6 +33,9 @@ pub struct Core {
     due: [BTreeSet<(Timestamp, EpisodeKey)>; 2],
     rings: BTreeSet<(Timestamp, IncidentNo)>,
     pub(super) open_warnings: BTreeSet<IncidentNo>,
+    /// Operators' incidents, open or over.
+    pub(super) troubles: BTreeMap<(TroubleKind, Name), IncidentNo>,
+    pub(super) quiets: BTreeMap<i64, Quiet>,
     caught_up: BTreeSet<Name>,
     tally: Tally,
 }
@@ -62,6 +67,8 @@ impl Core {
             due: [BTreeSet::new(), BTreeSet::new()],
             rings: BTreeSet::new(),
             open_warnings: BTreeSet::new(),
+            troubles: BTreeMap::new(),
+            quiets: BTreeMap::new(),
             caught_up: BTreeSet::new(),
             tally: Tally::default(),
         }
@@ -71,7 +78,11 @@ impl Core {
     pub fn restore(policy: Arc<Policy>, cases: Vec<Case>, incidents: Vec<Incident>, next_incident: u64) -> Self {
         let mut core = Core::new(policy);
         core.next_incident = next_incident.max(1);
-        for incident in incidents {
+        for mut incident in incidents {
+            // From shadow to live, every open incident rings anew.
+            if incident.was_rehearsed(core.policy.escalations.get(&incident.escalation)) {
+                incident.begin_anew();
+            }
             core.put_incident(incident);
         }
         for case in cases {
@@ -131,11 +142,14 @@ impl Core {
                 }
             }
             Input::Sight { source, blind_since } => self.sight(&mut draft, source, *blind_since, now),
+            Input::Trouble { kind, subject, holds: true } => self.trouble(&mut draft, (*kind, subject), None, now),
+            Input::Trouble { kind, subject, holds: false } => self.trouble_over(&mut draft, *kind, subject, now),
             Input::Act(act) => {
-                self.take_up(&mut draft, act, now);
+                draft.plan.refused = self.take_up(&mut draft, act, now).err();
                 draft.plan.taken_up = Some(act.inbox);
             }
         }
+        self.tell_troubles(&mut draft, now);
         self.tell_warnings(&mut draft, now);
         self.wake_incidents(&mut draft, now);
         self.ring_and_resolve(&mut draft, now);
@@ -159,6 +173,7 @@ impl Core {
         unseen.sort_by_key(|(priority, key, _)| (*priority, *key));
         draft.plan.asks.extend(unseen.into_iter().map(|(_, key, _)| key.clone()));
         draft.plan.caught_up = Some(source.clone());
+        self.look_for_presumed(draft, source, draft.now());
     }
 
     /// What time alone does to incidents: held rings, steps, repeats, and acknowledgements that nobody
@@ -210,11 +225,34 @@ impl Core {
         }
     }
 
-    fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) {
+    fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) -> Result<(), Refusal> {
         match &act.deed {
             Deed::Acknowledge { incident } => self.acknowledge(draft, *incident, &act.by, now),
+            Deed::AcknowledgePage { incident, round } => {
+                if draft.incident(*incident).is_some_and(|incident| incident.has_news_since(*round)) {
+                    return Err("something new has rung since the page that was acknowledged");
+                }
+                self.acknowledge(draft, *incident, &act.by, now);
+            }
+            Deed::Snooze { scope, reason, until } => {
+                self.keep_quiet(draft, act, (scope, reason), (now, *until), now)?
+            }
+            Deed::Window { scope, reason, from, until } => {
+                self.keep_quiet(draft, act, (scope, reason), (*from, *until), now)?;
+            }
+            Deed::EndQuiet { no } => self.end_quiet(draft, *no, now)?,
             Deed::Unknown => {}
         }
+        Ok(())
+    }
+
+    /// Whether a case is open in a category of this source that no list names.
+    pub(super) fn has_unnamed(&self, source: &Name) -> bool {
+        let unnamed = |group: &Group| {
+            let named = self.policy.categories.contains_key(&group.category);
+            group.source == *source && group.priority == Priority::P0 && !named
+        };
+        self.tally.open.iter().any(|(group, counts)| counts.open > 0 && unnamed(group))
     }
 
     /// An acknowledgement of a bundle covers the incidents that it told of.
@@ -241,11 +279,20 @@ impl Core {
             let (count, first) = draft.members(no, CASES_PER_PAGE);
             let Some(incident) = draft.incident(no) else { continue };
             let rings = incident.ring_at.is_some_and(|at| at <= now);
+            // Put off by a snooze or a window.
+            if rings && self.hold(draft, no, (count, &first), now) {
+                continue;
+            }
+            let Some(incident) = draft.incident(no) else { continue };
             match &incident.kind {
                 IncidentKind::Bundle { .. } if rings => self.ring_bundle(draft, no, now),
                 IncidentKind::Blind { .. } if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
                 IncidentKind::Warning(_) if rings => self.ring_warning(draft, no, now),
-                IncidentKind::Bundle { .. } | IncidentKind::Blind { .. } | IncidentKind::Warning(_) => {}
+                IncidentKind::Trouble(_) if rings => self.ring_trouble(draft, no, now),
+                IncidentKind::Bundle { .. }
+                | IncidentKind::Blind { .. }
+                | IncidentKind::Warning(_)
+                | IncidentKind::Trouble(_) => {}
                 IncidentKind::Episode(_) if rings => p0.push(no),
                 IncidentKind::Group { .. } if rings && count > 0 => self.ring_group(draft, no, count, &first, now),
                 IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 => self.resolve(draft, no, now),
@@ -411,6 +458,12 @@ impl Core {
             }
         }
         self.caught_up.extend(plan.caught_up);
+        for (no, quiet) in plan.quiets {
+            match quiet {
+                Some(quiet) => self.quiets.insert(no, quiet),
+                None => self.quiets.remove(&no),
+            };
+        }
     }
 
     fn put_incident(&mut self, incident: Incident) {
@@ -433,7 +486,12 @@ impl Core {
         } else {
             self.open_warnings.remove(&incident.no);
         }
-        let of_memory = incident.is_open() || matches!(incident.kind, IncidentKind::Episode(_));
+        if let IncidentKind::Trouble(trouble) = &incident.kind {
+            self.troubles.insert((trouble.kind, trouble.subject.clone()), incident.no);
+        }
+        // An operators' incident that is over opens again, so that one cause can't ring without end.
+        let stays = matches!(incident.kind, IncidentKind::Episode(_) | IncidentKind::Trouble(_));
+        let of_memory = incident.is_open() || stays;
         if of_memory {
             self.incidents.insert(incident.no, incident);
         } else {
@@ -501,6 +559,7 @@ impl Core {
             incidents: open.take(VIEW_ROWS).map(|incident| self.incident_row(incident)).collect(),
             breaches_total: self.tally.breaches.clone(),
             rejects_total: self.tally.rejects.clone(),
+            quiets: self.quiets.values().filter(|quiet| !quiet.is_over(now)).cloned().collect(),
             presumed_categories: self.tally.presumed.iter().cloned().collect(),
         }
     }
@@ -513,12 +572,13 @@ impl Core {
             IncidentKind::Bundle { .. } => "several".into(),
             IncidentKind::Blind { .. } => "monitor blind".into(),
             IncidentKind::Warning(_) => "warning".into(),
+            IncidentKind::Trouble(trouble) => trouble.kind.as_str().into(),
         };
         let count = match &incident.kind {
             IncidentKind::Bundle { members } => {
                 members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
             }
-            IncidentKind::Blind { .. } | IncidentKind::Warning(_) => 0,
+            IncidentKind::Blind { .. } | IncidentKind::Warning(_) | IncidentKind::Trouble(_) => 0,
             IncidentKind::Episode(_) | IncidentKind::Group { .. } => members.map_or(0, BTreeSet::len),
         };
         IncidentRow {

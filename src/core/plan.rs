@@ -8,7 +8,9 @@ use super::id::{EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::Incident;
 use super::observation::{Observation, Reject};
 use super::policy::{Priority, Standing};
+use super::quiet::{Quiet, Refusal};
 use super::time::Timestamp;
+use super::trouble::{Trouble, TroubleKind};
 use super::view::Group;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +27,8 @@ pub enum Input {
     ScanEnded { source: Name, began: Timestamp },
     /// Whether a source can be seen: since when it can't, or that it can again.
     Sight { source: Name, blind_since: Option<Timestamp> },
+    /// Whether something is wrong that the shell knows of: since when, or that it is over.
+    Trouble { kind: TroubleKind, subject: Name, holds: bool },
     /// A named person did something.
     Act(Act),
     /// Time has passed.
@@ -124,6 +128,8 @@ pub struct Page {
 pub enum Notice {
     /// Deadlines that come near: the cases are not overdue.
     Warning,
+    /// Something that the operators must see to.
+    Trouble(Trouble),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -220,6 +226,10 @@ pub struct Plan {
     pub rejects: Vec<(Name, Reject)>,
     /// The entry of the store's inbox that this plan takes up.
     pub taken_up: Option<i64>,
+    /// Why what a person asked for has no effect.
+    pub refused: Option<Refusal>,
+    /// Snoozes and windows that begin or, with `None`, are forgotten.
+    pub quiets: BTreeMap<i64, Option<Quiet>>,
     pub alarms: BTreeSet<Alarm>,
     /// Deadlines that come near.
     pub warnings: Vec<Warning>,

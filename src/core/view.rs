@@ -5,6 +5,7 @@ use super::id::{EpisodeKey, IncidentNo, Name, ReportKey};
 use super::incident::Incident;
 use super::observation::EventName;
 use super::policy::{Priority, Standing};
+use super::quiet::Quiet;
 use super::time::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub struct View {
     /// Breaches since the process started, by group and target.
     pub breaches_total: BTreeMap<(Group, Name), u64>,
     pub rejects_total: BTreeMap<(Name, &'static str), u64>,
+    /// Snoozes and maintenance windows, in force or to come.
+    pub quiets: Vec<Quiet>,
     /// Categories in neither list, by source.
     pub presumed_categories: Vec<(Name, Name)>,
 }

@@ -31,6 +31,7 @@ pub fn payload(cases: usize) -> Payload {
         part: None,
         blind: None,
         notice: None,
+        acknowledge: None,
         count: cases as u64,
         cases: (0..cases).map(case).collect(),
     }

@@ -143,6 +143,7 @@ mod tests {
             part: None,
             blind: None,
             notice: None,
+            acknowledge: None,
             count,
             cases,
         }

@@ -4,7 +4,7 @@
 
 use crate::core::act::Deed;
 use crate::core::engine::{Core, Decision};
-use crate::core::id::ReportKey;
+use crate::core::id::{Name, ReportKey};
 use crate::core::plan::{Alarm, Input, Plan, Rows};
 use crate::core::policy::{Policy, Priority};
 use crate::core::time::{Span, Timestamp};
@@ -14,6 +14,7 @@ use crate::run::clock::Clock;
 use crate::run::inbox;
 use crate::status::{Failure, StatusHandle};
 use crate::store::{Commit, NewPage, Store, StoreError};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How long a failed commit waits before it is tried again: at first, and at most.
@@ -66,7 +67,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
             incidents = stored.incidents.len(),
             "leading the store"
         );
-        let core = Core::restore(policy, stored.cases, stored.incidents, stored.next_incident);
+        let mut core = Core::restore(policy, stored.cases, stored.incidents, stored.next_incident);
+        core.remember_quiets(stored.quiets);
         status.update(|status| {
             status.leader = true;
             status.store.sequence = stored.sequence;
@@ -153,6 +155,13 @@ impl<S: Store, C: Clock> Engine<S, C> {
             let act = inbox::act(&entry);
             match &act.deed {
                 Deed::Acknowledge { incident } => tracing::info!(%incident, by = %act.by, "acknowledged"),
+                Deed::Snooze { reason, .. } | Deed::Window { reason, .. } => {
+                    tracing::info!(inbox = entry.id, by = %act.by, %reason, kind = entry.kind, "asked to be kept quiet");
+                }
+                Deed::EndQuiet { no } => tracing::info!(quiet = no, by = %act.by, "asked to ring again"),
+                Deed::AcknowledgePage { incident, round } => {
+                    tracing::info!(%incident, round, by = %act.by, "acknowledged by a page");
+                }
                 Deed::Unknown => {
                     tracing::error!(inbox = entry.id, kind = entry.kind, "an inbox entry that this version can't read");
                 }
@@ -160,6 +169,22 @@ impl<S: Store, C: Clock> Engine<S, C> {
             fed.push(self.feed(Input::Act(act)).await?);
         }
         Ok(fed)
+    }
+
+    /// Which channels hold parked pages and which none; `None` where the store doesn't say.
+    pub async fn parked_channels(&self) -> Option<BTreeMap<Name, bool>> {
+        let counts = match self.store.page_counts().await {
+            Ok(counts) => counts,
+            Err(error) => {
+                tracing::debug!(%error, "parked pages can't be counted; counting again");
+                return None;
+            }
+        };
+        let mut parked = BTreeMap::new();
+        for count in counts {
+            *parked.entry(count.channel).or_default() |= count.state == "parked" && count.count > 0;
+        }
+        Some(parked)
     }
 
     /// The store's memory of cases that these rows may continue.
@@ -250,6 +275,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
             self.status.update(|status| {
                 (status.store.sequence, status.store.last_commit) = (sequence, Some(committed));
             });
+        }
+        if let Some(refusal) = plan.refused {
+            tracing::warn!(inbox = plan.taken_up, refusal, "what was asked for has no effect");
         }
         for alarm in &plan.alarms {
             tell(alarm);

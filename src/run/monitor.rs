@@ -5,6 +5,7 @@ use crate::core::id::Name;
 use crate::core::plan::Input;
 use crate::core::policy::Policy;
 use crate::core::time::{Span, Timestamp};
+use crate::core::trouble::TroubleKind;
 use crate::core::view::View;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
@@ -32,6 +33,8 @@ const VIEW_EVERY: Span = Span::from_micros(250_000);
 const STOP_WITHIN: Span = Span::from_secs(5);
 /// How often the engine looks for what people did.
 const INBOX_EVERY: Span = Span::from_secs(1);
+/// How often parked pages are counted.
+const PARKED_EVERY: Span = Span::from_secs(10);
 /// The engine shows that it is alive at least this often.
 const ALIVE_EVERY: Span = Span::from_secs(1);
 
@@ -115,6 +118,7 @@ where
         proof_inputs,
         scan_inputs,
         told_blind: BTreeMap::new(),
+        told_parked: BTreeMap::new(),
         shutdown,
     };
     let ended = on_a_thread_of_its_own(seat).await;
@@ -151,6 +155,8 @@ struct Seat<St: Store, C: Clock> {
     scan_inputs: mpsc::Receiver<Input>,
     /// Whether the core was last told that a source is blind.
     told_blind: BTreeMap<Name, bool>,
+    /// Whether the core was last told that a channel holds parked pages.
+    told_parked: BTreeMap<Name, bool>,
     shutdown: watch::Receiver<bool>,
 }
 
@@ -172,7 +178,7 @@ impl<St: Store, C: Clock> Seat<St, C> {
     /// Takes up inputs, what is due before all: a deadline, then proof, then the rows of scans.
     async fn work(mut self) -> Result<(), StoreError> {
         let mut published = Timestamp::MIN;
-        let mut looked = Timestamp::MIN;
+        let (mut looked, mut counted) = (Timestamp::MIN, Timestamp::MIN);
         loop {
             let now = self.clock.now();
             if now >= looked.plus(INBOX_EVERY) {
@@ -180,7 +186,9 @@ impl<St: Store, C: Clock> Seat<St, C> {
                 for fed in self.engine.take_up_inbox().await? {
                     self.pass_on(fed);
                 }
-                for input in self.changed_sight(now) {
+                let parked = if now >= counted.plus(PARKED_EVERY) { self.changed_parking().await } else { Vec::new() };
+                counted = if now >= counted.plus(PARKED_EVERY) { now } else { counted };
+                for input in self.changed_sight(now).into_iter().chain(parked) {
                     let fed = self.engine.feed(input).await?;
                     self.pass_on(fed);
                 }
@@ -194,7 +202,9 @@ impl<St: Store, C: Clock> Seat<St, C> {
                     let is_tick = matches!(input, Input::Tick);
                     let caught_up = match &input {
                         Input::ScanEnded { source, .. } => Some(source.clone()),
-                        Input::Rows(_) | Input::Sight { .. } | Input::Act(_) | Input::Tick => None,
+                        Input::Rows(_) | Input::Sight { .. } | Input::Trouble { .. } | Input::Act(_) | Input::Tick => {
+                            None
+                        }
                     };
                     let fed = self.engine.feed(input).await?;
                     // Proof comes within milliseconds: the view that it makes is the one to show.
@@ -229,6 +239,17 @@ impl<St: Store, C: Clock> Seat<St, C> {
             let told = self.told_blind.insert(source.name.clone(), blind_since.is_some());
             if told != Some(blind_since.is_some()) {
                 changed.push(Input::Sight { source: source.name.clone(), blind_since });
+            }
+        }
+        changed
+    }
+
+    /// What the core must hear of channels that have begun or ceased to refuse pages for good.
+    async fn changed_parking(&mut self) -> Vec<Input> {
+        let mut changed = Vec::new();
+        for (channel, holds) in self.engine.parked_channels().await.unwrap_or_default() {
+            if self.told_parked.insert(channel.clone(), holds) != Some(holds) {
+                changed.push(Input::Trouble { kind: TroubleKind::PagesParked, subject: channel, holds });
             }
         }
         changed

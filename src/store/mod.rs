@@ -7,9 +7,12 @@ mod db;
 mod load;
 mod open;
 mod outbox;
+mod people;
+mod quiets;
 mod sql;
 
 pub use open::OpenError;
+pub use people::WEBHOOKS_KEPT;
 pub use sql::SqlStore;
 
 use crate::core::case::Case;
@@ -17,6 +20,7 @@ use crate::core::id::{CaseKey, IncidentNo, Name};
 use crate::core::incident::Incident;
 use crate::core::plan::{PageKind, Plan};
 use crate::core::policy::Priority;
+use crate::core::quiet::Quiet;
 use crate::core::time::Timestamp;
 use std::future::Future;
 
@@ -31,6 +35,8 @@ pub struct Stored {
     pub incidents: Vec<Incident>,
     /// The number that the next incident gets.
     pub next_incident: u64,
+    /// Snoozes and maintenance windows, those that are over included until they are forgotten.
+    pub quiets: Vec<Quiet>,
 }
 
 /// One plan on its way into the store.

@@ -22,6 +22,10 @@ impl SqlStore {
         SqlStore { db }
     }
 
+    pub(super) fn db(&self) -> &Db {
+        &self.db
+    }
+
     /// Closes every connection; SQLite folds its log into the file.
     pub async fn close(&self) {
         self.db.close().await;

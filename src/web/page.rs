@@ -2,6 +2,7 @@
 //! sources. It needs no script and no second request. The template escapes everything that it is given.
 
 use super::api::{Moment, QueueBody, QueueEntry};
+use super::quiets::{self, QuietEntry};
 use super::words::{self, Level, ago, counted, utc_words};
 use crate::core::id::IncidentNo;
 use crate::core::incident::IncidentKind;
@@ -40,6 +41,7 @@ pub fn render(moment: Moment<'_>, pages: Option<&[PageRow]>, options: Options) -
         banners: banners(moment, options.demo),
         many_sources: moment.status.sources.len() > 1,
         incidents: moment.view.incidents.iter().map(|row| IncidentLine::of(moment, row)).collect(),
+        quiets: quiets::entries(moment),
         pages: pages.map(|pages| pages.iter().map(|row| PageLine::of(moment, row)).collect()),
         sources: moment.status.sources.iter().map(|source| SourceLine::of(moment, source)).collect(),
         now_words: utc_words(moment.now, moment.now),
@@ -63,6 +65,7 @@ struct PlainPage<'a> {
     banners: Vec<Banner>,
     many_sources: bool,
     incidents: Vec<IncidentLine>,
+    quiets: Vec<QuietEntry>,
     /// `None` when the store didn't answer.
     pages: Option<Vec<PageLine>>,
     sources: Vec<SourceLine>,
@@ -195,6 +198,8 @@ struct IncidentLine {
     opened_at: String,
     rung: String,
     escalation: String,
+    /// Who has taken it, or that nobody has.
+    taken: String,
 }
 
 impl IncidentLine {
@@ -207,6 +212,7 @@ impl IncidentLine {
             IncidentKind::Bundle { members } => format!("bundle of {} incidents", members.len()),
             IncidentKind::Blind { source, .. } => format!("the monitor can't see {source}"),
             IncidentKind::Warning(_) => "deadlines that come near".to_owned(),
+            IncidentKind::Trouble(trouble) => words::trouble_words(trouble),
         };
         let mut rung = match (incident.rounds, incident.rung_at) {
             (0, _) | (_, None) => "not yet".to_owned(),
@@ -225,6 +231,10 @@ impl IncidentLine {
             opened_at: zone::rfc3339(incident.opened_at),
             rung,
             escalation: incident.escalation.to_string(),
+            taken: match &incident.acknowledged {
+                Some(taken) => format!("{}, {}", taken.by, ago(taken.at, now)),
+                None => "nobody".to_owned(),
+            },
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::core::policy::{Priority, Standing};
 use crate::core::time::{Span, Timestamp};
+use crate::core::trouble::{Trouble, TroubleKind};
 use crate::core::view::View;
 use crate::status::{Sight, SourceStatus, Status};
 use crate::zone;
@@ -149,6 +150,22 @@ pub fn utc_words(at: Timestamp, now: Timestamp) -> String {
 /// A category as people read it; a report may come without one.
 pub fn category_words(category: &str) -> &str {
     if category.is_empty() { "(no category)" } else { category }
+}
+
+/// What an operators' incident is about.
+pub fn trouble_words(trouble: &Trouble) -> String {
+    let subject = &trouble.subject;
+    match trouble.kind {
+        TroubleKind::PresumedCategories => {
+            let names: Vec<&str> = trouble.names.iter().map(|name| category_words(name)).collect();
+            let more = if trouble.more { " and more" } else { "" };
+            format!("categories of {subject} that nobody has named: {}{more}", names.join(", "))
+        }
+        TroubleKind::RowsWithoutId => format!("rows of {subject} without an id"),
+        TroubleKind::WrongZone => format!("reports of {subject} stated for the future or unreadably"),
+        TroubleKind::PagesParked => format!("pages that {subject} refuses for good"),
+        TroubleKind::ReloadFailed => format!("{subject} that can't be taken over"),
+    }
 }
 
 #[cfg(test)]

@@ -65,7 +65,8 @@ impl Store for ModelStore {
         let needed: BTreeSet<IncidentNo> = cases.iter().filter_map(|case| case.incident).collect();
         let wanted = |incident: &&Incident| incident.is_open() || needed.contains(&incident.no);
         let incidents = tables.incidents.values().filter(wanted).cloned().collect();
-        Ok(Stored { sequence: tables.sequence, cases, incidents, next_incident: tables.next_incident })
+        let next_incident = tables.next_incident;
+        Ok(Stored { sequence: tables.sequence, cases, incidents, next_incident, ..Stored::default() })
     }
 
     async fn sequence(&self) -> Result<u64> {

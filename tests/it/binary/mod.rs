@@ -2,12 +2,14 @@
 //! stopped, fed nonsense and cut off. Nothing sleeps: conditions are looked at until they hold or their time is up.
 
 mod bad_input;
+mod canaries;
 mod commands;
 mod crash;
 mod demo;
 mod fencing;
 mod outages;
 mod paging;
+mod people;
 mod platform;
 mod process;
 mod proxy;

@@ -66,11 +66,11 @@ targets    = { closed = "40h" }
 
 [[escalations]]
 name  = "minor-safety"
-steps = [{ at = "0m", notify = ["hook"] }]
+steps = [{ at = "0m", notify = [NOTIFY] }]
 
 [[escalations]]
 name  = "on-call"
-steps = [{ at = "0m", notify = ["hook"] }]
+steps = [{ at = "0m", notify = [NOTIFY] }]
 
 [[escalations]]
 name  = "operators"
@@ -81,12 +81,13 @@ escalation = "operators"
 
 [channels]
 hook = { kind = "webhook", url_env = "TEST_HOOK", secret_env = "TEST_HOOK_SECRET" }
-
+CHANNELS
 [store]
 url_env = "TEST_STORE"
 
 [web]
 listen = "127.0.0.1:PORT"
+WEB
 "#;
 
 /// What a test may change before it starts the program.
@@ -99,6 +100,14 @@ pub struct Settings {
     pub source_url: String,
     pub store_url: String,
     pub hook_url: String,
+    /// More lines of [web].
+    pub web: &'static str,
+    /// Whom minor safety and the lesser escalation notify, as TOML.
+    pub notify: &'static str,
+    /// More lines of [channels].
+    pub channels: String,
+    /// More environment.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 pub struct Rig {
@@ -131,6 +140,10 @@ impl Rig {
             source_url: platform.reader_url.clone(),
             store_url,
             hook_url: receiver.url.clone(),
+            web: "",
+            notify: "\"hook\"",
+            channels: String::new(),
+            variables: Vec::new(),
         };
         Rig { scratch, platform, receiver, settings, port: free_port(), keys: Keys::new(DEPLOYMENT_SECRET.as_bytes()) }
     }
@@ -164,24 +177,46 @@ impl Rig {
     }
 
     fn start_as(&self, name: &str, port: u16) -> Process {
-        let Settings { mode, received, within, .. } = self.settings;
-        let words = [("MODE", mode), ("RECEIVED", received), ("WITHIN", within), ("PORT", &port.to_string())];
+        let Settings { mode, received, within, web, notify, ref channels, .. } = self.settings;
+        let port = port.to_string();
+        let words = [
+            ("MODE", mode),
+            ("RECEIVED", received),
+            ("WITHIN", within),
+            ("PORT", &port),
+            ("WEB", web),
+            ("NOTIFY", notify),
+            ("CHANNELS", channels),
+        ];
         let text = words.iter().fold(CONFIG.to_owned(), |text, (word, value)| text.replace(word, value));
         let file = format!("{name}.toml");
         std::fs::write(self.scratch.path().join(&file), text).unwrap();
-        let variables = [
-            ("TEST_SECRET", DEPLOYMENT_SECRET),
-            ("TEST_SOURCE", &self.settings.source_url),
-            ("TEST_STORE", &self.settings.store_url),
-            ("TEST_HOOK", &self.settings.hook_url),
-            ("TEST_HOOK_SECRET", HOOK_SECRET),
-        ];
+        let variables = self.variables();
+        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
         Process::start(self.scratch.path(), name, &["run", "--config", &file], &variables)
+    }
+
+    /// The environment of the program.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let mut variables = self.settings.variables.clone();
+        variables.extend([
+            ("TEST_SECRET", DEPLOYMENT_SECRET.to_owned()),
+            ("TEST_SOURCE", self.settings.source_url.clone()),
+            ("TEST_STORE", self.settings.store_url.clone()),
+            ("TEST_HOOK", self.settings.hook_url.clone()),
+            ("TEST_HOOK_SECRET", HOOK_SECRET.to_owned()),
+        ]);
+        variables
+    }
+
+    /// Where the board is served.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// The status and body of one GET; 0 where nothing answers.
     pub async fn get(&self, path: &str) -> (u16, String) {
-        get(&format!("127.0.0.1:{}", self.port), path).await
+        get(&self.address(), path).await
     }
 
     /// Waits until the monitor says that it does its whole work.
@@ -266,9 +301,26 @@ pub fn free_port() -> u16 {
 
 /// One GET over a connection of its own; status 0 where nothing answers.
 pub async fn get(address: &str, path: &str) -> (u16, String) {
+    exchange(address, format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")).await
+}
+
+/// One POST of a body of this kind.
+pub async fn post(address: &str, path: &str, kind: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
+    exchange(
+        address,
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: {kind}\r\n\
+             content-length: {length}\r\n{headers}\r\n{body}"
+        ),
+    )
+    .await
+}
+
+async fn exchange(address: &str, request: String) -> (u16, String) {
     let answer = async {
         let mut stream = TcpStream::connect(address).await.ok()?;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.ok()?;

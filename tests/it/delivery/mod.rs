@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
 
 mod mail;
+mod night;
 mod products;
 pub mod receiver;
 mod service;
@@ -66,6 +67,7 @@ fn page(incident: u64, kind: PageKind, priority: Priority, created_at: Timestamp
         part: None,
         blind: None,
         notice: None,
+        acknowledge: None,
         count: 1,
         cases: vec![case],
     };

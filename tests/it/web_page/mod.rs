@@ -2,6 +2,7 @@
 //! terminal's table, over real connections.
 
 mod exposition;
+mod people;
 mod sample;
 
 use exposition::Exposition;
