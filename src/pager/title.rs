@@ -162,6 +162,16 @@ mod tests {
     }
 
     #[test]
+    fn whatever_is_overdue_says_its_priority_first_and_a_warning_names_it_too() {
+        for priority in ["P0", "P1", "P2", "P3", "P4"] {
+            let mut payload = page(PageKind::Ring, priority, 1, vec![overdue(AT_EIGHT)]);
+            assert!(title(&payload).starts_with(&format!("{priority} ")), "{}", title(&payload));
+            payload.notice = Some(crate::pager::payload::PayloadNotice::Warning);
+            assert!(title(&payload).starts_with(&format!("WARNING, {priority} ")), "{}", title(&payload));
+        }
+    }
+
+    #[test]
     fn a_bundle_says_how_many_and_names_the_most_urgent() {
         let mut many = page(PageKind::Ring, "P0", 3, vec![overdue(AT_EIGHT), overdue("2026-11-23T08:01:00Z")]);
         many.part = Some((2, 3));

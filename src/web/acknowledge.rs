@@ -52,7 +52,7 @@ impl AskPage {
 pub async fn ask(State(state): State<WebState>, Path(text): Path<String>) -> Response {
     match judge(&state, &text).await {
         Ok((link, incident)) => question(&state, &link, incident.as_ref(), None).answer(StatusCode::OK),
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     }
 }
 
@@ -64,7 +64,7 @@ pub async fn take(
 ) -> Response {
     let (link, incident) = match judge(&state, &text).await {
         Ok(judged) => judged,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let Some(name) = form.ok().and_then(|form| person(&form.0.name).map(str::to_owned)) else {
         let complaint = format!("Write your name, in at most {NAME_BYTES_MAX} characters.");
@@ -92,8 +92,9 @@ fn not_taken() -> AskPage {
 
 /// The link, and its incident where the board has it: only of a link that we have made, that holds, and whose
 /// incident is open.
-async fn judge(state: &WebState, text: &str) -> Result<(AckLink, Option<Incident>), Response> {
-    let refuse = |code, title: &str, line: &str| Err(AskPage::says(title, vec![line.to_owned()]).answer(code));
+async fn judge(state: &WebState, text: &str) -> Result<(AckLink, Option<Incident>), Box<Response>> {
+    let refuse =
+        |code, title: &str, line: &str| Err(Box::new(AskPage::says(title, vec![line.to_owned()]).answer(code)));
     let Some(link) = AckLink::parse(text, &state.keys) else {
         return refuse(StatusCode::NOT_FOUND, "No such link", "This deployment has sent no such link.");
     };
@@ -113,7 +114,7 @@ async fn judge(state: &WebState, text: &str) -> Result<(AckLink, Option<Incident
     match open {
         Some(true) => Ok((link, incident)),
         Some(false) => refuse(StatusCode::GONE, "Over", "This incident is over: nothing is left to take."),
-        None => Err(not_taken().answer(StatusCode::SERVICE_UNAVAILABLE)),
+        None => Err(Box::new(not_taken().answer(StatusCode::SERVICE_UNAVAILABLE))),
     }
 }
 

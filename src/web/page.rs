@@ -4,8 +4,8 @@
 use super::api::{Moment, QueueBody, QueueEntry};
 use super::quiets::{self, QuietEntry};
 use super::words::{self, Level, ago, counted, utc_words};
-use crate::core::id::IncidentNo;
 use crate::core::incident::IncidentKind;
+use crate::core::plan::PageKind;
 use crate::core::policy::{Priority, Standing};
 use crate::core::time::Span;
 use crate::core::view::IncidentRow;
@@ -13,6 +13,7 @@ use crate::status::{Mode, Sight, SourceStatus};
 use crate::store::PageRow;
 use crate::zone;
 use askama::Template;
+use serde::Deserialize;
 use std::collections::BTreeSet;
 
 /// The style sheet, put into the page as it is; the guard allows it by its hash.
@@ -243,8 +244,9 @@ struct PageLine {
     at: String,
     at_words: String,
     at_ago: String,
-    incident: IncidentNo,
+    incident: String,
     priority: &'static str,
+    /// "ring", "resolve", "warning" or "warning over"
     kind: &'static str,
     channel: String,
     state: String,
@@ -254,16 +256,34 @@ struct PageLine {
     answer: String,
 }
 
+/// What the list needs of a page's payload: a warning is no incident's ring.
+#[derive(Default, Deserialize)]
+struct Said {
+    incident: Option<String>,
+    notice: Option<About>,
+}
+
+#[derive(Deserialize)]
+struct About {
+    about: String,
+}
+
 impl PageLine {
     fn of(moment: Moment<'_>, row: &PageRow) -> Self {
         let (page, now) = (&row.page, moment.now);
+        let said: Said = serde_json::from_str(&page.payload).unwrap_or_default();
+        let warns = said.notice.is_some_and(|notice| notice.about == "warning");
         PageLine {
             at: zone::rfc3339(page.created_at),
             at_words: utc_words(page.created_at, now),
             at_ago: ago(page.created_at, now),
-            incident: page.incident,
+            incident: said.incident.unwrap_or_else(|| page.incident.to_string()),
             priority: page.priority.as_str(),
-            kind: page.kind.as_str(),
+            kind: match (warns, page.kind) {
+                (true, PageKind::Ring) => "warning",
+                (true, PageKind::Resolve) => "warning over",
+                (false, kind) => kind.as_str(),
+            },
             channel: page.channel.to_string(),
             state: match row.state.as_str() {
                 "queued" | "leased" if row.attempts > 0 => format!("{}, not accepted yet", row.state),

@@ -260,3 +260,13 @@ async fn the_board_says_who_has_taken_what_and_what_is_kept_quiet_by_whom_and_wh
     assert_eq!((&first["no"], &first["what"], &first["by"]), (&"Q-17".into(), &"category spam".into(), &"ada".into()));
     assert_eq!(first["in_force"], true);
 }
+
+#[tokio::test]
+async fn the_list_of_pages_calls_a_warning_a_warning_and_no_incident() {
+    let mut pages = bad_night_pages();
+    pages[1].page.payload = r#"{"incident":"W-12","notice":{"about":"warning"},"cases":[]}"#.into();
+    let html = get(&Served::of(state(bad_night_view(), bad_night_status(), pages)).await, "/").await;
+    for said in ["data-label=\"Incident\">W-12<", "data-label=\"Kind\">warning<", "data-label=\"Incident\">I-13<"] {
+        assert!(html.contains(said), "the page doesn't say: {said}");
+    }
+}
