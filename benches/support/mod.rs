@@ -124,6 +124,7 @@ pub fn policy(p0_mins: i64) -> Policy {
             ],
             escalation: Some("on-call".into()),
         }],
+        obligations: Vec::new(),
         escalations: BTreeMap::from([("minor-safety".into(), escalation()), ("on-call".into(), escalation())]),
         operators: None,
         sources: BTreeMap::from([(SOURCE.into(), SourcePolicy::default())]),

@@ -8,10 +8,13 @@ mod deployment;
 mod explain;
 pub mod init;
 mod inspect;
+mod packs;
 pub mod queue;
 mod quiet;
+mod reload;
 mod replay;
 pub mod serve;
+mod weekly;
 
 use crate::config::{Config, Drawing, Need};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -47,6 +50,8 @@ enum Command {
     Run(serve::Args),
     /// Say whether a configuration can be used, and what it means.
     Check(check::CheckArgs),
+    /// List the obligations by law that a configuration can switch on, and the vocabularies it can name.
+    Packs,
     /// Write a commented configuration to start from.
     Init(init::InitArgs),
     /// Take an incident, by name.
@@ -61,6 +66,10 @@ enum Command {
     Replay(replay::Args),
     /// Say why a report's deadlines are what they are.
     Explain(explain::Args),
+    /// Write the SLA report of a week.
+    Weekly(weekly::Args),
+    /// Say what the next shift must know.
+    Handover(weekly::HandoverArgs),
 }
 
 /// What a command ends with when it doesn't succeed. Each says what was tried, on what, and what to do.
@@ -109,6 +118,10 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Demo(args) => demo::run(args).await,
         Command::Run(args) => serve::run(args).await,
         Command::Check(args) => return check::check(&args, inspect::inspect).await,
+        Command::Packs => {
+            packs::print();
+            Ok(())
+        }
         Command::Init(args) => return Ok(init::init(&args)),
         Command::Ack(args) => ack::run(args).await,
         Command::Snooze(args) => quiet::snooze(args).await,
@@ -116,6 +129,8 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Queue(args) => queue::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Explain(args) => explain::run(args).await,
+        Command::Weekly(args) => weekly::run(args).await,
+        Command::Handover(args) => weekly::handover(args).await,
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ use crate::keys::Keys;
 use crate::pager::payload::Payload;
 use crate::run::clock::{Clock, SystemClock};
 use crate::run::replay::{Replay, Replayed};
+use crate::run::what_if::{Changed, Changes, changes};
 use crate::source::AnySource;
 use crate::zone::{Zone, parse_local_or_rfc3339, rfc3339};
 use std::collections::BTreeMap;
@@ -24,6 +25,9 @@ pub struct Args {
     /// The configuration whose rules and targets are applied.
     #[arg(long, value_name = "FILE", default_value = "tocsin.toml")]
     config: PathBuf,
+    /// Another configuration, such as the one that is live: print what `--config` changes against it.
+    #[arg(long, value_name = "OLD")]
+    against: Option<PathBuf>,
     /// Begin here; earlier history is seen at once then, as at a first start. RFC 3339, or a local time
     /// in the source's zone, or one followed by a zone ("2016-01-13T00:00:00 America/New_York").
     #[arg(long, value_name = "TIME")]
@@ -47,6 +51,14 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let until = args.until.as_deref().map(|text| instant("--until", text, zone)).transpose()?;
     let until = until.unwrap_or_else(|| SystemClock.now());
     let rows = read_all(&config, &keys).await?;
+    let before = match &args.against {
+        Some(file) => {
+            let against = load_config(file, Need::Sources)?;
+            let rows = read_all(&against, &keys).await?;
+            Some(Replay::new(Arc::new(against.policy), rows, from).run(until))
+        }
+        None => None,
+    };
     let replayed = Replay::new(Arc::new(config.policy), rows, from).run(until);
     if let Some(path) = &args.breaches {
         write_breaches(path, &replayed.breaches).map_err(|cause| CliError::Write { path: path.clone(), cause })?;
@@ -55,6 +67,9 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         write_pages(path, &replayed.pages, &keys).map_err(|cause| CliError::Write { path: path.clone(), cause })?;
     }
     summarise(&replayed, until);
+    if let Some(before) = before {
+        print_changes(&changes(&before, &replayed));
+    }
     Ok(())
 }
 
@@ -68,6 +83,28 @@ fn summarise(replayed: &Replayed, until: Timestamp) {
         replayed.breaches.len(),
         replayed.pages.len(),
     );
+}
+
+/// What a change of configuration does, per rule and category, and the cases behind each line.
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn print_changes(changes: &Changes) {
+    if changes.lines.is_empty() {
+        println!("nothing changes: the same breaches and the same pages");
+    }
+    for ((rule, category, target), line) in &changes.lines {
+        println!("\n{rule}, {category}, {target}: {line}");
+        for (report, change) in &line.cases {
+            let told = match change {
+                Changed::Appears { deadline } => format!("appears, due {}", rfc3339(*deadline)),
+                Changed::Disappears { deadline } => format!("disappears, was due {}", rfc3339(*deadline)),
+                Changed::Moves { from, to } => format!("moves from {} to {}", rfc3339(*from), rfc3339(*to)),
+            };
+            println!("  {}#{}: {told}", report.source, report.id);
+        }
+    }
+    for ((category, channel), (before, after)) in &changes.pages {
+        println!("\npages about {category} to {channel}: {before} before, {after} now");
+    }
 }
 
 /// A time as a person types it.

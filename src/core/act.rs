@@ -2,7 +2,9 @@
 //! applied by exactly one commit.
 
 use super::id::{IncidentNo, Name};
+use super::policy::Priority;
 use super::quiet::Scope;
+use super::selfcheck::Findings;
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,13 @@ pub enum Deed {
     Window { scope: Scope, reason: Name, from: Timestamp, until: Timestamp },
     /// Ends a snooze or a window before its time.
     EndQuiet { no: i64 },
+    /// Told by the outbox: a round has rung on a channel that stands in for one that failed, and is to be
+    /// closed there too.
+    FellBack { incident: IncidentNo, round: u32, channel: Name, priority: Priority },
+    /// Rings the first step of an escalation, marked as a test.
+    TestPage { escalation: Name },
+    /// Told by the auditor: what in the store should have rung and did not, all of it as of now.
+    Audit { found: Findings },
     /// Written by another version: taken up without effect, or it would come for ever.
     #[serde(other)]
     Unknown,
@@ -44,6 +53,9 @@ impl Deed {
             Deed::Snooze { .. } => "snooze",
             Deed::Window { .. } => "window",
             Deed::EndQuiet { .. } => "end_quiet",
+            Deed::FellBack { .. } => "fell_back",
+            Deed::TestPage { .. } => "test_page",
+            Deed::Audit { .. } => "audit",
             Deed::Unknown => "unknown",
         }
     }

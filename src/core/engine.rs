@@ -3,24 +3,36 @@
 //! what is due.
 
 use super::act::{Act, Deed};
+use super::arrivals::{Arrivals, Arrived, Watched};
 use super::case::Case;
-use super::draft::{Draft, MemberKey, member_of};
+use super::draft::{Draft, MemberKey, members_of};
+use super::fallback::fallbacks;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
+use super::lines::{Lines, Slot};
 use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
 use super::policy::{Policy, Priority};
 use super::quiet::{Quiet, Refusal};
 use super::rank::Rank;
+use super::rejected::Rejected;
+use super::reload::Stale;
+use super::selfcheck;
+use super::sight::Sight;
 use super::time::Timestamp;
 use super::trouble::TroubleKind;
 use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 pub struct Core {
     pub(super) policy: Arc<Policy>,
     /// Boxed, because a node of the map holds room for several that aren't there.
     pub(super) cases: BTreeMap<EpisodeKey, Box<Case>>,
+    /// Cases of which no more than a line is held.
+    pub(super) lines: Lines,
+    /// Where each report of a whole case lives.
     pub(super) homes: BTreeMap<(Name, ReportId), Home>,
     pub(super) incidents: BTreeMap<IncidentNo, Incident>,
     /// Open groups by (escalation, category).
@@ -37,6 +49,12 @@ pub struct Core {
     pub(super) troubles: BTreeMap<(TroubleKind, Name), IncidentNo>,
     pub(super) quiets: BTreeMap<i64, Quiet>,
     caught_up: BTreeSet<Name>,
+    pub(super) sights: BTreeMap<Name, Sight>,
+    pub(super) arrivals: Arrivals,
+    pub(super) rejected: BTreeMap<Name, Rejected>,
+    pub(super) stale: Stale,
+    /// Lines that a change of policy has left to be judged anew.
+    pub(super) stale_lines: Range<Slot>,
     tally: Tally,
 }
 
@@ -58,6 +76,7 @@ impl Core {
         Core {
             policy,
             cases: BTreeMap::new(),
+            lines: Lines::default(),
             homes: BTreeMap::new(),
             incidents: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -70,6 +89,11 @@ impl Core {
             troubles: BTreeMap::new(),
             quiets: BTreeMap::new(),
             caught_up: BTreeSet::new(),
+            sights: BTreeMap::new(),
+            arrivals: Arrivals::default(),
+            rejected: BTreeMap::new(),
+            stale: Stale::default(),
+            stale_lines: 0..0,
             tally: Tally::default(),
         }
     }
@@ -83,6 +107,7 @@ impl Core {
             if incident.was_rehearsed(core.policy.escalations.get(&incident.escalation)) {
                 incident.begin_anew();
             }
+            core.restore_sight(&incident);
             core.put_incident(incident);
         }
         for case in cases {
@@ -96,13 +121,20 @@ impl Core {
             }
             core.put_case(case.key.clone(), Some(Case { stored: true, ..case }));
         }
+        // The policy may be another than the one by which they were judged.
+        core.judge_all_anew();
         core
+    }
+
+    /// How many reports came in the weeks before, as the store remembers it.
+    pub fn remember(&mut self, arrived: Vec<Arrived>, watched: Vec<Watched>) {
+        self.arrivals.restore(arrived, watched);
     }
 
     /// When time alone changes something: the next deadline, overdue proof or ring.
     pub fn next_wake(&self) -> Option<Timestamp> {
         let due = self.due.iter().filter_map(|due| due.first()).map(|(at, _)| *at);
-        due.chain(self.rings.first().map(|(at, _)| *at)).min()
+        due.chain(self.lines.wakes_at()).chain(self.rings.first().map(|(at, _)| *at)).min()
     }
 
     /// Cases that the core would have to be told of before it takes in these rows: reports that it
@@ -118,7 +150,7 @@ impl Core {
             if let (Some(subject), Priority::P0) = (row.subject, self.policy.assess(row).priority) {
                 keys.insert(CaseKey::Subject { source: rows.source.clone(), subject });
             }
-            if home.is_none() {
+            if home.is_none() && self.lines.slot(&rows.source, &observation.id).is_none() {
                 let id = observation.id.clone();
                 keys.insert(CaseKey::Report(ReportKey { source: rows.source.clone(), id, incarnation: 0 }));
             }
@@ -136,14 +168,20 @@ impl Core {
         match input {
             Input::Rows(rows) => draft.see(rows),
             Input::ScanEnded { source, began } => self.end_scan(&mut draft, source, *began),
-            Input::Tick => {
-                for key in self.due_cases(now) {
-                    draft.refresh(&key);
-                }
+            Input::Reassess { recalled } => {
+                draft.recall(recalled);
+                self.reassess(&mut draft);
             }
-            Input::Sight { source, blind_since } => self.sight(&mut draft, source, *blind_since, now),
             Input::Trouble { kind, subject, holds: true } => self.trouble(&mut draft, (*kind, subject), None, now),
             Input::Trouble { kind, subject, holds: false } => self.trouble_over(&mut draft, *kind, subject, now),
+            Input::Tick => {
+                let due = self.due_cases(now);
+                for key in &due {
+                    draft.refresh(key);
+                }
+                draft.ask_lines(self.lines.due(now).take(BATCH - due.len()));
+            }
+            Input::Sight { source, measured } => self.look(&mut draft, source, measured, now),
             Input::Act(act) => {
                 draft.plan.refused = self.take_up(&mut draft, act, now).err();
                 draft.plan.taken_up = Some(act.inbox);
@@ -169,11 +207,14 @@ impl Core {
         let of_source = self.cases.values().filter(|case| case.key.case.source() == source);
         let unseen =
             of_source.flat_map(|case| case.reports.iter().map(move |(key, report)| (case.priority, key, report)));
-        let mut unseen: Vec<_> = unseen.filter(|(_, _, report)| report.read_began < began).collect();
-        unseen.sort_by_key(|(priority, key, _)| (*priority, *key));
-        draft.plan.asks.extend(unseen.into_iter().map(|(_, key, _)| key.clone()));
+        let unseen = unseen.filter(|(_, _, report)| report.read_began < began);
+        let unseen = unseen.map(|(priority, key, _)| (priority, key.clone()));
+        let mut unseen: Vec<_> = unseen.chain(self.lines.unseen(source, began)).collect();
+        unseen.sort_unstable();
+        draft.plan.asks.extend(unseen.into_iter().map(|(_, key)| key));
         draft.plan.caught_up = Some(source.clone());
         self.look_for_presumed(draft, source, draft.now());
+        draft.plan.scan_began = Some(began);
     }
 
     /// What time alone does to incidents: held rings, steps, repeats, and acknowledgements that nobody
@@ -206,25 +247,6 @@ impl Core {
         }
     }
 
-    /// F12: blindness is an incident of the operators, one for each source, over when it can be seen.
-    fn sight(&self, draft: &mut Draft<'_>, source: &Name, blind_since: Option<Timestamp>, now: Timestamp) {
-        let about = |incident: &&Incident| {
-            incident.is_open() && matches!(&incident.kind, IncidentKind::Blind { source: of, .. } if of == source)
-        };
-        let open = self.incidents.values().find(about).map(|incident| incident.no);
-        match (open, blind_since, &self.policy.operators) {
-            (None, Some(since), Some(operators)) => {
-                let kind = IncidentKind::Blind { source: source.clone(), since };
-                let no = draft.open_incident(kind, operators.clone());
-                if let Some(incident) = draft.incident_mut(no) {
-                    incident.ring_at = Some(now);
-                }
-            }
-            (Some(no), None, _) => self.resolve(draft, no, now),
-            _ => {}
-        }
-    }
-
     fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) -> Result<(), Refusal> {
         match &act.deed {
             Deed::Acknowledge { incident } => self.acknowledge(draft, *incident, &act.by, now),
@@ -235,12 +257,23 @@ impl Core {
                 self.acknowledge(draft, *incident, &act.by, now);
             }
             Deed::Snooze { scope, reason, until } => {
-                self.keep_quiet(draft, act, (scope, reason), (now, *until), now)?
+                self.keep_quiet(draft, act, (scope, reason), (now, *until), now)?;
             }
             Deed::Window { scope, reason, from, until } => {
                 self.keep_quiet(draft, act, (scope, reason), (*from, *until), now)?;
             }
             Deed::EndQuiet { no } => self.end_quiet(draft, *no, now)?,
+            Deed::FellBack { incident, round, channel, priority } => {
+                fell_back(draft, *incident, (*round, channel.clone()), *priority, now);
+            }
+            Deed::TestPage { escalation } => selfcheck::test(&self.policy, draft, escalation, now),
+            Deed::Audit { found } => {
+                let mut open = self.incidents.values().filter(|incident| incident.is_open());
+                let open = open.find(|incident| incident.found().is_some());
+                if let Some(over) = selfcheck::audit(&self.policy, draft, open, *found, now) {
+                    self.resolve(draft, over, now);
+                }
+            }
             Deed::Unknown => {}
         }
         Ok(())
@@ -263,7 +296,7 @@ impl Core {
         };
         for no in members.into_iter().chain([no]) {
             let Some(incident) = draft.incident(no).filter(|incident| incident.is_open()) else { continue };
-            let act_within = self.policy.escalations.get(&incident.escalation).and_then(|e| e.act_within);
+            let act_within = self.escalation_of(incident).and_then(|e| e.act_within);
             // The incidents of a bundle are asked about through the bundle.
             let act_within = act_within.filter(|_| incident.bundle.is_none() || incident.next_step.is_some());
             if let Some(incident) = draft.incident_mut(no) {
@@ -286,13 +319,20 @@ impl Core {
             let Some(incident) = draft.incident(no) else { continue };
             match &incident.kind {
                 IncidentKind::Bundle { .. } if rings => self.ring_bundle(draft, no, now),
-                IncidentKind::Blind { .. } if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
+                IncidentKind::Blind(_) if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
                 IncidentKind::Warning(_) if rings => self.ring_warning(draft, no, now),
                 IncidentKind::Trouble(_) if rings => self.ring_trouble(draft, no, now),
+                IncidentKind::Audit { .. } | IncidentKind::Test { .. } if rings => {
+                    let priority = selfcheck::priority_of(&self.policy, incident);
+                    self.page(draft, no, priority, (0, Vec::new()), None, now);
+                }
+                IncidentKind::Test { until } if *until <= now => self.resolve(draft, no, now),
                 IncidentKind::Bundle { .. }
-                | IncidentKind::Blind { .. }
+                | IncidentKind::Blind(_)
                 | IncidentKind::Warning(_)
-                | IncidentKind::Trouble(_) => {}
+                | IncidentKind::Trouble(_)
+                | IncidentKind::Audit { .. }
+                | IncidentKind::Test { .. } => {}
                 IncidentKind::Episode(_) if rings => p0.push(no),
                 IncidentKind::Group { .. } if rings && count > 0 => self.ring_group(draft, no, count, &first, now),
                 IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 => self.resolve(draft, no, now),
@@ -309,7 +349,7 @@ impl Core {
 
     fn ring_group(&self, draft: &mut Draft<'_>, no: IncidentNo, count: u64, first: &[MemberKey], now: Timestamp) {
         let priority = first.first().map_or(Priority::P4, |(priority, _, _)| *priority);
-        let cases = first.iter().filter_map(|(_, _, key)| draft.page_case(key)).collect();
+        let cases = first.iter().filter_map(|(_, _, key)| draft.page_case(no, key)).collect();
         self.page(draft, no, priority, (count, cases), None, now);
     }
 
@@ -382,16 +422,22 @@ impl Core {
         now: Timestamp,
     ) {
         let Some(incident) = draft.incident_mut(no) else { return };
-        let escalation = self.policy.escalations.get(&incident.escalation);
+        let escalation = self.escalation_of(incident);
         let round = incident.ring(priority, escalation.filter(|_| incident.is_taken()), now);
         let step = incident.step;
         let channels = incident.notified(escalation);
         let (blind, notice) = (incident.blind(), incident.notice());
+        let (found, is_test) = (incident.found(), incident.is_test());
+        if is_test {
+            // Its first step rings, once.
+            incident.next_step = None;
+        }
         incident.rung.extend(channels.iter().map(|channel| (round, channel.clone())));
         let page = |channel: Name| Page {
             incident: no,
             round,
             step,
+            fallbacks: escalation.map(|of| fallbacks(of, step, &channel)).unwrap_or_default(),
             channel,
             kind: PageKind::Ring,
             priority,
@@ -399,6 +445,8 @@ impl Core {
             part,
             blind: blind.clone(),
             notice: notice.clone(),
+            found,
+            is_test,
             count,
             cases: cases.clone(),
         };
@@ -439,11 +487,21 @@ impl Core {
                 self.tally.presumed.insert((source.clone(), category.clone()));
             }
         }
+        if let Some(rejections) = plan.rejections {
+            self.rejected.entry(rejections.source.clone()).or_default().apply(rejections);
+        }
         for (place, home) in plan.homes {
             match home {
-                Some(home) => self.homes.insert(place, home),
-                None => self.homes.remove(&place),
-            };
+                Some(home) => {
+                    self.homes.insert(place, home);
+                }
+                None => {
+                    if let Some(rejected) = self.rejected.get_mut(&place.0) {
+                        rejected.forget(&place.1);
+                    }
+                    self.homes.remove(&place);
+                }
+            }
         }
         for incident in plan.incidents.into_values() {
             self.put_incident(incident);
@@ -457,12 +515,28 @@ impl Core {
                 report.read_began = report.read_began.max(read_began);
             }
         }
+        if let Some(until) = plan.lines.judged_until {
+            self.stale_lines.start = until.min(self.stale_lines.end);
+        }
+        self.lines.apply(plan.lines);
+        if let (Some(source), Some(began)) = (&plan.caught_up, plan.scan_began)
+            && let Some(rejected) = self.rejected.get_mut(source)
+        {
+            rejected.end_scan(began);
+        }
         self.caught_up.extend(plan.caught_up);
         for (no, quiet) in plan.quiets {
             match quiet {
                 Some(quiet) => self.quiets.insert(no, quiet),
                 None => self.quiets.remove(&no),
             };
+        }
+        for (place, seen) in plan.counted {
+            self.arrivals.add(place, seen);
+        }
+        if let Some(looked) = plan.looked {
+            self.arrivals.told(&plan.arrived, &plan.watched, looked.at);
+            self.put_sight(looked);
         }
     }
 
@@ -501,12 +575,15 @@ impl Core {
 
     /// Replaces a case and its places in every index.
     fn put_case(&mut self, key: EpisodeKey, case: Option<Case>) {
+        for stale in &mut self.stale {
+            stale.remove(&key);
+        }
         if let Some(held) = self.cases.remove(&key) {
             self.queue.remove(&held.rank());
             if let Some(at) = held.wakes_at() {
                 self.due[usize::from(!held.is_p0())].remove(&(at, key.clone()));
             }
-            if let Some((no, member)) = member_of(&held) {
+            for (no, member) in members_of(&held) {
                 let members = self.members.entry(no).or_default();
                 members.remove(&member);
                 if members.is_empty() {
@@ -520,18 +597,33 @@ impl Core {
                 self.incidents.remove(&no);
             }
         }
+        if let CaseKey::Report(report) = &key.case
+            && let Some(slot) = self.lines.slot(&report.source, &report.id)
+            && self.lines.key(slot).as_ref() == Some(&key)
+        {
+            let group = self.lines.group(slot);
+            self.lines.remove(slot);
+            self.tally_open(group, -1, false);
+        }
         let Some(case) = case else { return };
+        self.count(&case, 1);
+        let case = match self.lines.take(case) {
+            Ok(place) => {
+                self.homes.remove(&place);
+                return;
+            }
+            Err(case) => case,
+        };
         if case.ended.is_none() || case.is_overdue() {
             self.queue.insert(case.rank());
         }
         if let Some(at) = case.wakes_at() {
             self.due[usize::from(!case.is_p0())].insert((at, key.clone()));
         }
-        if let Some((no, member)) = member_of(&case) {
+        for (no, member) in members_of(&case) {
             self.members.entry(no).or_default().insert(member);
         }
-        self.count(&case, 1);
-        self.cases.insert(key, Box::new(case));
+        self.cases.insert(key, case);
     }
 
     fn count(&mut self, case: &Case, by: i64) {
@@ -540,17 +632,21 @@ impl Core {
         }
         let source = case.key.case.source().clone();
         let group = Group { source, category: case.category.clone(), priority: case.priority };
+        self.tally_open(Some(group), by, case.is_overdue());
+    }
+
+    fn tally_open(&mut self, group: Option<Group>, by: i64, overdue: bool) {
+        let Some(group) = group else { return };
         let counts = self.tally.open.entry(group).or_default();
         counts.open = counts.open.saturating_add_signed(by);
-        if case.is_overdue() {
+        if overdue {
             counts.overdue = counts.overdue.saturating_add_signed(by);
         }
     }
 
     /// What the rest of the house may see.
     pub fn view(&self, now: Timestamp) -> View {
-        let head = self.queue.iter().take(VIEW_ROWS);
-        let queue = head.filter_map(|rank| Some(queue_row(self.cases.get(&rank.key)?)));
+        let queue = self.head(VIEW_ROWS).map(|case| queue_row(&case));
         let open = self.incidents.values().rev().filter(|incident| incident.is_open() && incident.is_taken());
         View {
             as_of: Some(now),
@@ -570,15 +666,21 @@ impl Core {
             IncidentKind::Group { category } => category.clone(),
             IncidentKind::Episode(key) => self.cases.get(key).map_or_else(|| "".into(), |case| case.category.clone()),
             IncidentKind::Bundle { .. } => "several".into(),
-            IncidentKind::Blind { .. } => "monitor blind".into(),
+            IncidentKind::Blind(_) => "monitor blind".into(),
             IncidentKind::Warning(_) => "warning".into(),
             IncidentKind::Trouble(trouble) => trouble.kind.as_str().into(),
+            IncidentKind::Audit { .. } => "monitor at fault".into(),
+            IncidentKind::Test { .. } => "test".into(),
         };
         let count = match &incident.kind {
             IncidentKind::Bundle { members } => {
                 members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
             }
-            IncidentKind::Blind { .. } | IncidentKind::Warning(_) | IncidentKind::Trouble(_) => 0,
+            IncidentKind::Blind(_)
+            | IncidentKind::Warning(_)
+            | IncidentKind::Trouble(_)
+            | IncidentKind::Audit { .. }
+            | IncidentKind::Test { .. } => 0,
             IncidentKind::Episode(_) | IncidentKind::Group { .. } => members.map_or(0, BTreeSet::len),
         };
         IncidentRow {
@@ -589,25 +691,51 @@ impl Core {
         }
     }
 
+    /// Open cases of a source.
+    pub(super) fn open_cases(&self, source: &Name) -> u64 {
+        let of_source = self.tally.open.iter().filter(|(group, _)| group.source == *source);
+        of_source.map(|(_, counts)| counts.open).sum()
+    }
+
     /// Whether a report of this id is under watch.
     pub fn holds(&self, source: &Name, id: &ReportId) -> bool {
-        self.homes.contains_key(&(source.clone(), id.clone()))
+        self.homes.contains_key(&(source.clone(), id.clone())) || self.lines.slot(source, id).is_some()
     }
 
     /// The priority of the case that holds a report; the strictest when none does.
     pub fn priority_of(&self, report: &ReportKey) -> Priority {
         let home = self.homes.get(&(report.source.clone(), report.id.clone()));
-        home.and_then(|home| self.cases.get(&home.episode)).map_or(Priority::P0, |case| case.priority)
+        let whole = home.and_then(|home| self.cases.get(&home.episode)).map(|case| case.priority);
+        let lines = || self.lines.priority(self.lines.slot(&report.source, &report.id)?);
+        whole.or_else(lines).unwrap_or(Priority::P0)
     }
 
-    /// Cases held, for tests and the log.
-    pub fn cases(&self) -> impl Iterator<Item = &Case> {
-        self.cases.values().map(|case| &**case)
+    /// Cases held, in no order that means anything, for tests and the log.
+    pub fn cases(&self) -> impl Iterator<Item = Case> {
+        let lines = self.lines.iter().filter_map(|slot| self.lines.whole(slot, &self.policy));
+        self.cases.values().map(|case| Case::clone(case)).chain(lines)
     }
 
     /// The queue in rank order.
-    pub fn queue(&self) -> impl Iterator<Item = &Case> {
-        self.queue.iter().filter_map(|rank| self.cases.get(&rank.key)).map(|case| &**case)
+    pub fn queue(&self) -> impl Iterator<Item = Case> {
+        self.head(usize::MAX).map(Cow::into_owned)
+    }
+
+    fn head(&self, limit: usize) -> impl Iterator<Item = Cow<'_, Case>> {
+        let mut whole = self.queue.iter().take(limit).peekable();
+        let mut lines = self.lines.head(limit).into_iter().peekable();
+        let next = move || {
+            let is_line = match (whole.peek(), lines.peek()) {
+                (Some(one), Some((other, _))) => other < one,
+                (one, _) => one.is_none(),
+            };
+            if is_line {
+                let (_, slot) = lines.next()?;
+                return self.lines.whole(slot, &self.policy).map(Cow::Owned);
+            }
+            self.cases.get(&whole.next()?.key).map(|case| Cow::Borrowed(&**case))
+        };
+        std::iter::from_fn(next).take(limit)
     }
 }
 
@@ -626,8 +754,16 @@ fn tells_of_any(draft: &Draft<'_>, bundle: IncidentNo, looks_to_it: impl Fn(&Inc
 fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>, now: Timestamp) {
     let Some(incident) = draft.incident(no) else { return };
     let (priority, blind) = (incident.rung_priority.unwrap_or(Priority::P4), incident.blind());
-    let notice = incident.notice();
-    let page = |(round, channel): (u32, Name)| Page {
+    let (notice, found, is_test) = (incident.notice(), incident.found(), incident.is_test());
+    let page = |rung| {
+        let (blind, notice) = (blind.clone(), notice.clone());
+        Page { blind, notice, found, is_test, ..resolve_page(no, rung, priority, now) }
+    };
+    draft.plan.pages.extend(rounds.into_iter().map(page));
+}
+
+fn resolve_page(no: IncidentNo, (round, channel): (u32, Name), priority: Priority, now: Timestamp) -> Page {
+    Page {
         incident: no,
         round,
         step: 0,
@@ -635,19 +771,33 @@ fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>,
         kind: PageKind::Resolve,
         priority,
         created_at: now,
+        fallbacks: Vec::new(),
         part: None,
-        blind: blind.clone(),
-        notice: notice.clone(),
+        blind: None,
+        notice: None,
+        found: None,
+        is_test: false,
         count: 0,
         cases: Vec::new(),
-    };
-    draft.plan.pages.extend(rounds.into_iter().map(page));
+    }
+}
+
+/// A round rang on one more channel. An incident that is over by now is closed there at once.
+fn fell_back(draft: &mut Draft<'_>, no: IncidentNo, rung: (u32, Name), priority: Priority, now: Timestamp) {
+    match draft.incident(no) {
+        Some(incident) if incident.is_open() => {
+            if let Some(incident) = draft.incident_mut(no) {
+                incident.rung.push(rung);
+            }
+        }
+        _ => draft.plan.pages.push(resolve_page(no, rung, priority, now)),
+    }
 }
 
 /// The cases of these P0 incidents, the most urgent first.
 fn cases_of(draft: &Draft<'_>, incidents: &[IncidentNo]) -> Vec<PageCase> {
     let case = |no: &IncidentNo| match draft.incident(*no).map(|incident| &incident.kind) {
-        Some(IncidentKind::Episode(key)) => draft.page_case(key),
+        Some(IncidentKind::Episode(key)) => draft.page_case(*no, key),
         _ => None,
     };
     let mut cases: Vec<PageCase> = incidents.iter().filter_map(case).collect();
@@ -681,6 +831,6 @@ fn queue_row(case: &Case) -> QueueRow {
         }),
         overdue: case.is_overdue(),
         unverified: case.clocks.iter().any(|c| matches!(c.state, super::clock::ClockState::Unverified { .. })),
-        incident: member_of(case).map(|(no, _)| no).or(case.incident),
+        incident: members_of(case).into_iter().min_by(|a, b| a.1.cmp(&b.1)).map(|(no, _)| no).or(case.incident),
     }
 }

@@ -4,6 +4,8 @@
 use super::id::{EpisodeKey, IncidentNo, Name};
 use super::plan::Notice;
 use super::policy::{Escalation, Priority, Step};
+use super::selfcheck::Findings;
+use super::sight::BlindKind;
 use super::time::{Span, Timestamp};
 use super::trouble::Trouble;
 use super::warning::Nearing;
@@ -37,11 +39,23 @@ pub enum IncidentKind {
     /// P0 incidents that rang at one instant; over when all of them are.
     Bundle { members: Vec<IncidentNo> },
     /// The monitor can't see a source, or can't trust what it sees; over when it can.
-    Blind { source: Name, since: Timestamp },
+    Blind(Blind),
     /// Deadlines that come near: no incident that anybody must take, and over when they were met or have passed.
     Warning(Nearing),
     /// Something that the operators must see to; over when its cause is gone.
     Trouble(Trouble),
+    /// What the auditor found that should have rung and did not; over when nothing is left of it.
+    Audit { found: Findings },
+    /// A test of the way that pages take: it tells of no report, stands in no figure, and is over by itself.
+    Test { until: Timestamp },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blind {
+    pub source: Name,
+    pub since: Timestamp,
+    #[serde(default)]
+    pub what: BlindKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,19 +143,12 @@ impl Incident {
     pub fn breach(&mut self, priority: Priority, hold_until: Option<Timestamp>, now: Timestamp) {
         (self.resolved_at, self.news_round) = (None, self.rounds);
         let at = match (&self.kind, self.rung_at) {
-            (
-                IncidentKind::Episode(_)
-                | IncidentKind::Bundle { .. }
-                | IncidentKind::Blind { .. }
-                | IncidentKind::Warning(_)
-                | IncidentKind::Trouble(_),
-                _,
-            ) => now,
             (IncidentKind::Group { .. }, None) => hold_until.unwrap_or(now),
             (IncidentKind::Group { .. }, Some(rung_at)) => {
                 let higher = self.rung_priority.is_none_or(|rung| priority < rung);
                 if higher { now } else { now.max(rung_at.plus(RING_AGAIN_AFTER)) }
             }
+            _ => now,
         };
         self.ring_at = Some(self.ring_at.map_or(at, |held| held.min(at)));
     }
@@ -152,15 +159,31 @@ impl Incident {
         self.ring_at = Some(self.ring_at.map_or(until, |held| held.min(until)));
     }
 
-    /// The source that it is about, where the monitor is blind, and since when.
-    pub fn blind(&self) -> Option<(Name, Timestamp)> {
+    /// What it is about, where the monitor is blind.
+    pub fn blind(&self) -> Option<Blind> {
         match &self.kind {
-            IncidentKind::Blind { source, since } => Some((source.clone(), *since)),
-            IncidentKind::Episode(_)
-            | IncidentKind::Group { .. }
-            | IncidentKind::Bundle { .. }
-            | IncidentKind::Warning(_)
-            | IncidentKind::Trouble(_) => None,
+            IncidentKind::Blind(blind) => Some(blind.clone()),
+            _ => None,
+        }
+    }
+
+    /// What the auditor found, where it is about that.
+    pub fn found(&self) -> Option<Findings> {
+        match &self.kind {
+            IncidentKind::Audit { found } => Some(*found),
+            _ => None,
+        }
+    }
+
+    pub fn is_test(&self) -> bool {
+        matches!(self.kind, IncidentKind::Test { .. })
+    }
+
+    /// When a test is over by itself.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        match self.kind {
+            IncidentKind::Test { until } => Some(until).filter(|_| self.is_open()),
+            _ => None,
         }
     }
 
@@ -169,10 +192,7 @@ impl Incident {
         match &self.kind {
             IncidentKind::Warning(_) => Some(Notice::Warning),
             IncidentKind::Trouble(trouble) => Some(Notice::Trouble(trouble.clone())),
-            IncidentKind::Episode(_)
-            | IncidentKind::Group { .. }
-            | IncidentKind::Bundle { .. }
-            | IncidentKind::Blind { .. } => None,
+            _ => None,
         }
     }
 
@@ -219,7 +239,7 @@ impl Incident {
     /// When time alone makes it ring or asks whether somebody has acted.
     pub fn wakes_at(&self) -> Option<Timestamp> {
         let step = self.next_step.map(|next| next.at);
-        self.ring_at.into_iter().chain(step).chain(self.act_by).chain(self.over_at).min()
+        self.ring_at.into_iter().chain(step).chain(self.act_by).chain(self.over_at).chain(self.ends_at()).min()
     }
 
     /// A step or repeat that is due makes it ring at `now`, on that step.

@@ -5,6 +5,7 @@
 use super::calendar::Calendar;
 use super::facts::{FactTypes, Predicate};
 use super::id::Name;
+use super::obligation::{Matched, Obligation};
 use super::observation::{EventName, Row};
 use super::time::Span;
 use serde::{Deserialize, Serialize};
@@ -174,6 +175,16 @@ pub struct SourcePolicy {
     /// Two reads further apart than this saw nothing of what was between them, so no pause is credited
     /// there. `None` only where reads don't follow a rhythm, as in a replay.
     pub blind_after: Option<Span>,
+    /// Categories that must speak, each within its span of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<Expect>,
+}
+
+/// Of each of these categories a report comes at least so often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expect {
+    pub categories: Vec<Name>,
+    pub every: Span,
 }
 
 /// A compiled configuration.
@@ -191,6 +202,8 @@ pub struct Policy {
     pub raised_when: Option<Predicate>,
     pub minor_safety: MinorSafety,
     pub rules: Vec<Rule>,
+    /// At most `OBLIGATIONS_MAX`; every one that matches applies.
+    pub obligations: Vec<Obligation>,
     pub escalations: BTreeMap<Name, Escalation>,
     /// Who hears that the monitor itself is in trouble; `None` leaves it to the log and the board.
     pub operators: Option<Name>,
@@ -211,6 +224,8 @@ pub struct Assessment<'p> {
     pub escalation: Option<&'p Name>,
     /// Whether `raised_when` holds; `None` when it can't be decided, which ranks as if it did.
     pub raised: Option<bool>,
+    /// The obligations that apply beside the targets.
+    pub obligations: Matched,
     /// The first predicate that couldn't be decided; the stricter side was taken.
     pub undecided: Option<&'p Predicate>,
 }
@@ -262,6 +277,11 @@ impl Policy {
             assessment.raised = when.evaluate(row);
             assessment.undecided = assessment.undecided.or(assessment.raised.is_none().then_some(when));
         }
+        if !self.obligations.is_empty() {
+            let (matched, undecided) = Matched::of(&self.obligations, row);
+            assessment.obligations = matched;
+            assessment.undecided = assessment.undecided.or(undecided);
+        }
         assessment
     }
 
@@ -274,6 +294,7 @@ impl Policy {
             targets: &self.minor_safety.targets,
             escalation: Some(&self.minor_safety.escalation),
             raised: Some(false),
+            obligations: Matched::default(),
             undecided: None,
         }
     }
@@ -284,6 +305,11 @@ impl Policy {
             return &self.minor_safety.targets;
         }
         self.rules.iter().find(|candidate| &*candidate.name == rule).map_or(&[], |rule| &rule.targets)
+    }
+
+    /// An obligation by its name, as clocks carry it.
+    pub fn obligation(&self, name: &str) -> Option<&Obligation> {
+        self.obligations.iter().find(|obligation| **obligation.name() == *name)
     }
 
     /// How long before its deadline a target warns: as it says itself, else as its escalation does. One that
@@ -322,6 +348,7 @@ impl Policy {
             targets: strictest.map_or(&[], |rule| &rule.targets),
             escalation: strictest.and_then(|rule| rule.escalation.as_ref()),
             raised: Some(false),
+            obligations: Matched::default(),
             undecided,
         }
     }

@@ -4,7 +4,7 @@
 
 use super::act::Act;
 use super::case::Case;
-use super::draft::{Draft, MemberKey};
+use super::draft::{Draft, MemberKey, members_of};
 use super::engine::Core;
 use super::id::{CaseKey, IncidentNo, Name};
 use super::incident::{Incident, IncidentKind};
@@ -143,7 +143,10 @@ impl Core {
                     IncidentKind::Blind { .. } => {
                         Err("the monitor is blind: what it can't see may be minor safety; acknowledge it instead")
                     }
-                    IncidentKind::Warning(_) => Err("a warning rings once and is over by itself"),
+                    IncidentKind::Audit { .. } => {
+                        Err("it tells of pages that did not ring, which may be of minor safety; acknowledge it instead")
+                    }
+                    IncidentKind::Warning(_) | IncidentKind::Test { .. } => Err("it rings once and is over by itself"),
                 }
             }
             Scope::Case(key) => {
@@ -170,7 +173,7 @@ impl Core {
         let no = match scope {
             Scope::Incident(no) => Some(*no),
             Scope::Case(key) => {
-                let of_case = self.cases().filter(|case| case.key.case == *key).filter_map(super::draft::member_of);
+                let of_case = self.cases().filter(|case| case.key.case == *key).flat_map(|case| members_of(&case));
                 let alone = of_case.map(|(no, _)| no).find(|no| draft.members(*no, 1).0 == 1);
                 alone.filter(|no| draft.incident(*no).is_some_and(|incident| !incident.is_p0()))
             }

@@ -66,9 +66,7 @@ impl Core {
         warnings.sort_by(|a, b| (a.priority, a.deadline, &a.episode).cmp(&(b.priority, b.deadline, &b.episode)));
         for warning in &warnings {
             // Without an escalation nobody is told; the log has it.
-            let Some(escalation) = draft.case(&warning.episode).and_then(|case| case.escalation.clone()) else {
-                continue;
-            };
+            let Some(escalation) = warning.escalation.clone() else { continue };
             let no = self.warning_of(draft, escalation, warning.priority == Priority::P0);
             let Some(incident) = draft.incident_mut(no) else { continue };
             let at = match warning.priority {

@@ -22,6 +22,9 @@ pub fn details(rendering: &Rendering<'_>, chars_max: usize, escape: fn(&str) -> 
         text += &format!("\n{}", escape(&rendering.title));
     }
     let taken = payload.acknowledge.as_ref().map(|url| format!("\nAcknowledge: {}", escape(url)));
+    if let Some(channel) = &payload.in_place_of {
+        text += &format!("\nHere because channel {} did not accept it", escape(&one_line(channel, NAME_CHARS_MAX)));
+    }
     let board = rendering.public_url.map(|url| format!("\nBoard: {}", escape(url))).unwrap_or_default();
     let board = taken.unwrap_or_default() + &board;
     let room = chars_max.saturating_sub(board.chars().count() + MORE_CHARS_MAX);

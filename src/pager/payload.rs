@@ -2,6 +2,7 @@
 //! has no field that could hold content, an identity, a URL or a report's own id.
 
 use crate::core::plan::{Notice, Page, PageKind};
+use crate::core::sight::BlindKind;
 use crate::core::time::Span;
 use crate::core::trouble::TroubleKind;
 use crate::keys::{AckLink, Keys};
@@ -28,6 +29,15 @@ pub struct Payload {
     /// it, or leaves it out where nobody can reach that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledge: Option<String>,
+    /// Set where the page tells what the auditor found: counts, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+    /// The channel that failed, where this page rings in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_place_of: Option<String>,
+    /// A test of the way that pages take: nothing is overdue.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_test: bool,
     /// Overdue cases in the incident; `cases` lists the most urgent of them. Of a warning, the deadlines that
     /// come near.
     pub count: u64,
@@ -39,6 +49,9 @@ pub struct PayloadBlind {
     pub source: String,
     /// RFC 3339, UTC.
     pub since: String,
+    /// In which way it is blind.
+    #[serde(default)]
+    pub state: BlindKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,16 +142,21 @@ impl Payload {
             priority: page.priority.to_string(),
             created_at: crate::zone::rfc3339(page.created_at),
             part: page.part,
-            blind: page.blind.as_ref().map(|(source, since)| PayloadBlind {
-                source: source.to_string(),
-                since: crate::zone::rfc3339(*since),
+            blind: page.blind.as_ref().map(|blind| PayloadBlind {
+                source: blind.source.to_string(),
+                since: crate::zone::rfc3339(blind.since),
+                state: blind.what,
             }),
             notice: page.notice.as_ref().map(PayloadNotice::of),
             acknowledge: acknowledge(page, keys),
+            found: page.found.map(|found| found.to_string()),
+            in_place_of: None,
+            is_test: page.is_test,
             count: page.count,
             cases: page.cases.iter().map(case).collect(),
         }
     }
+
     /// The body that `render` makes of the payload; where it would be longer than `bytes_max`, without the
     /// least urgent cases. `count` still counts them. `None` where `render` fails.
     pub fn fit(mut self, bytes_max: usize, render: impl Fn(&Payload) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
@@ -149,4 +167,9 @@ impl Payload {
             }
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

@@ -32,6 +32,9 @@ pub fn payload(cases: usize) -> Payload {
         blind: None,
         notice: None,
         acknowledge: None,
+        found: None,
+        in_place_of: None,
+        is_test: false,
         count: cases as u64,
         cases: (0..cases).map(case).collect(),
     }

@@ -9,6 +9,7 @@ use tocsin::core::id::{Name, ReportId};
 use tocsin::core::observation::{Actor, Event, EventName, Observation, Received, Row, Verdict};
 use tocsin::core::plan::{Input, Notice, Page, PageKind, Plan, Rows};
 use tocsin::core::policy::*;
+use tocsin::core::sight::Measured;
 use tocsin::core::time::{Span, Timestamp};
 
 /// Minutes after the beginning of every test's time.
@@ -19,6 +20,11 @@ pub fn minute(n: i64) -> Timestamp {
 /// Entry `inbox` of the inbox: what Ada did.
 pub fn by_ada(inbox: i64, deed: Deed) -> Input {
     Input::Act(Act { inbox, by: "ada".into(), at: minute(0), deed })
+}
+
+/// What the shell measures of a source that was last read to its end then.
+pub fn measured(last_ok: Timestamp) -> Measured {
+    Measured { watched_since: minute(0), last_ok: Some(last_ok), fault: None, clock: None, lag: None }
 }
 
 pub fn target(until: EventName, within_mins: i64) -> Target {
@@ -75,6 +81,7 @@ pub fn policy() -> Policy {
             rule("ncii", &["ncii"], Priority::P2, 60),
             rule("spam", &["spam"], Priority::P4, 600),
         ],
+        obligations: Vec::new(),
         escalations: BTreeMap::from([
             ("minor-safety".into(), escalation("p0-pager")),
             ("on-call".into(), escalation("pager")),

@@ -13,6 +13,7 @@ mod people;
 mod platform;
 mod process;
 mod proxy;
+mod reloading;
 mod rig;
 mod stopping;
 

@@ -176,7 +176,12 @@ impl Rig {
         self.start_as("another", free_port())
     }
 
-    fn start_as(&self, name: &str, port: u16) -> Process {
+    /// Writes the configuration of now over the one that the monitor was started with.
+    pub fn rewrite(&self) {
+        self.write("tocsin", self.port);
+    }
+
+    fn write(&self, name: &str, port: u16) -> String {
         let Settings { mode, received, within, web, notify, ref channels, .. } = self.settings;
         let port = port.to_string();
         let words = [
@@ -191,6 +196,11 @@ impl Rig {
         let text = words.iter().fold(CONFIG.to_owned(), |text, (word, value)| text.replace(word, value));
         let file = format!("{name}.toml");
         std::fs::write(self.scratch.path().join(&file), text).unwrap();
+        file
+    }
+
+    fn start_as(&self, name: &str, port: u16) -> Process {
+        let file = self.write(name, port);
         let variables = self.variables();
         let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
         Process::start(self.scratch.path(), name, &["run", "--config", &file], &variables)
