@@ -134,6 +134,7 @@ fn feed(core: &mut Core, input: &Input) {
         Input::ScanEnded { .. }
         | Input::Sight { .. }
         | Input::Recalled(_)
+        | Input::Trouble { .. }
         | Input::Act(_)
         | Input::Reassess { .. }
         | Input::Tick => NOW,

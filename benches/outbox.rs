@@ -261,6 +261,7 @@ fn pages(count: usize) -> Vec<NewPage> {
             found: None,
             in_place_of: None,
             is_test: false,
+            acknowledge: None,
             count: 1,
             cases: vec![case.clone()],
         };

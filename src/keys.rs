@@ -3,6 +3,7 @@
 
 use crate::core::id::{CaseKey, IncidentNo, Name, Subject};
 use crate::core::plan::PageKind;
+use crate::core::time::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
@@ -85,7 +86,53 @@ impl Keys {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// A link by which a person takes an incident. It says nothing but what it is for, and proves that this
+/// deployment made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AckLink {
+    pub incident: IncidentNo,
+    pub round: u32,
+    /// In whole seconds; the rest is cut off.
+    pub expires: Timestamp,
+}
+
+/// Where such links lead on the board.
+pub const ACK_PATH: &str = "/ack/";
+
+impl AckLink {
+    /// "/ack/42-0-1795420800-5f2a...": incident, round, expiry and the proof of them.
+    pub fn path(&self, keys: &Keys) -> String {
+        format!("{ACK_PATH}{}", self.text(keys))
+    }
+
+    fn text(&self, keys: &Keys) -> String {
+        let (incident, round, expires) = (self.incident.0, self.round, self.expires.secs());
+        let parts = [&incident.to_be_bytes()[..], &round.to_be_bytes(), &expires.to_be_bytes()];
+        format!("{incident}-{round}-{expires}-{}", hex(&keys.digest("acknowledge", &parts)))
+    }
+
+    /// What follows `ACK_PATH`, if this deployment has made it. Whether it has expired is for the caller, who
+    /// knows the time.
+    pub fn parse(text: &str, keys: &Keys) -> Option<AckLink> {
+        let mut parts = text.split('-');
+        let (incident, round, expires) = (parts.next()?, parts.next()?, parts.next()?);
+        let link = AckLink {
+            incident: IncidentNo(incident.parse().ok()?),
+            round: round.parse().ok()?,
+            expires: Timestamp::from_secs(expires.parse().ok()?),
+        };
+        // Compared as a whole, so that no second text means the same.
+        same(link.text(keys).as_bytes(), text.as_bytes()).then_some(link)
+    }
+}
+
+/// Whether two texts are the same, in a time that doesn't tell where they differ.
+pub fn same(ours: &[u8], theirs: &[u8]) -> bool {
+    let differ = ours.iter().zip(theirs).fold(0, |differ, (a, b)| differ | (a ^ b));
+    ours.len() == theirs.len() && differ == 0
+}
+
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -104,6 +151,29 @@ mod tests {
         let ring = ours.delivery(IncidentNo(1), 0, 0, &channel, PageKind::Ring);
         assert_ne!(ring, ours.delivery(IncidentNo(1), 0, 0, &channel, PageKind::Resolve));
         assert_ne!(ring, ours.delivery(IncidentNo(1), 0, 0, &"mail".into(), PageKind::Ring));
+    }
+
+    #[test]
+    fn a_link_is_what_this_deployment_made_and_nothing_else() {
+        let (ours, theirs) = (Keys::new(b"one secret"), Keys::new(b"another"));
+        let link = AckLink { incident: IncidentNo(42), round: 3, expires: Timestamp::from_secs(1_795_420_800) };
+        let path = link.path(&ours);
+        let text = path.strip_prefix(ACK_PATH).expect("its path");
+        assert!(text.starts_with("42-3-1795420800-") && text.len() == 16 + 64, "{text}");
+        assert_eq!(AckLink::parse(text, &ours), Some(link));
+        let of_others = link.path(&theirs).replace(ACK_PATH, "");
+        for forged in [
+            of_others,
+            text.replacen("42-3", "43-3", 1),
+            text.replacen("42-3", "42-4", 1),
+            text.replacen("1795420800", "1895420800", 1),
+            text.replacen("42-3", "042-3", 1),
+            format!("{text}-"),
+            text[..text.len() - 1].to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(AckLink::parse(&forged, &ours), None, "{forged}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod inspect;
 mod packs;
 mod page;
 pub mod queue;
+mod quiet;
 mod rejects;
 mod reload;
 mod replay;
@@ -62,6 +63,10 @@ enum Command {
     Ack(ack::Args),
     /// What became of pages, and a test of the way that they take.
     Page(page::Args),
+    /// Keep an incident or a case below P0 from ringing until an instant.
+    Snooze(quiet::SnoozeArgs),
+    /// Keep a category or an escalation below P0 from ringing for a while; alone, list what is kept quiet.
+    Window(quiet::WindowArgs),
     /// Print the ranked queue of the running monitor.
     Queue(queue::Args),
     /// Say how the running monitor sees, writes and pages.
@@ -133,6 +138,8 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Init(args) => return init::init(&args).await,
         Command::Ack(args) => ack::run(args).await,
         Command::Page(args) => page::run(args).await,
+        Command::Snooze(args) => quiet::snooze(args).await,
+        Command::Window(args) => quiet::window(args).await,
         Command::Queue(args) => queue::run(args).await,
         Command::Status(args) => return status::run(args).await,
         Command::Rejects(args) => rejects::run(args).await,

@@ -98,6 +98,8 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         status: status.clone(),
         keys: keys.clone(),
         pages: store.clone(),
+        desk: store.clone(),
+        pagerduty_secrets: Arc::new(config.web.pagerduty_webhook_secrets.clone()),
         metrics: metrics.clone(),
         links: Arc::new(config.links.clone()),
         now: Arc::new(move || clock.now()),

@@ -93,6 +93,8 @@ pub struct WebSettings {
     pub listen: SocketAddr,
     /// Where people reach it, without a slash at its end.
     pub public_url: Option<String>,
+    /// Of PagerDuty's webhooks, several while one rotates.
+    pub pagerduty_webhook_secrets: Vec<Secret>,
 }
 
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! What concerns the process itself: mode, deployment secret, store and board.
 
-use super::read::{Reader, Table};
+use super::read::{Empty, Reader, Table};
 use super::secrets::{Found, Purpose, resolve_sqlite, secret};
-use super::sources::database_url;
+use super::sources::{database_url, secrets_of};
 use super::{Mode, StoreSettings, WebSettings};
 use crate::secret::Secret;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -60,8 +60,13 @@ pub fn store(r: &Reader, root: &Table) -> Option<StoreSettings> {
 
 pub fn web(r: &Reader, root: &Table) -> Option<WebSettings> {
     const EXAMPLE: &str = "listen = \"127.0.0.1:8080\"";
-    let Some(entry) = root.get("web") else { return Some(WebSettings { listen: LISTEN_DEFAULT, public_url: None }) };
-    let table = entry.table(r, "[web]", &["listen", "public_url"], EXAMPLE)?;
+    const SECRETS: &str = "pagerduty_webhook_secrets_env = [\"PAGERDUTY_WEBHOOK_SECRET\"]";
+    let Some(entry) = root.get("web") else {
+        return Some(WebSettings { listen: LISTEN_DEFAULT, public_url: None, pagerduty_webhook_secrets: Vec::new() });
+    };
+    let table = entry.table(r, "[web]", &["listen", "public_url", "pagerduty_webhook_secrets_env"], EXAMPLE)?;
+    let secrets = table.get("pagerduty_webhook_secrets_env").map(|entry| entry.texts(r, Empty::Refused, SECRETS));
+    let secrets = secrets_of(r, &secrets.unwrap_or_default(), Purpose::Other);
     let listen = match table.get("listen") {
         None => Some(LISTEN_DEFAULT),
         Some(entry) => entry.text(r, EXAMPLE).and_then(|text| match text.value.parse::<SocketAddr>() {
@@ -89,5 +94,7 @@ pub fn web(r: &Reader, root: &Table) -> Option<WebSettings> {
             Some(Some(text.value.trim_end_matches('/').to_owned()))
         }),
     };
-    Some(WebSettings { listen: listen?, public_url: public_url? })
+    // One that is missing where it isn't needed is empty, and would be a secret that everybody knows.
+    let secrets = secrets.into_iter().map(|found| found.secret).filter(|secret| !secret.expose().is_empty());
+    Some(WebSettings { listen: listen?, public_url: public_url?, pagerduty_webhook_secrets: secrets.collect() })
 }

@@ -3,6 +3,7 @@
 
 use super::id::{IncidentNo, Name};
 use super::policy::Priority;
+use super::quiet::Scope;
 use super::selfcheck::Findings;
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,14 @@ pub struct Act {
 pub enum Deed {
     /// Takes an incident.
     Acknowledge { incident: IncidentNo },
+    /// Takes an incident by one of its pages: without effect where something new has rung since.
+    AcknowledgePage { incident: IncidentNo, round: u32 },
+    /// Keeps an incident or a case below P0 from ringing until an instant.
+    Snooze { scope: Scope, reason: Name, until: Timestamp },
+    /// Keeps what is below P0 in a category or under an escalation from ringing between two instants.
+    Window { scope: Scope, reason: Name, from: Timestamp, until: Timestamp },
+    /// Ends a snooze or a window before its time.
+    EndQuiet { no: i64 },
     /// Told by the outbox: a round has rung on a channel that stands in for one that failed, and is to be
     /// closed there too.
     FellBack { incident: IncidentNo, round: u32, channel: Name, priority: Priority },
@@ -40,6 +49,10 @@ impl Deed {
     pub const fn kind(&self) -> &'static str {
         match self {
             Deed::Acknowledge { .. } => "acknowledge",
+            Deed::AcknowledgePage { .. } => "acknowledge_page",
+            Deed::Snooze { .. } => "snooze",
+            Deed::Window { .. } => "window",
+            Deed::EndQuiet { .. } => "end_quiet",
             Deed::FellBack { .. } => "fell_back",
             Deed::TestPage { .. } => "test_page",
             Deed::Audit { .. } => "audit",

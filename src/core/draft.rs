@@ -52,6 +52,10 @@ impl<'c> Draft<'c> {
         }
     }
 
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
     pub fn case(&self, key: &EpisodeKey) -> Option<&Case> {
         match self.plan.cases.get(key) {
             Some(changed) => changed.as_ref(),
@@ -397,8 +401,12 @@ impl<'c> Draft<'c> {
         let no = if case.is_p0() { self.episode_incident(key, escalation) } else { self.group(escalation, category) };
         let hold = (!self.core.is_caught_up(&source)).then(|| self.now.plus(HOLD_AT_START));
         let now = self.now;
+        let snoozed = self.core.snoozed_until(self, &key.case, now).filter(|_| priority != Priority::P0);
         if let Some(incident) = self.incident_mut(no) {
-            incident.breach(priority, hold, now);
+            match snoozed {
+                Some(until) => incident.breach_while_snoozed(until),
+                None => incident.breach(priority, hold, now),
+            }
         }
         if let Some(case) = self.case_mut(key) {
             if case.is_p0() {
@@ -494,7 +502,7 @@ impl<'c> Draft<'c> {
             IncidentKind::Episode(key) => case_acted(key),
             IncidentKind::Group { .. } => self.members(no, usize::MAX).1.iter().any(|(_, _, key)| case_acted(key)),
             IncidentKind::Blind(_) | IncidentKind::Audit { .. } | IncidentKind::Test { .. } => false,
-            IncidentKind::Warning(_) => true,
+            IncidentKind::Warning(_) | IncidentKind::Trouble(_) => true,
             IncidentKind::Bundle { members } => members.iter().any(|member| match self.incident(*member) {
                 Some(Incident { kind: IncidentKind::Episode(key), resolved_at: None, .. }) => case_acted(key),
                 _ => true,

@@ -13,6 +13,7 @@ use super::lines::{Lines, Slot};
 use super::pace::Pace;
 use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
 use super::policy::{Policy, Priority};
+use super::quiet::{Quiet, Refusal};
 use super::rank::Rank;
 use super::rejected::Rejected;
 use super::reload::Stale;
@@ -20,6 +21,7 @@ use super::segments::{Remembered, Segmenting};
 use super::selfcheck;
 use super::sight::Sight;
 use super::time::Timestamp;
+use super::trouble::TroubleKind;
 use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +47,9 @@ pub struct Core {
     due: [BTreeSet<(Timestamp, EpisodeKey)>; 2],
     rings: BTreeSet<(Timestamp, IncidentNo)>,
     pub(super) open_warnings: BTreeSet<IncidentNo>,
+    /// Operators' incidents, open or over.
+    pub(super) troubles: BTreeMap<(TroubleKind, Name), IncidentNo>,
+    pub(super) quiets: BTreeMap<i64, Quiet>,
     caught_up: BTreeSet<Name>,
     pub(super) sights: BTreeMap<Name, Sight>,
     pub(super) arrivals: Arrivals,
@@ -87,6 +92,8 @@ impl Core {
             due: [BTreeSet::new(), BTreeSet::new()],
             rings: BTreeSet::new(),
             open_warnings: BTreeSet::new(),
+            troubles: BTreeMap::new(),
+            quiets: BTreeMap::new(),
             caught_up: BTreeSet::new(),
             sights: BTreeMap::new(),
             arrivals: Arrivals::default(),
@@ -103,7 +110,11 @@ impl Core {
     pub fn restore(policy: Arc<Policy>, cases: Vec<Case>, incidents: Vec<Incident>, next_incident: u64) -> Self {
         let mut core = Core::new(policy);
         core.next_incident = next_incident.max(1);
-        for incident in incidents {
+        for mut incident in incidents {
+            // From shadow to live, every open incident rings anew.
+            if incident.was_rehearsed(core.policy.escalations.get(&incident.escalation)) {
+                incident.begin_anew();
+            }
             core.restore_sight(&incident);
             core.put_incident(incident);
         }
@@ -164,6 +175,8 @@ impl Core {
                 draft.recall(recalled);
                 self.reassess(&mut draft);
             }
+            Input::Trouble { kind, subject, holds: true } => self.trouble(&mut draft, (*kind, subject), None, now),
+            Input::Trouble { kind, subject, holds: false } => self.trouble_over(&mut draft, *kind, subject, now),
             Input::Tick => {
                 let due = self.due_cases(now);
                 for key in &due {
@@ -174,10 +187,11 @@ impl Core {
             Input::Sight { source, measured } => self.look(&mut draft, source, measured, now),
             Input::Recalled(recalled) => self.recall(&mut draft, recalled),
             Input::Act(act) => {
-                self.take_up(&mut draft, act, now);
+                draft.plan.refused = self.take_up(&mut draft, act, now).err();
                 draft.plan.taken_up = Some(act.inbox);
             }
         }
+        self.tell_troubles(&mut draft, now);
         self.tell_warnings(&mut draft, now);
         self.wake_incidents(&mut draft, now);
         self.ring_and_resolve(&mut draft, now);
@@ -203,6 +217,7 @@ impl Core {
         unseen.sort_unstable();
         draft.plan.asks.extend(unseen.into_iter().map(|(_, key)| key));
         draft.plan.caught_up = Some(source.clone());
+        self.look_for_presumed(draft, source, draft.now());
         draft.plan.scan_began = Some(began);
     }
 
@@ -236,9 +251,22 @@ impl Core {
         }
     }
 
-    fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) {
+    fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) -> Result<(), Refusal> {
         match &act.deed {
             Deed::Acknowledge { incident } => self.acknowledge(draft, *incident, &act.by, now),
+            Deed::AcknowledgePage { incident, round } => {
+                if draft.incident(*incident).is_some_and(|incident| incident.has_news_since(*round)) {
+                    return Err("something new has rung since the page that was acknowledged");
+                }
+                self.acknowledge(draft, *incident, &act.by, now);
+            }
+            Deed::Snooze { scope, reason, until } => {
+                self.keep_quiet(draft, act, (scope, reason), (now, *until), now)?;
+            }
+            Deed::Window { scope, reason, from, until } => {
+                self.keep_quiet(draft, act, (scope, reason), (*from, *until), now)?;
+            }
+            Deed::EndQuiet { no } => self.end_quiet(draft, *no, now)?,
             Deed::FellBack { incident, round, channel, priority } => {
                 fell_back(draft, *incident, (*round, channel.clone()), *priority, now);
             }
@@ -252,6 +280,16 @@ impl Core {
             }
             Deed::Unknown => {}
         }
+        Ok(())
+    }
+
+    /// Whether a case is open in a category of this source that no list names.
+    pub(super) fn has_unnamed(&self, source: &Name) -> bool {
+        let unnamed = |group: &Group| {
+            let named = self.policy.categories.contains_key(&group.category);
+            group.source == *source && group.priority == Priority::P0 && !named
+        };
+        self.tally.open.iter().any(|(group, counts)| counts.open > 0 && unnamed(group))
     }
 
     /// An acknowledgement of a bundle covers the incidents that it told of.
@@ -278,10 +316,16 @@ impl Core {
             let (count, first) = draft.members(no, CASES_PER_PAGE);
             let Some(incident) = draft.incident(no) else { continue };
             let rings = incident.ring_at.is_some_and(|at| at <= now);
+            // Put off by a snooze or a window.
+            if rings && self.hold(draft, no, (count, &first), now) {
+                continue;
+            }
+            let Some(incident) = draft.incident(no) else { continue };
             match &incident.kind {
                 IncidentKind::Bundle { .. } if rings => self.ring_bundle(draft, no, now),
                 IncidentKind::Blind(_) if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
                 IncidentKind::Warning(_) if rings => self.ring_warning(draft, no, now),
+                IncidentKind::Trouble(_) if rings => self.ring_trouble(draft, no, now),
                 IncidentKind::Audit { .. } | IncidentKind::Test { .. } if rings => {
                     let priority = selfcheck::priority_of(&self.policy, incident);
                     self.page(draft, no, priority, (0, Vec::new()), None, now);
@@ -290,6 +334,7 @@ impl Core {
                 IncidentKind::Bundle { .. }
                 | IncidentKind::Blind(_)
                 | IncidentKind::Warning(_)
+                | IncidentKind::Trouble(_)
                 | IncidentKind::Audit { .. }
                 | IncidentKind::Test { .. } => {}
                 IncidentKind::Episode(_) if rings => p0.push(no),
@@ -487,6 +532,12 @@ impl Core {
         if let Some(segmented) = plan.segmented {
             self.put_segmented(segmented);
         }
+        for (no, quiet) in plan.quiets {
+            match quiet {
+                Some(quiet) => self.quiets.insert(no, quiet),
+                None => self.quiets.remove(&no),
+            };
+        }
         for (place, seen) in plan.counted {
             self.arrivals.add(place, seen);
         }
@@ -516,7 +567,12 @@ impl Core {
         } else {
             self.open_warnings.remove(&incident.no);
         }
-        let of_memory = incident.is_open() || matches!(incident.kind, IncidentKind::Episode(_));
+        if let IncidentKind::Trouble(trouble) = &incident.kind {
+            self.troubles.insert((trouble.kind, trouble.subject.clone()), incident.no);
+        }
+        // An operators' incident that is over opens again, so that one cause can't ring without end.
+        let stays = matches!(incident.kind, IncidentKind::Episode(_) | IncidentKind::Trouble(_));
+        let of_memory = incident.is_open() || stays;
         if of_memory {
             self.incidents.insert(incident.no, incident);
         } else {
@@ -610,6 +666,7 @@ impl Core {
             incidents: open.take(VIEW_ROWS).map(|incident| self.incident_row(incident)).collect(),
             breaches_total: self.tally.breaches.clone(),
             rejects_total: self.tally.rejects.clone(),
+            quiets: self.quiets.values().filter(|quiet| !quiet.is_over(now)).cloned().collect(),
             presumed_categories: self.tally.presumed.iter().cloned().collect(),
             pace: self.tally.pace.view(now),
         }
@@ -623,6 +680,7 @@ impl Core {
             IncidentKind::Bundle { .. } => "several".into(),
             IncidentKind::Blind(_) => "monitor blind".into(),
             IncidentKind::Warning(_) => "warning".into(),
+            IncidentKind::Trouble(trouble) => trouble.kind.as_str().into(),
             IncidentKind::Audit { .. } => "monitor at fault".into(),
             IncidentKind::Test { .. } => "test".into(),
         };
@@ -632,6 +690,7 @@ impl Core {
             }
             IncidentKind::Blind(_)
             | IncidentKind::Warning(_)
+            | IncidentKind::Trouble(_)
             | IncidentKind::Audit { .. }
             | IncidentKind::Test { .. } => 0,
             IncidentKind::Episode(_) | IncidentKind::Group { .. } => members.map_or(0, BTreeSet::len),

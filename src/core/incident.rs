@@ -3,10 +3,11 @@
 
 use super::id::{EpisodeKey, IncidentNo, Name};
 use super::plan::Notice;
-use super::policy::{Escalation, Priority};
+use super::policy::{Escalation, Priority, Step};
 use super::selfcheck::Findings;
 use super::sight::BlindKind;
 use super::time::{Span, Timestamp};
+use super::trouble::Trouble;
 use super::warning::Nearing;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub const ROUNDS_OPEN_MAX: usize = 100;
 /// Numbered parts of one bundle. A larger bundle is one page with the count and the most urgent.
 pub const PARTS_PER_BUNDLE: usize = 4;
 
+/// The channel that is always there and wakes nobody.
+pub const LOG_CHANNEL: &str = "log";
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IncidentKind {
@@ -38,6 +42,8 @@ pub enum IncidentKind {
     Blind(Blind),
     /// Deadlines that come near: no incident that anybody must take, and over when they were met or have passed.
     Warning(Nearing),
+    /// Something that the operators must see to; over when its cause is gone.
+    Trouble(Trouble),
     /// What the auditor found that should have rung and did not; over when nothing is left of it.
     Audit { found: Findings },
     /// A test of the way that pages take: it tells of no report, stands in no figure, and is over by itself.
@@ -82,6 +88,9 @@ pub struct Incident {
     /// Bundles that told of it before, and close with it.
     #[serde(default)]
     pub told_by: Vec<IncidentNo>,
+    /// The first round that told of its last breach; whoever takes an earlier one doesn't know of that.
+    #[serde(default)]
+    pub news_round: u32,
     /// When time alone ends it; `None` where only evidence does.
     #[serde(default)]
     pub over_at: Option<Timestamp>,
@@ -120,6 +129,7 @@ impl Incident {
             rung: Vec::new(),
             bundle: None,
             told_by: Vec::new(),
+            news_round: 0,
             over_at: None,
         }
     }
@@ -131,7 +141,7 @@ impl Incident {
     /// A new breach in it. P0 rings at once. A lesser one rings at once when it is the first or of
     /// higher priority than what has rung, else together with others; `hold_until` delays a first ring.
     pub fn breach(&mut self, priority: Priority, hold_until: Option<Timestamp>, now: Timestamp) {
-        self.resolved_at = None;
+        (self.resolved_at, self.news_round) = (None, self.rounds);
         let at = match (&self.kind, self.rung_at) {
             (IncidentKind::Group { .. }, None) => hold_until.unwrap_or(now),
             (IncidentKind::Group { .. }, Some(rung_at)) => {
@@ -141,6 +151,12 @@ impl Incident {
             _ => now,
         };
         self.ring_at = Some(self.ring_at.map_or(at, |held| held.min(at)));
+    }
+
+    /// A new breach of a case that is snoozed: it rings when the snooze ends, if nothing else does before.
+    pub fn breach_while_snoozed(&mut self, until: Timestamp) {
+        (self.resolved_at, self.news_round) = (None, self.rounds);
+        self.ring_at = Some(self.ring_at.map_or(until, |held| held.min(until)));
     }
 
     /// What it is about, where the monitor is blind.
@@ -175,8 +191,34 @@ impl Incident {
     pub fn notice(&self) -> Option<Notice> {
         match &self.kind {
             IncidentKind::Warning(_) => Some(Notice::Warning),
+            IncidentKind::Trouble(trouble) => Some(Notice::Trouble(trouble.clone())),
             _ => None,
         }
+    }
+
+    /// Whether a breach has come that a page of this round didn't tell of.
+    pub fn has_news_since(&self, round: u32) -> bool {
+        round < self.news_round
+    }
+
+    /// Whether nothing may keep it from ringing.
+    pub fn is_p0(&self) -> bool {
+        matches!(self.kind, IncidentKind::Episode(_) | IncidentKind::Bundle { .. })
+    }
+
+    /// Whether people should have been told of it by now and only the log was, as in shadow mode.
+    pub fn was_rehearsed(&self, escalation: Option<&Escalation>) -> bool {
+        let is_log = |channel: &Name| **channel == *LOG_CHANNEL;
+        let told = self.is_open() && self.is_taken() && !self.rung.is_empty();
+        let tells_people = |step: &Step| step.notify.iter().any(|channel| !is_log(channel));
+        let reached = escalation.map(|escalation| escalation.steps.iter().take(self.step as usize + 1));
+        let people = reached.is_some_and(|mut steps| steps.any(tells_people));
+        told && people && self.rung.iter().all(|(_, channel)| is_log(channel))
+    }
+
+    /// Rings anew from the first step, whoever has acknowledged.
+    pub fn begin_anew(&mut self) {
+        (self.step, self.next_step, self.ring_at) = (0, None, Some(self.opened_at));
     }
 
     /// Whether it is something that people take, and that climbs until somebody does.

@@ -11,11 +11,13 @@ use super::lines::LineChanges;
 use super::observation::{Observation, Reject};
 use super::observed::Observed;
 use super::policy::{Priority, Standing};
+use super::quiet::{Quiet, Refusal};
 use super::rejected::Rejections;
 use super::segments::{Recalled, Remembered, Segment, Segmented};
 use super::selfcheck::Findings;
 use super::sight::{Looked, Measured};
 use super::time::Timestamp;
+use super::trouble::{Trouble, TroubleKind};
 use super::view::Group;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +32,8 @@ pub enum Input {
     /// A scan of a source's open rows, begun at `began`, is complete: whatever is known to be open and
     /// wasn't seen by it must be read by key.
     ScanEnded { source: Name, began: Timestamp },
+    /// Whether something is wrong that the shell knows of, or that it is over.
+    Trouble { kind: TroubleKind, subject: Name, holds: bool },
     /// What was measured of how well a source can be seen.
     Sight { source: Name, measured: Measured },
     /// What the store remembers of the reports that were open before the start.
@@ -147,6 +151,8 @@ pub struct Page {
 pub enum Notice {
     /// Deadlines that come near: the cases are not overdue.
     Warning,
+    /// Something that the operators must see to.
+    Trouble(Trouble),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -255,6 +261,10 @@ pub struct Plan {
     pub segments_before: Option<(Name, Timestamp)>,
     /// The entry of the store's inbox that this plan takes up.
     pub taken_up: Option<i64>,
+    /// Why what a person asked for has no effect.
+    pub refused: Option<Refusal>,
+    /// Snoozes and windows that begin or, with `None`, are forgotten.
+    pub quiets: BTreeMap<i64, Option<Quiet>>,
     pub alarms: BTreeSet<Alarm>,
     /// Deadlines that come near.
     pub warnings: Vec<Warning>,

@@ -90,6 +90,7 @@ impl Core {
             IncidentKind::Group { .. }
             | IncidentKind::Blind(_)
             | IncidentKind::Warning(_)
+            | IncidentKind::Trouble(_)
             | IncidentKind::Audit { .. }
             | IncidentKind::Test { .. } => {
                 let operators = || escalations.get(self.policy.operators.as_ref()?);

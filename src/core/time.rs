@@ -32,6 +32,11 @@ impl Timestamp {
         self.0
     }
 
+    /// Whole seconds since 1970, rounded towards the past.
+    pub const fn secs(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+
     /// The instant `span` later; saturates at the ends of time, so a huge promise never wraps round.
     pub const fn plus(self, span: Span) -> Self {
         Timestamp(self.0.saturating_add(span.0))

@@ -6,6 +6,7 @@ use super::incident::Incident;
 use super::observation::EventName;
 use super::pace::PaceView;
 use super::policy::{Priority, Standing};
+use super::quiet::Quiet;
 use super::time::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub struct View {
     /// Breaches since the process started, by group and target.
     pub breaches_total: BTreeMap<(Group, Name), u64>,
     pub rejects_total: BTreeMap<(Name, &'static str), u64>,
+    /// Snoozes and maintenance windows, in force or to come.
+    pub quiets: Vec<Quiet>,
     /// Categories in neither list, by source.
     pub presumed_categories: Vec<(Name, Name)>,
     /// Ages, deadlines and answers.

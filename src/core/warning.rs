@@ -101,20 +101,29 @@ impl Core {
     pub(super) fn ring_warning(&self, draft: &mut Draft<'_>, no: IncidentNo, now: Timestamp) {
         let Some(incident) = draft.incident(no) else { return };
         let IncidentKind::Warning(nearing) = &incident.kind else { return };
+        let held = |near: &Near| draft.case(&near.episode).and_then(|case| self.hushed_until(draft, case, now));
         let untold = |near: &&Near| !near.told && near.deadline >= now && is_near(draft, near);
-        let cases: Vec<PageCase> =
-            nearing.listed.iter().filter(untold).filter_map(|near| near_case(draft, near)).collect();
+        let untold: Vec<(&Near, Option<Timestamp>)> =
+            nearing.listed.iter().filter(untold).map(|near| (near, held(near))).collect();
+        let due = untold.iter().filter(|(_, held)| held.is_none());
+        let cases: Vec<PageCase> = due.filter_map(|(near, _)| near_case(draft, near)).collect();
+        let waiting: Vec<Near> =
+            untold.iter().filter(|(_, held)| held.is_some()).map(|(near, _)| (*near).clone()).collect();
+        let next = untold.iter().filter_map(|(_, held)| *held).min();
         let count = cases.len() as u64 + nearing.more_untold;
         let priority = nearing.highest.unwrap_or(Priority::P4);
         if let Some(incident) = draft.incident_mut(no) {
             incident.ring_at = None;
             if let IncidentKind::Warning(nearing) = &mut incident.kind {
                 nearing.more_untold = 0;
-                nearing.listed.iter_mut().for_each(|near| near.told = true);
+                nearing.listed.iter_mut().for_each(|near| near.told = !waiting.contains(near));
             }
         }
         if count > 0 {
             self.page(draft, no, priority, (count, cases), None, now);
+        }
+        if let Some(incident) = draft.incident_mut(no) {
+            incident.ring_at = next;
         }
     }
 

@@ -18,10 +18,15 @@ pub fn details(rendering: &Rendering<'_>, chars_max: usize, escape: fn(&str) -> 
     let incident = one_line(&payload.incident, NAME_CHARS_MAX);
     let what = if payload.notice == Some(PayloadNotice::Warning) { "Warning" } else { "Incident" };
     let mut text = format!("{what} {incident}{state}, as of {}", one_line(&payload.created_at, NAME_CHARS_MAX));
+    if let Some(PayloadNotice::Trouble { .. }) = &payload.notice {
+        text += &format!("\n{}", escape(&rendering.title));
+    }
+    let taken = payload.acknowledge.as_ref().map(|url| format!("\nAcknowledge: {}", escape(url)));
     if let Some(channel) = &payload.in_place_of {
         text += &format!("\nHere because channel {} did not accept it", escape(&one_line(channel, NAME_CHARS_MAX)));
     }
     let board = rendering.public_url.map(|url| format!("\nBoard: {}", escape(url))).unwrap_or_default();
+    let board = taken.unwrap_or_default() + &board;
     let room = chars_max.saturating_sub(board.chars().count() + MORE_CHARS_MAX);
     let (mut chars, mut listed) = (text.chars().count(), 0_u64);
     for case in &payload.cases {

@@ -1,11 +1,13 @@
 //! The log channel: a page becomes one event of the process's own log, and is always accepted. It is what
 //! shadow mode pages.
 
+use super::payload::PayloadNotice;
 use super::{Answer, Rendering};
 use crate::core::plan::PageKind;
 use crate::core::policy::Priority;
 
-/// Writes a page: a ring of P0 as an error, a lesser ring as a warning, a resolve as information.
+/// Writes a page: a ring of P0 as an error, a lesser ring and what comes near as a warning, a resolve as
+/// information.
 pub fn write(rendering: &Rendering<'_>) -> Answer {
     let Rendering { page, payload, title, .. } = rendering;
     let cases: Vec<&str> = payload.cases.iter().map(|case| case.case.as_str()).collect();
@@ -32,7 +34,9 @@ pub fn write(rendering: &Rendering<'_>) -> Answer {
     }
     match (page.kind, page.priority) {
         (PageKind::Resolve, _) => event!(tracing::Level::INFO),
-        (PageKind::Ring, Priority::P0) => event!(tracing::Level::ERROR),
+        (PageKind::Ring, Priority::P0) if payload.notice != Some(PayloadNotice::Warning) => {
+            event!(tracing::Level::ERROR);
+        }
         (PageKind::Ring, _) => event!(tracing::Level::WARN),
     }
     Answer::accepted("logged")

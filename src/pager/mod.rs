@@ -165,6 +165,8 @@ impl<'a> Rendering<'a> {
         public_url: Option<&'a str>,
     ) -> Rendering<'a> {
         codenames.apply(&mut payload);
+        let reached = public_url.zip(payload.acknowledge.take());
+        payload.acknowledge = reached.map(|(board, path)| format!("{board}{path}"));
         let title = title::title(&payload, codenames.minor_safety());
         Rendering { page, payload, title, public_url }
     }

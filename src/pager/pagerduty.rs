@@ -65,8 +65,16 @@ struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Alert<'a>>,
     client: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    links: Vec<Link<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_url: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Link<'a> {
+    href: &'a str,
+    text: &'static str,
 }
 
 #[derive(Serialize)]
@@ -88,12 +96,15 @@ fn body(rendering: Rendering<'_>, routing_key: &str) -> Option<Vec<u8>> {
             timestamp: &payload.created_at,
             custom_details: payload,
         };
+        let acknowledge = payload.acknowledge.as_deref();
         let (event_action, payload) = match page.kind {
             PageKind::Ring => ("trigger", Some(alert)),
             PageKind::Resolve => ("resolve", None),
         };
         let dedup_key = page.alert_key;
-        let event = Event { routing_key, event_action, dedup_key, payload, client: "tocsin", client_url: public_url };
+        let links = acknowledge.map(|href| Link { href, text: "Acknowledge in tocsin" }).into_iter().collect();
+        let event =
+            Event { routing_key, event_action, dedup_key, payload, client: "tocsin", links, client_url: public_url };
         serde_json::to_vec(&event).ok()
     })
 }

@@ -3,7 +3,9 @@
 
 use crate::core::plan::{Notice, Page, PageKind};
 use crate::core::sight::BlindKind;
-use crate::keys::Keys;
+use crate::core::time::Span;
+use crate::core::trouble::TroubleKind;
+use crate::keys::{AckLink, Keys};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +25,10 @@ pub struct Payload {
     /// Set where the page tells of something else than a breach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<PayloadNotice>,
+    /// Where a person takes the incident, without the host while it is frozen; a channel puts the board's before
+    /// it, or leaves it out where nobody can reach that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledge: Option<String>,
     /// Set where the page tells what the auditor found: counts, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<String>,
@@ -53,6 +59,33 @@ pub struct PayloadBlind {
 pub enum PayloadNotice {
     /// Deadlines that come near: the cases are not overdue.
     Warning,
+    /// Something that the operators must see to, and no case.
+    Trouble {
+        what: TroubleKind,
+        /// The source, the channel or the configuration.
+        subject: String,
+        /// RFC 3339, UTC.
+        since: String,
+        /// Categories that no list names.
+        names: Vec<String>,
+        /// Whether there are more.
+        more: bool,
+    },
+}
+
+impl PayloadNotice {
+    fn of(notice: &Notice) -> Self {
+        match notice {
+            Notice::Warning => PayloadNotice::Warning,
+            Notice::Trouble(trouble) => PayloadNotice::Trouble {
+                what: trouble.kind,
+                subject: trouble.subject.to_string(),
+                since: crate::zone::rfc3339(trouble.since),
+                names: trouble.names.iter().map(|name| name.to_string()).collect(),
+                more: trouble.more,
+            },
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +107,16 @@ pub struct PayloadCase {
     pub inherited: bool,
 }
 
+/// How long the link of a page acknowledges.
+const LINK_HOLDS: Span = Span::from_hours(24);
+
+/// A warning asks nobody to take it, and what is over is over.
+fn acknowledge(page: &Page, keys: &Keys) -> Option<String> {
+    let asks = page.kind == PageKind::Ring && page.notice != Some(Notice::Warning);
+    let link = || AckLink { incident: page.incident, round: page.round, expires: page.created_at.plus(LINK_HOLDS) };
+    asks.then(|| link().path(keys))
+}
+
 impl Payload {
     pub fn freeze(page: &Page, keys: &Keys) -> Self {
         let case = |case: &crate::core::plan::PageCase| PayloadCase {
@@ -92,7 +135,7 @@ impl Payload {
             kind: page.kind,
             incident: match &page.notice {
                 Some(Notice::Warning) => format!("W-{}", page.incident.0),
-                None => page.incident.to_string(),
+                Some(Notice::Trouble(_)) | None => page.incident.to_string(),
             },
             round: page.round,
             step: page.step,
@@ -104,9 +147,8 @@ impl Payload {
                 since: crate::zone::rfc3339(blind.since),
                 state: blind.what,
             }),
-            notice: page.notice.as_ref().map(|notice| match notice {
-                Notice::Warning => PayloadNotice::Warning,
-            }),
+            notice: page.notice.as_ref().map(PayloadNotice::of),
+            acknowledge: acknowledge(page, keys),
             found: page.found.map(|found| found.to_string()),
             in_place_of: None,
             is_test: page.is_test,

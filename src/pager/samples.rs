@@ -31,6 +31,7 @@ pub fn payload(cases: usize) -> Payload {
         part: None,
         blind: None,
         notice: None,
+        acknowledge: None,
         found: None,
         in_place_of: None,
         is_test: false,

@@ -165,6 +165,7 @@ mod tests {
             part: None,
             blind: None,
             notice: None,
+            acknowledge: None,
             found: None,
             in_place_of: None,
             is_test: false,
@@ -183,6 +184,16 @@ mod tests {
         assert_eq!(title(&just_now), "P0 minor safety overdue: C-7F3KQ-9QXMA, first_response late since just now");
         let resolved = page(PageKind::Resolve, "P0", 0, vec![]);
         assert_eq!(title(&resolved), "RESOLVED, I-42 P0 minor safety: no longer overdue");
+    }
+
+    #[test]
+    fn whatever_is_overdue_says_its_priority_first_and_a_warning_names_it_too() {
+        for priority in ["P0", "P1", "P2", "P3", "P4"] {
+            let mut payload = page(PageKind::Ring, priority, 1, vec![overdue(AT_EIGHT)]);
+            assert!(title(&payload).starts_with(&format!("{priority} ")), "{}", title(&payload));
+            payload.notice = Some(crate::pager::payload::PayloadNotice::Warning);
+            assert!(title(&payload).starts_with(&format!("WARNING, {priority} ")), "{}", title(&payload));
+        }
     }
 
     #[test]

@@ -73,6 +73,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             "leading the store"
         );
         let mut core = Core::restore(policy, stored.cases, stored.incidents, stored.next_incident);
+        core.remember_quiets(stored.quiets);
         core.remember(stored.arrived, stored.watched);
         status.update(|status| {
             status.leader = true;
@@ -104,7 +105,12 @@ impl<S: Store, C: Clock> Engine<S, C> {
         match &mut input {
             Input::Rows(rows) => rows.recalled = self.recall(self.core.strangers(rows)).await?,
             Input::Reassess { recalled } => *recalled = self.recall(self.core.strangers_of_reassess()).await?,
-            Input::ScanEnded { .. } | Input::Sight { .. } | Input::Recalled(_) | Input::Act(_) | Input::Tick => {}
+            Input::ScanEnded { .. }
+            | Input::Sight { .. }
+            | Input::Recalled(_)
+            | Input::Trouble { .. }
+            | Input::Act(_)
+            | Input::Tick => {}
         }
         let (mut failed, mut wait) = (0, RETRY_FIRST);
         loop {
@@ -179,6 +185,22 @@ impl<S: Store, C: Clock> Engine<S, C> {
             fed.push(self.feed(Input::Recalled(Recalled { source, reports, last })).await?);
         }
         Ok(fed)
+    }
+
+    /// Which channels hold parked pages and which none; `None` where the store doesn't say.
+    pub async fn parked_channels(&self) -> Option<BTreeMap<Name, bool>> {
+        let counts = match self.store.page_counts().await {
+            Ok(counts) => counts,
+            Err(error) => {
+                tracing::debug!(%error, "parked pages can't be counted; counting again");
+                return None;
+            }
+        };
+        let mut parked = BTreeMap::new();
+        for count in counts {
+            *parked.entry(count.channel).or_default() |= count.state == "parked" && count.count > 0;
+        }
+        Some(parked)
     }
 
     /// The store's memory of cases that an input may continue.
@@ -273,6 +295,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
             self.status.update(|status| {
                 (status.store.sequence, status.store.last_commit) = (sequence, Some(committed));
             });
+        }
+        if let Some(refusal) = plan.refused {
+            tracing::warn!(inbox = plan.taken_up, refusal, "what was asked for has no effect");
         }
         for alarm in &plan.alarms {
             tell(alarm);

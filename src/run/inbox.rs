@@ -90,6 +90,13 @@ impl Inbox {
 fn tell(act: &Act) {
     match &act.deed {
         Deed::Acknowledge { incident } => tracing::info!(%incident, by = %act.by, "acknowledged"),
+        Deed::AcknowledgePage { incident, round } => {
+            tracing::info!(%incident, round, by = %act.by, "acknowledged by a page");
+        }
+        Deed::Snooze { reason, .. } | Deed::Window { reason, .. } => {
+            tracing::info!(inbox = act.inbox, by = %act.by, %reason, kind = act.deed.kind(), "asked to be kept quiet");
+        }
+        Deed::EndQuiet { no } => tracing::info!(quiet = no, by = %act.by, "asked to ring again"),
         Deed::FellBack { incident, round, channel, .. } => {
             tracing::warn!(%incident, round, %channel, "a channel rings in the place of one that failed");
         }

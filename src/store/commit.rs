@@ -3,7 +3,7 @@
 
 use super::db::{Answer, Arg, Db, Tx, args};
 use super::sql::{committed, failed, json};
-use super::{Commit, NewPage, Result, StoreError, fallback, observations, outbox, segments, sight};
+use super::{Commit, NewPage, Result, StoreError, fallback, observations, outbox, quiets, segments, sight};
 use crate::core::clock::Ending;
 use crate::core::incident::{Incident, IncidentKind};
 use crate::core::outcome::Basis;
@@ -99,6 +99,7 @@ pub(super) async fn commit(db: &Db, commit: &Commit<'_>) -> Result<()> {
         const TAKE_UP: &str = "UPDATE inbox SET applied_sequence = $1 WHERE id = $2 AND applied_sequence IS NULL";
         tx.execute(TAKE_UP, args![commit.sequence, entry]).await.map_err(failed(OPERATION))?;
     }
+    quiets::write(&mut tx, commit.plan).await.map_err(failed(OPERATION))?;
     committed(tx, OPERATION).await
 }
 
@@ -195,6 +196,7 @@ fn incident_row(incident: &Incident) -> Answer<Vec<Arg>> {
         IncidentKind::Bundle { .. } => "bundle",
         IncidentKind::Blind { .. } => "blind",
         IncidentKind::Warning(_) => "warning",
+        IncidentKind::Trouble(_) => "trouble",
         IncidentKind::Audit { .. } => "audit",
         IncidentKind::Test { .. } => "test",
     };

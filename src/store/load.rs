@@ -3,7 +3,7 @@
 
 use super::db::{Answer, Db, Row, Tx, args};
 use super::sql::failed;
-use super::{InboxEntry, Result, StoreError, Stored, sight};
+use super::{InboxEntry, Result, StoreError, Stored, quiets, sight};
 use crate::core::case::{Case, Conclusion};
 use crate::core::clock::Ending;
 use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, ReportKey};
@@ -34,6 +34,7 @@ pub(super) async fn load(db: &Db) -> Result<Stored> {
         sequence: row.count(0).map_err(failed(LOAD))?,
         next_incident: row.count(1).map_err(failed(LOAD))?,
         cases: cases(&mut tx).await?,
+        quiets: quiets::read(&mut tx).await?,
         ..Stored::default()
     };
     for row in tx.fetch(OPEN_INCIDENTS, args![]).await.map_err(failed(LOAD))? {

@@ -12,7 +12,9 @@ mod observations;
 mod open;
 mod outbox;
 mod pages;
+mod people;
 mod probe;
+mod quiets;
 mod rejects;
 mod segments;
 mod sight;
@@ -23,6 +25,7 @@ pub mod weekly;
 pub use audit::{UnheardRound, UnrungBreach};
 pub use open::OpenError;
 pub use pages::PastAttempt;
+pub use people::WEBHOOKS_KEPT;
 pub use probe::{Probe, probe};
 pub use rejects::{RejectRow, RejectTotal};
 pub use sql::SqlStore;
@@ -33,6 +36,7 @@ use crate::core::id::{CaseKey, IncidentNo, Name};
 use crate::core::incident::Incident;
 use crate::core::plan::{PageKind, Plan};
 use crate::core::policy::Priority;
+use crate::core::quiet::Quiet;
 use crate::core::segments::Segment;
 use crate::core::time::Timestamp;
 use std::future::Future;
@@ -48,6 +52,8 @@ pub struct Stored {
     pub incidents: Vec<Incident>,
     /// The number that the next incident gets.
     pub next_incident: u64,
+    /// Snoozes and maintenance windows, those that are over included until they are forgotten.
+    pub quiets: Vec<Quiet>,
     /// How many reports came in each hour of the weeks before, and which hours were watched.
     pub arrived: Vec<Arrived>,
     pub watched: Vec<Watched>,

@@ -1,9 +1,14 @@
 //! The page, the API and the probes, served by the monitor's own process. Everything is read from the
-//! published view, the status and the store; nothing here can change or delay what the engine does.
+//! published view, the status and the store; what people do
+//! here is put into the store's inbox, and the engine takes it from there like everything else.
 
+mod acknowledge;
 pub mod api;
+pub mod desk;
 mod guard;
 mod page;
+pub mod pagerduty;
+pub mod quiets;
 pub mod words;
 
 use crate::core::id::Name;
@@ -11,6 +16,7 @@ use crate::core::time::Timestamp;
 use crate::core::view::{VIEW_ROWS, View};
 use crate::keys::Keys;
 use crate::metrics::{self, Metrics, PageTotal};
+use crate::secret::Secret;
 use crate::status::StatusHandle;
 use crate::store::{PageCount, PageRow, SqlStore, Store, StoreError};
 use crate::weekly::figures::Figures;
@@ -20,10 +26,11 @@ use api::{Moment, QueueBody, ReadyBody, StatusBody};
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use desk::Desk;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -79,6 +86,10 @@ pub struct WebState {
     pub status: StatusHandle,
     pub keys: Keys,
     pub pages: Arc<dyn PagesReader>,
+    /// Where what people do is put down.
+    pub desk: Arc<dyn Desk>,
+    /// Of PagerDuty's webhooks, several while one rotates; none: they are not taken.
+    pub pagerduty_secrets: Arc<Vec<Secret>>,
     pub metrics: Arc<Metrics>,
     /// By source: where a report is reviewed, with `{id}` for its id.
     pub links: Arc<BTreeMap<Name, String>>,
@@ -96,6 +107,13 @@ pub fn router(state: WebState) -> Router {
         .route("/", get(plain_page))
         .route("/api/v1/queue", get(queue))
         .route("/api/v1/status", get(status))
+        .route("/api/v1/quiets", get(quiets))
+        .route("/api/v1/incidents/{no}/acknowledge", post(acknowledge::api))
+        .route("/ack/{link}", get(acknowledge::ask).post(acknowledge::take))
+        .route(
+            pagerduty::PATH,
+            post(pagerduty::receive).layer(DefaultBodyLimit::max(pagerduty::BODY_BYTES_MAX as usize)),
+        )
         .route("/metrics", get(scrape))
         .route("/weekly/{week}", get(weekly_report))
         .route("/healthz", get(healthz))
@@ -159,6 +177,11 @@ async fn status(State(state): State<WebState>) -> Response {
     Json(StatusBody::of(state.moment(&view, &status, now))).into_response()
 }
 
+async fn quiets(State(state): State<WebState>) -> Response {
+    let (view, status, now) = (state.view.load_full(), state.status.load(), (state.now)());
+    Json(quiets::entries(state.moment(&view, &status, now))).into_response()
+}
+
 /// A week's report as it was first told.
 async fn weekly_report(State(state): State<WebState>, Path(week): Path<String>) -> Response {
     let Ok(week) = week.parse::<Week>() else {
@@ -213,6 +236,11 @@ async fn readyz(State(state): State<WebState>) -> Response {
 }
 
 impl WebState {
+    /// What the store answered in time; `None`, and a line in the log, when it didn't.
+    async fn within<T>(&self, answer: PagesFuture<'_, T>) -> Option<T> {
+        in_time("put down what a person did", answer).await
+    }
+
     fn moment<'a>(&'a self, view: &'a View, status: &'a crate::status::Status, now: Timestamp) -> Moment<'a> {
         Moment { view, status, keys: &self.keys, links: &self.links, now }
     }

@@ -2,9 +2,10 @@
 //! sources. It needs no script and no second request. The template escapes everything that it is given.
 
 use super::api::{Moment, QueueBody, QueueEntry};
+use super::quiets::{self, QuietEntry};
 use super::words::{self, Level, ago, counted, utc_words};
-use crate::core::id::IncidentNo;
 use crate::core::incident::IncidentKind;
+use crate::core::plan::PageKind;
 use crate::core::policy::{Priority, Standing};
 use crate::core::time::Span;
 use crate::core::view::IncidentRow;
@@ -12,6 +13,7 @@ use crate::status::{Mode, Sight, SourceStatus};
 use crate::store::PageRow;
 use crate::zone;
 use askama::Template;
+use serde::Deserialize;
 use std::collections::BTreeSet;
 
 /// The style sheet, put into the page as it is; the guard allows it by its hash.
@@ -40,6 +42,7 @@ pub fn render(moment: Moment<'_>, pages: Option<&[PageRow]>, options: Options) -
         banners: banners(moment, options.demo),
         many_sources: moment.status.sources.len() > 1,
         incidents: moment.view.incidents.iter().map(|row| IncidentLine::of(moment, row)).collect(),
+        quiets: quiets::entries(moment),
         pages: pages.map(|pages| pages.iter().map(|row| PageLine::of(moment, row)).collect()),
         sources: moment.status.sources.iter().map(|source| SourceLine::of(moment, source)).collect(),
         now_words: utc_words(moment.now, moment.now),
@@ -63,6 +66,7 @@ struct PlainPage<'a> {
     banners: Vec<Banner>,
     many_sources: bool,
     incidents: Vec<IncidentLine>,
+    quiets: Vec<QuietEntry>,
     /// `None` when the store didn't answer.
     pages: Option<Vec<PageLine>>,
     sources: Vec<SourceLine>,
@@ -204,6 +208,8 @@ struct IncidentLine {
     opened_at: String,
     rung: String,
     escalation: String,
+    /// Who has taken it, or that nobody has.
+    taken: String,
 }
 
 impl IncidentLine {
@@ -233,6 +239,10 @@ impl IncidentLine {
             opened_at: zone::rfc3339(incident.opened_at),
             rung,
             escalation: incident.escalation.to_string(),
+            taken: match &incident.acknowledged {
+                Some(taken) => format!("{}, {}", taken.by, ago(taken.at, now)),
+                None => "nobody".to_owned(),
+            },
         }
     }
 }
@@ -241,8 +251,9 @@ struct PageLine {
     at: String,
     at_words: String,
     at_ago: String,
-    incident: IncidentNo,
+    incident: String,
     priority: &'static str,
+    /// "ring", "resolve", "warning" or "warning over"
     kind: &'static str,
     channel: String,
     state: String,
@@ -252,16 +263,34 @@ struct PageLine {
     answer: String,
 }
 
+/// What the list needs of a page's payload: a warning is no incident's ring.
+#[derive(Default, Deserialize)]
+struct Said {
+    incident: Option<String>,
+    notice: Option<About>,
+}
+
+#[derive(Deserialize)]
+struct About {
+    about: String,
+}
+
 impl PageLine {
     fn of(moment: Moment<'_>, row: &PageRow) -> Self {
         let (page, now) = (&row.page, moment.now);
+        let said: Said = serde_json::from_str(&page.payload).unwrap_or_default();
+        let warns = said.notice.is_some_and(|notice| notice.about == "warning");
         PageLine {
             at: zone::rfc3339(page.created_at),
             at_words: utc_words(page.created_at, now),
             at_ago: ago(page.created_at, now),
-            incident: page.incident,
+            incident: said.incident.unwrap_or_else(|| page.incident.to_string()),
             priority: page.priority.as_str(),
-            kind: page.kind.as_str(),
+            kind: match (warns, page.kind) {
+                (true, PageKind::Ring) => "warning",
+                (true, PageKind::Resolve) => "warning over",
+                (false, kind) => kind.as_str(),
+            },
             channel: page.channel.to_string(),
             state: match row.state.as_str() {
                 "queued" | "leased" if row.attempts > 0 => format!("{}, not accepted yet", row.state),

@@ -5,6 +5,7 @@
 use crate::core::incident::IncidentKind;
 use crate::core::policy::{Priority, Standing};
 use crate::core::time::{Span, Timestamp};
+use crate::core::trouble::{Trouble, TroubleKind};
 use crate::core::view::View;
 use crate::status::{Sight, SourceStatus, Status};
 use crate::zone;
@@ -17,6 +18,7 @@ pub fn about_no_case(kind: &IncidentKind) -> String {
         IncidentKind::Bundle { members } => format!("bundle of {} incidents", members.len()),
         IncidentKind::Blind(blind) => format!("the monitor is blind: {}, {}", blind.source, blind.what.words()),
         IncidentKind::Warning(_) => "deadlines that come near".to_owned(),
+        IncidentKind::Trouble(trouble) => trouble_words(trouble),
         IncidentKind::Audit { found } => format!("the auditor found: {found}"),
         IncidentKind::Test { .. } => "a test of pages".to_owned(),
     }
@@ -168,6 +170,22 @@ pub fn utc_words(at: Timestamp, now: Timestamp) -> String {
 /// A category as people read it; a report may come without one.
 pub fn category_words(category: &str) -> &str {
     if category.is_empty() { "(no category)" } else { category }
+}
+
+/// What an operators' incident is about.
+pub fn trouble_words(trouble: &Trouble) -> String {
+    let subject = &trouble.subject;
+    match trouble.kind {
+        TroubleKind::PresumedCategories => {
+            let names: Vec<&str> = trouble.names.iter().map(|name| category_words(name)).collect();
+            let more = if trouble.more { " and more" } else { "" };
+            format!("categories of {subject} that nobody has named: {}{more}", names.join(", "))
+        }
+        TroubleKind::RowsWithoutId => format!("rows of {subject} without an id"),
+        TroubleKind::WrongZone => format!("reports of {subject} stated for the future or unreadably"),
+        TroubleKind::PagesParked => format!("pages that {subject} refuses for good"),
+        TroubleKind::ReloadFailed => format!("{subject} that can't be taken over"),
+    }
 }
 
 #[cfg(test)]

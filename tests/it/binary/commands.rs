@@ -1,7 +1,7 @@
 //! The commands that end by themselves: init, check, queue and replay, on real records where there are any.
 
 use super::platform::Base;
-use super::process::{Process, run};
+use super::process::{NO_VARIABLES, Process, run};
 use super::rig::{HOOK_SECRET, Rig, free_port};
 use super::{eventually, hold, now, secs, throughout};
 use crate::delivery::receiver::Receiver;
@@ -15,12 +15,12 @@ use std::path::Path;
 async fn what_init_writes_is_accepted_by_check_and_never_overwrites() {
     let scratch = ScratchDir::new("init");
     let at = scratch.path();
-    let (code, _, told) = run(at, &["init", "--output", "tocsin.toml"], &[]);
+    let (code, _, told) = run(at, &["init", "--output", "tocsin.toml"], NO_VARIABLES);
     assert_eq!(code, 0, "{told}");
-    let (code, summary, told) = run(at, &["check", "--offline"], &[]);
+    let (code, summary, told) = run(at, &["check", "--offline"], NO_VARIABLES);
     assert_eq!(code, 0, "{told}");
     assert!(summary.contains("P0  minor safety"), "{summary}");
-    assert_ne!(run(at, &["init", "--output", "tocsin.toml"], &[]).0, 0);
+    assert_ne!(run(at, &["init", "--output", "tocsin.toml"], NO_VARIABLES).0, 0);
 }
 
 #[tokio::test]
@@ -30,18 +30,18 @@ async fn check_is_0_for_what_fits_and_78_with_the_place_for_what_does_not() {
     let template = tocsin_config(&rig.settings.source_url);
     let at = rig.scratch.path();
     std::fs::write(at.join("fits.toml"), &template).unwrap();
-    let (code, summary, told) = run(at, &["check", "--config", "fits.toml"], &[]);
+    let (code, summary, told) = run(at, &["check", "--config", "fits.toml"], NO_VARIABLES);
     assert_eq!(code, 0, "{told}");
     assert!(summary.contains("PostgreSQL") && summary.contains("brand_new_code (1)"), "{summary}");
 
     std::fs::write(at.join("column.toml"), template.replace("\"created_at\"", "\"filed_at\"")).unwrap();
-    let (code, _, told) = run(at, &["check", "--config", "column.toml"], &[]);
+    let (code, _, told) = run(at, &["check", "--config", "column.toml"], NO_VARIABLES);
     assert_eq!(code, 78, "{told}");
     assert!(told.contains("has no column filed_at") && told.contains("created_at"), "{told}");
 
     std::fs::write(at.join("key.toml"), template.replace("poll ", "pole ")).unwrap();
     for command in ["check", "run"] {
-        let (code, _, told) = run(at, &[command, "--config", "key.toml"], &[]);
+        let (code, _, told) = run(at, &[command, "--config", "key.toml"], NO_VARIABLES);
         assert_eq!(code, 78, "{told}");
         assert!(told.contains("key.toml:") && told.contains("pole") && told.contains('^'), "{told}");
     }
@@ -76,7 +76,7 @@ async fn queue_prints_the_ranked_queue_of_the_running_monitor() {
     let body: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(body["queue"][0]["report_id"], "worse");
     let (code, _, told) =
-        run(rig.scratch.path(), &["queue", "--at", &format!("http://127.0.0.1:{}", free_port())], &[]);
+        run(rig.scratch.path(), &["queue", "--at", &format!("http://127.0.0.1:{}", free_port())], NO_VARIABLES);
     assert!(code == 1 && told.contains("is `tocsin run`"), "{code} {told}");
 }
 

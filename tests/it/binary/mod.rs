@@ -2,6 +2,7 @@
 //! stopped, fed nonsense and cut off. Nothing sleeps: conditions are looked at until they hold or their time is up.
 
 mod bad_input;
+mod canaries;
 mod commands;
 mod crash;
 mod demo;
@@ -10,6 +11,7 @@ mod observed;
 mod outages;
 mod page_command;
 mod paging;
+mod people;
 mod platform;
 mod process;
 mod proxy;

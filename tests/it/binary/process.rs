@@ -1,6 +1,7 @@
 //! One process of the program under test: its output in files, signals by its own id, and an end with the test.
 
 use super::{eventually, secs};
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,7 +17,7 @@ pub struct Process {
 
 impl Process {
     /// Starts the program in `directory`. Its log and its output are appended to `name.log` and `name.out` there.
-    pub fn start(directory: &Path, name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Process {
+    pub fn start(directory: &Path, name: &str, arguments: &[&str], variables: &[(&str, impl AsRef<OsStr>)]) -> Process {
         let (log, output) = (directory.join(format!("{name}.log")), directory.join(format!("{name}.out")));
         let open = |path: &Path| OpenOptions::new().create(true).append(true).open(path).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tocsin"))
@@ -25,7 +26,7 @@ impl Process {
             .env_remove("TOCSIN_SOURCE_URL")
             .env("RUST_LOG", "info,tocsin=debug,sqlx=debug")
             .env("NO_COLOR", "1")
-            .envs(variables.iter().copied())
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(open(&output))
             .stderr(open(&log))
@@ -97,14 +98,17 @@ impl Drop for Process {
     }
 }
 
+/// For a command that needs none.
+pub const NO_VARIABLES: &[(&str, &str)] = &[];
+
 /// Runs the program to its end: exit code, output and what it told the person.
-pub fn run(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
+pub fn run(directory: &Path, arguments: &[&str], variables: &[(&str, impl AsRef<OsStr>)]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_tocsin"))
         .args(arguments)
         .current_dir(directory)
         .env_remove("TOCSIN_SOURCE_URL")
         .env("NO_COLOR", "1")
-        .envs(variables.iter().copied())
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|e| panic!("run the program: {e}"));

@@ -66,11 +66,11 @@ targets    = { closed = "40h" }
 
 [[escalations]]
 name  = "minor-safety"
-steps = [{ at = "0m", notify = ["hook"] }]
+steps = [{ at = "0m", notify = [NOTIFY] }]
 
 [[escalations]]
 name  = "on-call"
-steps = [{ at = "0m", notify = ["hook"] }]
+steps = [{ at = "0m", notify = [NOTIFY] }]
 
 [[escalations]]
 name  = "operators"
@@ -82,12 +82,13 @@ BLIND
 
 [channels]
 hook = { kind = "webhook", url_env = "TEST_HOOK", secret_env = "TEST_HOOK_SECRET" }
-
+CHANNELS
 [store]
 url_env = "TEST_STORE"
 
 [web]
 listen = "127.0.0.1:PORT"
+WEB
 "#;
 
 /// What a test may change before it starts the program.
@@ -97,11 +98,19 @@ pub struct Settings {
     pub received: &'static str,
     /// How long P0 and P1 may take.
     pub within: &'static str,
-    /// Further lines of [blind].
-    pub blind: &'static str,
     pub source_url: String,
     pub store_url: String,
     pub hook_url: String,
+    /// Further lines of [blind].
+    pub blind: &'static str,
+    /// More lines of [web].
+    pub web: &'static str,
+    /// Whom minor safety and the lesser escalation notify, as TOML.
+    pub notify: &'static str,
+    /// More lines of [channels].
+    pub channels: String,
+    /// More environment.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 pub struct Rig {
@@ -131,10 +140,14 @@ impl Rig {
             mode: "live",
             received: "\"created_at\"",
             within: "3s",
-            blind: "",
             source_url: platform.reader_url.clone(),
             store_url,
             hook_url: receiver.url.clone(),
+            blind: "",
+            web: "",
+            notify: "\"hook\"",
+            channels: String::new(),
+            variables: Vec::new(),
         };
         Rig { scratch, platform, receiver, settings, port: free_port(), keys: Keys::new(DEPLOYMENT_SECRET.as_bytes()) }
     }
@@ -169,12 +182,12 @@ impl Rig {
 
     /// Writes the configuration of now over the one that the monitor was started with.
     pub fn rewrite(&self) {
-        self.write_config_as("tocsin", self.port);
+        self.write("tocsin", self.port);
     }
 
     /// Writes the configuration alone, for a command that ends by itself.
     pub fn write_config(&self) {
-        self.write_config_as("tocsin", self.port);
+        self.write("tocsin", self.port);
     }
 
     /// The sequence number of the store's last commit, as the monitor tells it.
@@ -184,35 +197,51 @@ impl Rig {
         status["store"]["sequence"].as_u64().unwrap()
     }
 
-    fn start_as(&self, name: &str, port: u16) -> Process {
-        let file = self.write_config_as(name, port);
-        Process::start(self.scratch.path(), name, &["run", "--config", &file], &self.variables())
-    }
-
-    fn write_config_as(&self, name: &str, port: u16) -> String {
-        let Settings { mode, received, within, blind, .. } = self.settings;
+    fn write(&self, name: &str, port: u16) -> String {
+        let Settings { mode, received, within, blind, web, notify, ref channels, .. } = self.settings;
         let port = port.to_string();
-        let words = [("MODE", mode), ("RECEIVED", received), ("WITHIN", within), ("BLIND", blind), ("PORT", &port)];
+        let words = [
+            ("MODE", mode),
+            ("RECEIVED", received),
+            ("WITHIN", within),
+            ("BLIND", blind),
+            ("PORT", &port),
+            ("WEB", web),
+            ("NOTIFY", notify),
+            ("CHANNELS", channels),
+        ];
         let text = words.iter().fold(CONFIG.to_owned(), |text, (word, value)| text.replace(word, value));
         let file = format!("{name}.toml");
         std::fs::write(self.scratch.path().join(&file), text).unwrap();
         file
     }
 
-    /// What the configuration takes from the environment.
-    pub fn variables(&self) -> [(&'static str, &str); 5] {
-        [
-            ("TEST_SECRET", DEPLOYMENT_SECRET),
-            ("TEST_SOURCE", &self.settings.source_url),
-            ("TEST_STORE", &self.settings.store_url),
-            ("TEST_HOOK", &self.settings.hook_url),
-            ("TEST_HOOK_SECRET", HOOK_SECRET),
-        ]
+    fn start_as(&self, name: &str, port: u16) -> Process {
+        let file = self.write(name, port);
+        Process::start(self.scratch.path(), name, &["run", "--config", &file], &self.variables())
+    }
+
+    /// The environment of the program.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let mut variables = self.settings.variables.clone();
+        variables.extend([
+            ("TEST_SECRET", DEPLOYMENT_SECRET.to_owned()),
+            ("TEST_SOURCE", self.settings.source_url.clone()),
+            ("TEST_STORE", self.settings.store_url.clone()),
+            ("TEST_HOOK", self.settings.hook_url.clone()),
+            ("TEST_HOOK_SECRET", HOOK_SECRET.to_owned()),
+        ]);
+        variables
+    }
+
+    /// Where the board is served.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// The status and body of one GET; 0 where nothing answers.
     pub async fn get(&self, path: &str) -> (u16, String) {
-        get(&format!("127.0.0.1:{}", self.port), path).await
+        get(&self.address(), path).await
     }
 
     /// Waits until the monitor says that it does its whole work.
@@ -297,9 +326,26 @@ pub fn free_port() -> u16 {
 
 /// One GET over a connection of its own; status 0 where nothing answers.
 pub async fn get(address: &str, path: &str) -> (u16, String) {
+    exchange(address, format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")).await
+}
+
+/// One POST of a body of this kind.
+pub async fn post(address: &str, path: &str, kind: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
+    exchange(
+        address,
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: {kind}\r\n\
+             content-length: {length}\r\n{headers}\r\n{body}"
+        ),
+    )
+    .await
+}
+
+async fn exchange(address: &str, request: String) -> (u16, String) {
     let answer = async {
         let mut stream = TcpStream::connect(address).await.ok()?;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.ok()?;

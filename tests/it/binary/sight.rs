@@ -1,7 +1,7 @@
 //! How the monitor speaks of its own sight: status, rejects, doctor and init, over real databases.
 
 use super::platform::Base;
-use super::process::run;
+use super::process::{NO_VARIABLES, run};
 use super::rig::{Rig, free_port};
 use super::{eventually, hold, now, secs};
 use serde_json::Value;
@@ -143,9 +143,9 @@ async fn sorts(hint: &str, source: Base) {
     }
     let at = rig.scratch.path();
     let arguments = ["init", "--url", &rig.settings.source_url, "--output", "new.toml"];
-    let (code, _, told) = run(at, &arguments, &[]);
+    let (code, _, told) = run(at, &arguments, NO_VARIABLES);
     assert_eq!(code, 0, "{told}");
-    let (code, _, told) = run(at, &["check", "--config", "new.toml"], &[]);
+    let (code, _, told) = run(at, &["check", "--config", "new.toml"], NO_VARIABLES);
     assert!(code == 78 && told.contains("2 categories are not sorted yet"), "{code} {told}");
     let text = std::fs::read_to_string(at.join("new.toml")).unwrap();
     assert!(text.contains("\"spam\",") && text.contains("# 2 reports") && text.contains("# 1 reports"), "{text}");
@@ -153,11 +153,11 @@ async fn sorts(hint: &str, source: Base) {
     let (_, tail) = rest.split_once("]\n# minor_when").unwrap();
     let sorted = format!("{head}minor_safety = [\"csam\"]\nother = [\"spam\"]\n# minor_when{tail}");
     std::fs::write(at.join("sorted.toml"), sorted).unwrap();
-    let (code, summary, told) = run(at, &["check", "--config", "sorted.toml"], &[]);
+    let (code, summary, told) = run(at, &["check", "--config", "sorted.toml"], NO_VARIABLES);
     assert_eq!(code, 0, "{summary}{told}");
     assert!(summary.contains("lacks columns.case: F1"), "what can't be enforced is said: {summary}");
     let refused = ["init", "--url", "postgres://nobody@127.0.0.1:9/x", "--output", "never.toml"];
-    let (code, _, told) = run(at, &refused, &[]);
+    let (code, _, told) = run(at, &refused, NO_VARIABLES);
     assert!(code == 1 && told.contains("refused") && !at.join("never.toml").exists(), "{code} {told}");
 }
 

@@ -7,6 +7,7 @@ mod alertmanager;
 mod fallbacks;
 mod letters;
 mod mail;
+mod night;
 mod products;
 pub mod receiver;
 mod service;
@@ -73,6 +74,7 @@ fn page(incident: u64, kind: PageKind, priority: Priority, created_at: Timestamp
         part: None,
         blind: None,
         notice: None,
+        acknowledge: None,
         found: None,
         in_place_of: None,
         is_test: false,

@@ -3,6 +3,7 @@
 
 mod exposition;
 mod pace;
+mod people;
 mod sample;
 
 use exposition::Exposition;

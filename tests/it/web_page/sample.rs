@@ -122,6 +122,7 @@ pub fn bad_night_view() -> View {
         open,
         breaches_total: breaches.into_iter().map(|key| (key, 3)).collect(),
         rejects_total: BTreeMap::from([(("reports".into(), "not_a_time"), 21)]),
+        quiets: quiets(),
         presumed_categories: vec![
             ("reports".into(), "teen_challenge_x".into()),
             ("reports".into(), "unmapped_17".into()),
@@ -232,6 +233,8 @@ pub fn state(view: View, status: Status, rows: Vec<PageRow>) -> WebState {
         status: StatusHandle::new(status),
         keys: Keys::new(b"a secret of the test's own"),
         pages: Arc::new(Pages { rows, broken: false }),
+        desk: Arc::new(Tray::default()),
+        pagerduty_secrets: Arc::new(Vec::new()),
         metrics: Arc::new(Metrics::new(known).expect("the instruments have different names")),
         links: Arc::new(BTreeMap::from([("reports".into(), "https://mod.example.org/reports/{id}".into())])),
         now: Arc::new(|| NOW),
@@ -268,4 +271,65 @@ impl Drop for Served {
             stop.send(()).unwrap_or(());
         }
     }
+}
+
+/// What the desk was given: (deed, by).
+#[derive(Default)]
+pub struct Tray {
+    pub deeds: Mutex<Vec<(tocsin::core::act::Deed, String)>>,
+    pub once: Mutex<std::collections::BTreeSet<String>>,
+    /// Alerts of ours: key, incident, round.
+    pub alerts: Vec<(String, IncidentNo, u32)>,
+    /// Incidents that are open beside those that the view shows.
+    pub open: Vec<IncidentNo>,
+    pub broken: bool,
+}
+
+impl Tray {
+    fn answer<T: Send + 'static>(&self, found: T) -> PagesFuture<'_, T> {
+        let failed = StoreError::Unreadable { operation: "put", what: "broken by the test".into() };
+        Box::pin(ready(if self.broken { Err(failed) } else { Ok(found) }))
+    }
+
+    fn keep(&self, deed: &tocsin::core::act::Deed, by: &str) {
+        if !self.broken {
+            self.deeds.lock().expect("no test panics under it").push((deed.clone(), by.to_owned()));
+        }
+    }
+}
+
+impl tocsin::web::desk::Desk for Tray {
+    fn put(&self, deed: &tocsin::core::act::Deed, by: &str, _at: Timestamp) -> PagesFuture<'_, ()> {
+        self.keep(deed, by);
+        self.answer(())
+    }
+
+    fn put_once(&self, id: &str, deed: &tocsin::core::act::Deed, by: &str, _at: Timestamp) -> PagesFuture<'_, bool> {
+        let is_new = !self.broken && self.once.lock().expect("no test panics under it").insert(id.to_owned());
+        if is_new {
+            self.keep(deed, by);
+        }
+        self.answer(is_new)
+    }
+
+    fn incident_of_alert(&self, alert_key: &str) -> PagesFuture<'_, Option<(IncidentNo, u32)>> {
+        self.answer(self.alerts.iter().find(|(key, _, _)| key == alert_key).map(|(_, no, round)| (*no, *round)))
+    }
+
+    fn is_incident_open(&self, no: IncidentNo) -> PagesFuture<'_, bool> {
+        self.answer(self.open.contains(&no))
+    }
+}
+
+fn quiets() -> Vec<tocsin::core::quiet::Quiet> {
+    vec![tocsin::core::quiet::Quiet {
+        no: 17,
+        scope: tocsin::core::quiet::Scope::Category("spam".into()),
+        highest: Priority::P1,
+        by: "ada".into(),
+        reason: "the spam filter is being moved".into(),
+        at: ago(60),
+        from: ago(60),
+        until: NOW.plus(Span::from_secs(3_600)),
+    }]
 }
