@@ -413,7 +413,7 @@ impl Case {
                 (target.warn, evidence, self.deadline(target, clock, &evidence, policy))
             };
             let clock = &mut self.clocks[index];
-            clock.set_deadline(evidence.started, deadline, warn, now);
+            clock.set_deadline(&evidence, deadline, warn, now);
             let turn = clock.step(&evidence, now);
             if turn != Turn::Nothing {
                 turns.push((index, turn));
