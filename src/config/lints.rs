@@ -142,9 +142,10 @@ fn warn_of_categories(r: &Reader, parts: &Parts) {
     }
     for ((_, named), (place, categories)) in unmatched {
         let which = listed(&categories);
+        let (its, rank, has) = if categories.len() == 1 { ("its", "ranks", "has") } else { ("their", "rank", "have") };
         let what = match named {
-            false => format!("no rule matches {which}: such reports rank as P4 and have no deadline"),
-            true => format!("where no `when` is true, {which} ranks as P4 and has no deadline"),
+            false => format!("no rule matches {which}: {its} reports rank as P4 and have no deadline"),
+            true => format!("where no `when` is true, {which} {rank} as P4 and {has} no deadline"),
         };
         r.warn(place, what, "name it in a rule without `when`, or end with a rule for categories = [\"*\"]");
     }

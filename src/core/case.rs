@@ -428,7 +428,7 @@ impl Case {
             };
             evidence.due = deadline;
             let clock = &mut self.clocks[index];
-            clock.set_deadline(evidence.started, deadline, warn, now);
+            clock.set_deadline(&evidence, deadline, warn, now);
             let turn = clock.step(&evidence, now);
             if turn != Turn::Nothing {
                 turns.push((index, turn));

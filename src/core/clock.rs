@@ -231,12 +231,14 @@ impl Clock {
     /// met is not judged by a shorter one: another policy doesn't reach into the past.
     pub fn set_deadline(
         &mut self,
-        started: Option<Timestamp>,
+        evidence: &Evidence,
         deadline: Option<Timestamp>,
         warn: Option<Span>,
         now: Timestamp,
     ) {
-        let is_past = matches!(self.state, ClockState::Met { .. }) && self.started == started;
+        let Evidence { started, happened, .. } = *evidence;
+        let still_met = |at: Timestamp| happened == Some(at) && self.started == started;
+        let is_past = matches!(self.state, ClockState::Met { at } if still_met(at));
         let tightens = deadline.zip(self.deadline).is_some_and(|(new, held)| new < held);
         if self.breach().is_some() || is_past && tightens {
             return;
