@@ -91,7 +91,7 @@ impl World {
                 if life.step().await {
                     continue;
                 }
-                life.engine.take_up_inbox().await.unwrap();
+                life.take_up_inbox().await;
                 for lane in [Lane::P0, Lane::Lesser] {
                     while outbox.pump(lane).await.unwrap() > 0 {}
                 }

@@ -16,6 +16,7 @@ use tocsin::pager::{Answer, Outgoing, Sender};
 use tocsin::run::asks::Asks;
 use tocsin::run::clock::{Clock, VirtualClock};
 use tocsin::run::engine::Engine;
+use tocsin::run::inbox;
 use tocsin::run::poller::{Inputs, PollError, Poller, Scanned};
 use tocsin::source::{Batch, ScanPosition, Source, SourceError};
 use tocsin::status::{Mode, SourceStatus, Status, StatusHandle, StoreStatus};
@@ -117,6 +118,7 @@ impl World {
 /// One life of the process, without its loops: whoever holds it says what happens next.
 pub struct Life<St: Store, So: Source> {
     pub engine: Engine<St, VirtualClock>,
+    store: Arc<St>,
     poller: Poller<So, VirtualClock>,
     proofs: mpsc::Receiver<Input>,
     scans: mpsc::Receiver<Input>,
@@ -126,7 +128,7 @@ pub struct Life<St: Store, So: Source> {
 
 impl<St: Store, So: Source> Life<St, So> {
     pub async fn start(policy: Arc<Policy>, store: Arc<St>, source: Arc<So>, clock: VirtualClock) -> Self {
-        let engine = Engine::start(policy, store, clock.clone(), keys(), status(), "test").await.unwrap();
+        let engine = Engine::start(policy, store.clone(), clock.clone(), keys(), status(), "test").await.unwrap();
         let (proof, proofs) = mpsc::channel(100);
         let (scan, scans) = mpsc::channel(100);
         let asks = Arc::new(Asks::default());
@@ -138,7 +140,7 @@ impl<St: Store, So: Source> Life<St, So> {
             inputs: Inputs { proof, scan },
             asks: asks.clone(),
         };
-        Life { engine, poller, proofs, scans, asks, clock }
+        Life { engine, store, poller, proofs, scans, asks, clock }
     }
 
     /// Reads every open row; what it saw waits to be taken up.
@@ -159,6 +161,13 @@ impl<St: Store, So: Source> Life<St, So> {
         match self.poller.answer().await {
             Ok(()) | Err(PollError::Source(_)) => true,
             Err(PollError::Stopped) => panic!("the engine is held by the same life"),
+        }
+    }
+
+    /// Takes up what waits in the inbox.
+    pub async fn take_up_inbox(&mut self) {
+        for entry in self.store.inbox().await.unwrap() {
+            self.engine.feed(Input::Act(inbox::act(&entry))).await.unwrap();
         }
     }
 

@@ -93,7 +93,7 @@ async fn storm(apart: Span) -> (World, Arc<Board>, BTreeMap<String, Timestamp>) 
     let end = due().plus(Span::from_mins(10));
     while world.clock.now() < end {
         while life.step().await {}
-        life.engine.take_up_inbox().await.unwrap();
+        life.take_up_inbox().await;
         let mut next = life.next_wake_before(end).unwrap_or(end);
         for lane in [Lane::P0, Lane::Lesser] {
             outbox.pass_over(lane).await.unwrap();
