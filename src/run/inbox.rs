@@ -6,9 +6,8 @@ use crate::core::act::{Act, Deed};
 use crate::core::plan::Input;
 use crate::core::time::Span;
 use crate::run::clock::Clock;
-use crate::run::engine::{Engine, Fed};
 use crate::status::{Failure, StatusHandle};
-use crate::store::{InboxEntry, Store, StoreError};
+use crate::store::{InboxEntry, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -58,18 +57,6 @@ pub async fn watch<S: Store, C: Clock>(
             () = clock.sleep_until(next) => {}
         }
     }
-}
-
-/// Takes up all that waits, one after the other: for whoever drives an engine without the loop above.
-///
-/// # Errors
-/// Of the store, and as [`Engine::feed`].
-pub async fn take_up<S: Store, C: Clock>(engine: &mut Engine<S, C>, store: &S) -> Result<Vec<Fed>, StoreError> {
-    let mut fed = Vec::new();
-    for entry in store.inbox().await? {
-        fed.push(engine.feed(Input::Act(act(&entry))).await?);
-    }
-    Ok(fed)
 }
 
 struct Inbox {

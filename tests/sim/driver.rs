@@ -143,11 +143,6 @@ impl<St: Store, So: Source> Life<St, So> {
         Life { engine, store, poller, proofs, scans, asks, clock }
     }
 
-    /// Takes up what people did, and what the outbox and the auditor told.
-    pub async fn take_up_inbox(&mut self) {
-        inbox::take_up(&mut self.engine, &*self.store).await.unwrap();
-    }
-
     /// Reads every open row; what it saw waits to be taken up.
     pub async fn scan(&self) -> Result<Scanned, PollError> {
         self.poller.scan().await
@@ -166,6 +161,13 @@ impl<St: Store, So: Source> Life<St, So> {
         match self.poller.answer().await {
             Ok(()) | Err(PollError::Source(_)) => true,
             Err(PollError::Stopped) => panic!("the engine is held by the same life"),
+        }
+    }
+
+    /// Takes up what waits in the inbox.
+    pub async fn take_up_inbox(&mut self) {
+        for entry in self.store.inbox().await.unwrap() {
+            self.engine.feed(Input::Act(inbox::act(&entry))).await.unwrap();
         }
     }
 
@@ -190,6 +192,5 @@ fn status() -> StatusHandle {
         engine_alive_at: None,
         sources: vec![SourceStatus::new("reports".into(), Span::from_mins(1), Span::from_mins(5))],
         store: StoreStatus::default(),
-        reload: tocsin::status::Reload::default(),
     })
 }
