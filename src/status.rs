@@ -2,8 +2,10 @@
 //! read. It decides in one place whether a source can be seen and whether the process is alive and ready.
 
 use crate::core::id::Name;
+use crate::core::policy::Priority;
 use crate::core::time::{Span, Timestamp};
 use arc_swap::ArcSwap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The engine thread writes `engine_alive_at` about once a second; silent for this long, it is dead or
@@ -63,6 +65,12 @@ pub struct SourceStatus {
     /// How long the last complete read took.
     pub last_poll_took: Option<Span>,
     pub rows_last_scan: u64,
+    /// Database time that the last poll took.
+    pub last_poll_database: Option<Span>,
+    /// Of each priority, the instant since which every report of it has been read, or told as unchanged.
+    pub looked_at: BTreeMap<Priority, Timestamp>,
+    /// What it shows can't be believed, since when and why; its rows are read all the same.
+    pub doubt: Option<Failure>,
     /// Whether the first look at the whole of it is done.
     pub caught_up: bool,
 }
@@ -100,6 +108,9 @@ impl SourceStatus {
             stale_after,
             last_poll_took: None,
             rows_last_scan: 0,
+            last_poll_database: None,
+            looked_at: BTreeMap::new(),
+            doubt: None,
             caught_up: false,
         }
     }
@@ -107,6 +118,9 @@ impl SourceStatus {
     /// How well it can be seen at `now`. A source never read is given `stale_after` from the start
     /// of the process, unless it has already refused.
     pub fn sight(&self, started_at: Timestamp, now: Timestamp) -> Sight {
+        if let Some(doubt) = &self.doubt {
+            return Sight::Blind { since: doubt.at, cause: doubt.cause.clone() };
+        }
         let failing = self.last_error.as_ref().filter(|error| self.last_ok.is_none_or(|ok| error.at >= ok));
         let stale = now.since(self.last_ok.unwrap_or(started_at)) > self.stale_after;
         match (self.last_ok, failing) {

@@ -82,8 +82,14 @@ impl<'c> Draft<'c> {
             self.plan.alarms.insert(Alarm::RowsWithoutId { source: rows.source.clone(), count: no_id });
         }
         self.plan.rejects.extend(rows.rejects.iter().map(|reject| (rows.source.clone(), reject.clone())));
-        for observation in &rows.rows {
+        let doubted = self.core.doubted(rows, self.now);
+        let gone = doubted.as_ref().map(|(gone, _)| gone);
+        for observation in rows.rows.iter().filter(|seen| gone.is_none_or(|gone| !gone.contains(&seen.id))) {
             self.see_one(&rows.source, observation, rows.read_began);
+        }
+        if let Some((_, alarm)) = doubted.filter(|_| !self.core.watch.is_doubted(&rows.source)) {
+            self.plan.alarms.insert(alarm);
+            self.plan.doubts.push((rows.source.clone(), Some(self.now)));
         }
         let touched = std::mem::take(&mut self.touched);
         for key in by_priority(&touched, |key| self.case(key)) {

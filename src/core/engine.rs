@@ -12,6 +12,7 @@ use super::policy::{Policy, Priority};
 use super::rank::Rank;
 use super::time::Timestamp;
 use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
+use super::watch::{GONE_MANY, Watch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ pub struct Core {
     due: [BTreeSet<(Timestamp, EpisodeKey)>; 2],
     rings: BTreeSet<(Timestamp, IncidentNo)>,
     caught_up: BTreeSet<Name>,
+    pub(super) watch: Watch,
     tally: Tally,
 }
 
@@ -61,6 +63,7 @@ impl Core {
             due: [BTreeSet::new(), BTreeSet::new()],
             rings: BTreeSet::new(),
             caught_up: BTreeSet::new(),
+            watch: Watch::default(),
             tally: Tally::default(),
         }
     }
@@ -153,6 +156,9 @@ impl Core {
             of_source.flat_map(|case| case.reports.iter().map(move |(key, report)| (case.priority, key, report)));
         let mut unseen: Vec<_> = unseen.filter(|(_, _, report)| report.read_began < began).collect();
         unseen.sort_by_key(|(priority, key, _)| (*priority, *key));
+        if unseen.len() < GONE_MANY && self.watch.is_doubted(source) {
+            draft.plan.doubts.push((source.clone(), None));
+        }
         draft.plan.asks.extend(unseen.into_iter().map(|(_, key, _)| key.clone()));
         draft.plan.caught_up = Some(source.clone());
     }
@@ -403,6 +409,9 @@ impl Core {
             }
         }
         self.caught_up.extend(plan.caught_up);
+        for (source, since) in plan.doubts {
+            self.watch.doubt(source, since);
+        }
     }
 
     fn put_incident(&mut self, incident: Incident) {
@@ -430,6 +439,7 @@ impl Core {
 
     /// Replaces a case and its places in every index.
     fn put_case(&mut self, key: EpisodeKey, case: Option<Case>) {
+        self.watch.remove(&key);
         if let Some(held) = self.cases.remove(&key) {
             self.queue.remove(&held.rank());
             if let Some(at) = held.wakes_at() {
@@ -460,6 +470,7 @@ impl Core {
             self.members.entry(no).or_default().insert(member);
         }
         self.count(&case, 1);
+        self.watch.add(&case);
         self.cases.insert(key, Box::new(case));
     }
 

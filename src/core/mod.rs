@@ -17,3 +17,4 @@ pub mod rank;
 pub mod reports;
 pub mod time;
 pub mod view;
+pub mod watch;

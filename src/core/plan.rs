@@ -176,6 +176,8 @@ pub struct TargetOutcome {
 pub enum Alarm {
     /// A category in neither list: its cases are presumed P0 until somebody names it.
     PresumedCategory { source: Name, category: Name },
+    /// Reports below P0 are gone in such a number that it isn't believed for now.
+    ManyGone { source: Name, count: u64 },
     /// No case can be made of a row without an id.
     RowsWithoutId { source: Name, count: u64 },
     /// `received` is unreadable or in the future, usually because the configured zone is wrong.
@@ -218,6 +220,8 @@ pub struct Plan {
     pub asks: Vec<ReportKey>,
     /// Reports that a read found unchanged: memory only.
     pub seen: Vec<(EpisodeKey, ReportKey, Timestamp)>,
+    /// Since when many reports of a source are gone at once, or that it is over: memory only.
+    pub doubts: Vec<(Name, Option<Timestamp>)>,
     /// A source whose first look is complete: memory only.
     pub caught_up: Option<Name>,
 }

@@ -20,6 +20,10 @@ use std::sync::Arc;
 const RETRY_FIRST: Span = Span::from_micros(50_000);
 const RETRY_MOST: Span = Span::from_secs(1);
 
+/// Why a source counts as blind that has lost many reports at once.
+const MANY_GONE: &str = "many reports that were open are gone at once: was the table restored, emptied, or hidden from \
+     the monitor's role? If they stay away for an hour they count as vanished";
+
 pub struct Engine<S: Store, C: Clock> {
     core: Core,
     store: Arc<S>,
@@ -254,6 +258,10 @@ impl<S: Store, C: Clock> Engine<S, C> {
         for alarm in &plan.alarms {
             tell(alarm);
         }
+        for (source, since) in &plan.doubts {
+            let doubt = since.map(|at| Failure { at, cause: MANY_GONE.to_owned() });
+            self.status.update_source(source, |source| source.doubt.clone_from(&doubt));
+        }
         for warning in &plan.warnings {
             tracing::warn!(
                 case = self.keys.reference(&warning.episode.case),
@@ -311,6 +319,9 @@ fn tell(alarm: &Alarm) {
             %source, %category,
             "a category that the configuration does not name: presumed minor safety (P0); add it to [categories]"
         ),
+        Alarm::ManyGone { source, count } => {
+            tracing::error!(%source, count, "{MANY_GONE}");
+        }
         Alarm::RowsWithoutId { source, count } => {
             tracing::error!(%source, count, "rows without an id: no case can be made of them");
         }

@@ -12,10 +12,12 @@ use crate::pager::Sender;
 use crate::run::asks::Asks;
 use crate::run::clock::Clock;
 use crate::run::engine::{Engine, Fed};
+use crate::run::lists::{Lists, Question};
 use crate::run::outbox::{Outbox, OutboxStats};
 use crate::run::poller::{Inputs, PollError, Poller};
+use crate::run::watcher::{Polled, Watcher};
 use crate::source::Source;
-use crate::status::{Failure, Sight, StatusHandle};
+use crate::status::{Failure, Sight, SourceStatus, StatusHandle};
 use crate::store::{Lane, Store, StoreError};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
@@ -88,6 +90,7 @@ where
     let (scan, scan_inputs) = mpsc::channel(SCAN_INPUTS);
     let inputs = Inputs { proof, scan };
     let lanes = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+    let (lists, questions) = Lists::new();
     let mut loops = JoinSet::new();
     let mut asks = BTreeMap::new();
     for WatchedSource { name, every, source } in sources {
@@ -95,10 +98,11 @@ where
         asks.insert(name.clone(), waiting.clone());
         let (clock, inputs) = (clock.clone(), inputs.clone());
         let poller = Arc::new(Poller { name, every, source, clock, inputs, asks: waiting });
-        loops.spawn(poll(poller.clone(), status.clone(), metrics.clone(), shutdown.clone()));
+        let watcher = Watcher::new(poller.clone(), lists.clone());
+        loops.spawn(poll(watcher, poller.clone(), status.clone(), metrics.clone(), shutdown.clone()));
         loops.spawn(answer(poller, shutdown.clone()));
     }
-    drop(inputs);
+    drop((inputs, lists));
     let outbox = Outbox::new(store, sender, clock.clone(), outbox_stats);
     for (lane, wake) in [Lane::P0, Lane::Lesser].into_iter().zip(&lanes) {
         let (outbox, wake, shutdown) = (outbox.clone(), wake.clone(), shutdown.clone());
@@ -114,6 +118,7 @@ where
         lanes,
         proof_inputs,
         scan_inputs,
+        questions,
         told_blind: BTreeMap::new(),
         shutdown,
     };
@@ -149,6 +154,7 @@ struct Seat<St: Store, C: Clock> {
     lanes: [Arc<Notify>; 2],
     proof_inputs: mpsc::Receiver<Input>,
     scan_inputs: mpsc::Receiver<Input>,
+    questions: mpsc::Receiver<Question>,
     /// Whether the core was last told that a source is blind.
     told_blind: BTreeMap<Name, bool>,
     shutdown: watch::Receiver<bool>,
@@ -234,13 +240,18 @@ impl<St: Store, C: Clock> Seat<St, C> {
         changed
     }
 
-    /// The next input, or `None` at `until` and when the process is told to stop.
+    /// The next input, or `None` at `until`, when the process is told to stop, and after a poll was
+    /// answered what it reads again.
     async fn next(&mut self, until: Timestamp) -> Option<Input> {
         tokio::select! {
             biased;
             _ = self.shutdown.wait_for(|stop| *stop) => None,
             () = self.clock.sleep_until(until) => None,
             Some(input) = self.proof_inputs.recv() => Some(input),
+            Some(question) = self.questions.recv() => {
+                question.answer(self.engine.core());
+                None
+            }
             Some(input) = self.scan_inputs.recv() => Some(input),
         }
     }
@@ -276,8 +287,10 @@ async fn stopped_for<C: Clock>(span: Span, mut shutdown: watch::Receiver<bool>, 
     }
 }
 
-/// Scans a source every `every`, counted from the start of the last scan.
+/// Polls a source every `every`, counted from the start of the last poll, and leaves its database at least
+/// as long in peace as it has been busy with the poll.
 async fn poll<So: Source, C: Clock>(
+    mut watcher: Watcher<So, C>,
     poller: Arc<Poller<So, C>>,
     status: StatusHandle,
     metrics: Arc<Metrics>,
@@ -286,23 +299,23 @@ async fn poll<So: Source, C: Clock>(
     let mut failing = false;
     loop {
         let began = poller.clock.now();
-        let scanned = tokio::select! {
+        let polled = tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop) => return,
-            scanned = poller.scan() => scanned,
+            polled = watcher.poll() => polled,
         };
-        match scanned {
-            Ok(scanned) => {
+        let mut next = began.plus(poller.every);
+        match polled {
+            Ok(polled) => {
                 if failing {
                     tracing::info!(source = %poller.name, "the source can be read again");
                 }
                 failing = false;
-                metrics.observe_poll(&poller.name, scanned.ended.since(scanned.began));
-                status.update_source(&poller.name, |source| {
-                    source.last_ok = Some(scanned.began);
-                    source.last_poll_took = Some(scanned.ended.since(scanned.began));
-                    source.rows_last_scan = scanned.rows;
-                });
+                if polled.has_looked {
+                    next = next.max(polled.ended.plus(polled.database));
+                }
+                metrics.observe_poll(&poller.name, polled.ended.since(polled.began), polled.database);
+                status.update_source(&poller.name, |source| note(source, &polled));
             }
             Err(PollError::Stopped) => return,
             Err(PollError::Source(error)) => {
@@ -317,8 +330,20 @@ async fn poll<So: Source, C: Clock>(
         tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop) => return,
-            () = poller.clock.sleep_until(began.plus(poller.every)) => {}
+            () = poller.clock.sleep_until(next) => {}
         }
+    }
+}
+
+fn note(source: &mut SourceStatus, polled: &Polled) {
+    source.last_poll_took = Some(polled.ended.since(polled.began));
+    source.last_poll_database = Some(polled.database);
+    source.looked_at.clone_from(&polled.looked_at);
+    if polled.has_looked {
+        source.last_ok = Some(polled.began);
+    }
+    if let Some(rows) = polled.rows {
+        source.rows_last_scan = rows;
     }
 }
 

@@ -20,4 +20,5 @@ mod source_reading;
 mod store_contract;
 mod support;
 mod tidy;
+mod watching;
 mod web_page;

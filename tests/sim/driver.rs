@@ -16,7 +16,9 @@ use tocsin::pager::{Answer, Outgoing, Sender};
 use tocsin::run::asks::Asks;
 use tocsin::run::clock::{Clock, VirtualClock};
 use tocsin::run::engine::Engine;
-use tocsin::run::poller::{Inputs, PollError, Poller, Scanned};
+use tocsin::run::lists::Lists;
+use tocsin::run::poller::{Inputs, PollError, Poller};
+use tocsin::run::watcher::{Polled, Watcher};
 use tocsin::source::{Batch, ScanPosition, Source, SourceError};
 use tocsin::status::{Mode, SourceStatus, Status, StatusHandle, StoreStatus};
 use tocsin::store::Store;
@@ -103,7 +105,8 @@ impl World {
 /// One life of the process, without its loops: whoever holds it says what happens next.
 pub struct Life<St: Store, So: Source> {
     pub engine: Engine<St, VirtualClock>,
-    poller: Poller<So, VirtualClock>,
+    poller: Arc<Poller<So, VirtualClock>>,
+    watcher: Watcher<So, VirtualClock>,
     proofs: mpsc::Receiver<Input>,
     scans: mpsc::Receiver<Input>,
     asks: Arc<Asks>,
@@ -117,20 +120,22 @@ impl<St: Store, So: Source> Life<St, So> {
         let (proof, proofs) = mpsc::channel(100);
         let (scan, scans) = mpsc::channel(100);
         let asks = Arc::new(Asks::default());
-        let poller = Poller {
+        let poller = Arc::new(Poller {
             name: "reports".into(),
             every: Span::from_mins(1),
             source,
             clock: clock.clone(),
             inputs: Inputs { proof, scan },
             asks: asks.clone(),
-        };
-        Life { engine, poller, proofs, scans, asks, clock }
+        });
+        // A source that reads everything at every poll asks for no lists.
+        let watcher = Watcher::new(poller.clone(), Lists::new().0);
+        Life { engine, poller, watcher, proofs, scans, asks, clock }
     }
 
     /// Reads every open row; what it saw waits to be taken up.
-    pub async fn scan(&self) -> Result<Scanned, PollError> {
-        self.poller.scan().await
+    pub async fn scan(&mut self) -> Result<Polled, PollError> {
+        self.watcher.poll().await
     }
 
     /// Takes up one input: a deadline before proof, proof before the rows of scans. False when none waits.

@@ -10,8 +10,9 @@ mod outages;
 mod paging;
 mod platform;
 mod process;
-mod proxy;
+pub mod proxy;
 mod rig;
+mod sources;
 mod stopping;
 
 use tocsin::core::time::{Span, Timestamp};

@@ -99,6 +99,8 @@ pub struct Settings {
     pub source_url: String,
     pub store_url: String,
     pub hook_url: String,
+    /// More of the configuration.
+    pub more: String,
 }
 
 pub struct Rig {
@@ -131,6 +133,7 @@ impl Rig {
             source_url: platform.reader_url.clone(),
             store_url,
             hook_url: receiver.url.clone(),
+            more: String::new(),
         };
         Rig { scratch, platform, receiver, settings, port: free_port(), keys: Keys::new(DEPLOYMENT_SECRET.as_bytes()) }
     }
@@ -166,7 +169,8 @@ impl Rig {
     fn start_as(&self, name: &str, port: u16) -> Process {
         let Settings { mode, received, within, .. } = self.settings;
         let words = [("MODE", mode), ("RECEIVED", received), ("WITHIN", within), ("PORT", &port.to_string())];
-        let text = words.iter().fold(CONFIG.to_owned(), |text, (word, value)| text.replace(word, value));
+        let config = format!("{CONFIG}{}", self.settings.more);
+        let text = words.iter().fold(config, |text, (word, value)| text.replace(word, value));
         let file = format!("{name}.toml");
         std::fs::write(self.scratch.path().join(&file), text).unwrap();
         let variables = [
