@@ -11,6 +11,7 @@ mod inspect;
 pub mod queue;
 mod replay;
 pub mod serve;
+mod weekly;
 
 use crate::config::{Config, Drawing, Need};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -56,6 +57,10 @@ enum Command {
     Replay(replay::Args),
     /// Say why a report's deadlines are what they are.
     Explain(explain::Args),
+    /// Write the SLA report of a week.
+    Weekly(weekly::Args),
+    /// Say what the next shift must know.
+    Handover(weekly::HandoverArgs),
 }
 
 /// What a command ends with when it doesn't succeed. Each says what was tried, on what, and what to do.
@@ -109,6 +114,8 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Queue(args) => queue::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Explain(args) => explain::run(args).await,
+        Command::Weekly(args) => weekly::run(args).await,
+        Command::Handover(args) => weekly::handover(args).await,
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use super::case::Case;
 use super::engine::Core;
 use super::id::{EpisodeKey, Name, ReportId};
+use super::lines::Slot;
 use super::observation::Observation;
 use super::plan::{Alarm, Rows};
 use super::policy::{DeletedMeans, Priority};
@@ -17,9 +18,34 @@ pub enum Reread {
     Urgent,
     /// A column tells what changes, but not that a pause still lasts, nor how far something has spread.
     Untold,
-    /// Everything else, in the order of ids, round and round.
-    Rest { after: Option<ReportId>, limit: usize },
+    /// Everything else, round and round.
+    Rest { from: RestPlace, limit: usize },
 }
+
+/// Where a round of the rest stands: among the lines, and behind them among the whole cases, by id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RestPlace {
+    Line(Slot),
+    Whole(Option<ReportId>),
+}
+
+/// Reports to be read again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToReread {
+    pub ids: Vec<ReportId>,
+    /// Where a round of the rest goes on; `None` at its end.
+    pub next: Option<RestPlace>,
+}
+
+impl Default for RestPlace {
+    fn default() -> Self {
+        RestPlace::Line(0)
+    }
+}
+
+/// What people are told of a source that has lost many reports at once.
+pub const MANY_GONE: &str = "many reports that were open are gone at once: was the table restored, emptied, or hidden from \
+     the monitor's role? If they stay away for an hour they count as vanished";
 
 /// Reports below P0 gone in one read, from which on it is asked whether that can be.
 pub(super) const GONE_MANY: usize = 20;
@@ -64,22 +90,29 @@ impl Watch {
         }
     }
 
-    pub fn is_doubted(&self, source: &Name) -> bool {
-        self.doubts.contains_key(source)
+    pub fn doubted_since(&self, source: &Name) -> Option<Timestamp> {
+        self.doubts.get(source).copied()
     }
 }
 
 impl Core {
     /// The reports of a source that must be read again for this reason.
-    pub fn to_reread(&self, source: &Name, why: &Reread) -> Vec<ReportId> {
+    pub fn to_reread(&self, source: &Name, why: &Reread) -> ToReread {
+        let whole = |ids| ToReread { ids, next: None };
         match why {
-            Reread::Urgent => self.reports_of(source, self.watch.urgent.iter().chain(&self.watch.pausing)),
+            Reread::Urgent => {
+                let mut ids = self.reports_of(source, self.watch.urgent.iter().chain(&self.watch.pausing));
+                let lines = self.lines.of_priority(Priority::P1).filter_map(|slot| self.lines.report_key(slot));
+                ids.extend(lines.filter(|key| key.source == *source).map(|key| key.id));
+                whole(ids)
+            }
             Reread::Untold if self.policy.minor_safety.spread.is_some() => {
                 let p0 = |key: &&EpisodeKey| self.cases.get(*key).is_some_and(|case| case.is_p0());
-                self.reports_of(source, self.watch.urgent.iter().filter(p0).chain(&self.watch.pausing))
+                whole(self.reports_of(source, self.watch.urgent.iter().filter(p0).chain(&self.watch.pausing)))
             }
-            Reread::Untold => self.reports_of(source, self.watch.pausing.iter()),
-            Reread::Rest { after, limit } => self.rest_of(source, after.as_ref(), *limit),
+            Reread::Untold => whole(self.reports_of(source, self.watch.pausing.iter())),
+            Reread::Rest { from: RestPlace::Line(slot), limit } => self.lines_of(source, *slot, *limit),
+            Reread::Rest { from: RestPlace::Whole(after), limit } => self.rest_of(source, after.as_ref(), *limit),
         }
     }
 
@@ -91,7 +124,21 @@ impl Core {
         ids.into_iter().collect()
     }
 
-    fn rest_of(&self, source: &Name, after: Option<&ReportId>, limit: usize) -> Vec<ReportId> {
+    fn lines_of(&self, source: &Name, from: Slot, limit: usize) -> ToReread {
+        let (mut ids, mut next) = (Vec::new(), RestPlace::Whole(None));
+        for slot in self.lines.from_slot(from) {
+            if ids.len() == limit {
+                next = RestPlace::Line(slot);
+                break;
+            }
+            let lesser = self.lines.priority(slot).is_some_and(|priority| priority > Priority::P1);
+            let key = self.lines.report_key(slot).filter(|key| lesser && key.source == *source);
+            ids.extend(key.map(|key| key.id));
+        }
+        ToReread { ids, next: Some(next) }
+    }
+
+    fn rest_of(&self, source: &Name, after: Option<&ReportId>, limit: usize) -> ToReread {
         let from = match after {
             Some(after) => Bound::Excluded((source.clone(), after.clone())),
             None => Bound::Included((source.clone(), ReportId::Int(i64::MIN))),
@@ -99,7 +146,9 @@ impl Core {
         let of_source = self.homes.range((from, Bound::Unbounded)).take_while(|((of, _), _)| of == source);
         let lesser = of_source
             .filter(|(_, home)| self.cases.get(&home.episode).is_some_and(|case| case.priority > Priority::P1));
-        lesser.take(limit).map(|((_, id), _)| id.clone()).collect()
+        let ids: Vec<ReportId> = lesser.take(limit).map(|((_, id), _)| id.clone()).collect();
+        let next = ids.last().filter(|_| ids.len() == limit).map(|last| RestPlace::Whole(Some(last.clone())));
+        ToReread { ids, next }
     }
 
     /// Reports that a read doesn't find although they are held. A few may go at any time; many at once are
@@ -116,8 +165,7 @@ impl Core {
             None => {}
         }
         let closes = self.policy.sources.get(&rows.source).map(|source| source.deleted_means);
-        let from = (rows.source.clone(), ReportId::Int(i64::MIN));
-        let held = self.homes.range(from..).take_while(|((of, _), _)| *of == rows.source).count();
+        let held = usize::try_from(self.open_cases(&rows.source)).unwrap_or(usize::MAX);
         let many = match closes.unwrap_or_default() {
             DeletedMeans::Vanished => gone.len() >= GONE_DOUBTED || gone.len() * 5 >= held,
             // Where deletion resolves, a great many may go, but hardly all.
@@ -127,6 +175,9 @@ impl Core {
     }
 
     fn is_held_below_p0(&self, source: &Name, seen: &Observation) -> bool {
+        if self.lines.slot(source, &seen.id).is_some() {
+            return true;
+        }
         let home = self.homes.get(&(source.clone(), seen.id.clone()));
         let case = home.and_then(|home| self.cases.get(&home.episode)).filter(|case| !case.is_p0());
         let report = case.and_then(|case| case.reports.iter().find(|(key, _)| key.id == seen.id));

@@ -2,27 +2,26 @@
 //! A plan that can't be committed is discarded and decided anew, so nothing is lost and nothing happens
 //! twice. It runs on a thread of its own; everything else reaches it through bounded channels.
 
-use crate::core::act::Deed;
+use crate::core::act::{Act, Deed};
 use crate::core::engine::{Core, Decision};
 use crate::core::id::ReportKey;
 use crate::core::plan::{Alarm, Input, Plan, Rows};
 use crate::core::policy::{Policy, Priority};
+use crate::core::sight::{Blindness, Looked};
 use crate::core::time::{Span, Timestamp};
 use crate::keys::Keys;
 use crate::pager::payload::Payload;
 use crate::run::clock::Clock;
-use crate::run::inbox;
 use crate::status::{Failure, StatusHandle};
 use crate::store::{Commit, NewPage, Store, StoreError};
+use crate::zone::rfc3339;
 use std::sync::Arc;
 
 /// How long a failed commit waits before it is tried again: at first, and at most.
 const RETRY_FIRST: Span = Span::from_micros(50_000);
 const RETRY_MOST: Span = Span::from_secs(1);
-
-/// Why a source counts as blind that has lost many reports at once.
-const MANY_GONE: &str = "many reports that were open are gone at once: was the table restored, emptied, or hidden from \
-     the monitor's role? If they stay away for an hour they count as vanished";
+/// How often the store must have refused a value before the input that holds it is changed.
+const REFUSALS_MIN: u32 = 2;
 
 pub struct Engine<S: Store, C: Clock> {
     core: Core,
@@ -32,8 +31,6 @@ pub struct Engine<S: Store, C: Clock> {
     status: StatusHandle,
     token: u64,
     sequence: u64,
-    /// Whether the last look into the inbox failed.
-    inbox_fails: bool,
 }
 
 /// What one input led to.
@@ -70,12 +67,13 @@ impl<S: Store, C: Clock> Engine<S, C> {
             incidents = stored.incidents.len(),
             "leading the store"
         );
-        let core = Core::restore(policy, stored.cases, stored.incidents, stored.next_incident);
+        let mut core = Core::restore(policy, stored.cases, stored.incidents, stored.next_incident);
+        core.remember(stored.arrived, stored.watched);
         status.update(|status| {
             status.leader = true;
             status.store.sequence = stored.sequence;
         });
-        Ok(Engine { core, store, clock, keys, status, token, sequence: stored.sequence, inbox_fails: false })
+        Ok(Engine { core, store, clock, keys, status, token, sequence: stored.sequence })
     }
 
     pub fn core(&self) -> &Core {
@@ -114,6 +112,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
             if let Some((first, second)) = self.halves(&input, &error, failed) {
                 return self.feed_halves(first, second).await;
             }
+            if let Some(without) = without_effect(&input, &error, failed) {
+                input = without;
+            }
             self.wait_for_the_store(&error, &mut wait).await;
         }
     }
@@ -131,39 +132,6 @@ impl<S: Store, C: Clock> Engine<S, C> {
             status.engine_alive_at = Some(failure.at);
             status.store.last_error = Some(failure.clone());
         });
-    }
-
-    /// Takes up what people did since the last look.
-    ///
-    /// # Errors
-    /// As `feed`; a store that doesn't answer is asked again at the next look.
-    pub async fn take_up_inbox(&mut self) -> Result<Vec<Fed>, StoreError> {
-        let entries = match self.store.inbox().await {
-            Ok(entries) => entries,
-            Err(error @ StoreError::Unreadable { .. }) => return Err(error),
-            Err(error) => {
-                tracing::debug!(%error, "the inbox can't be read; asking again");
-                self.inbox_fails = true;
-                self.tell_failure(&error);
-                return Ok(Vec::new());
-            }
-        };
-        // An empty inbox leads to no commit, which would tell that the store is back.
-        if std::mem::take(&mut self.inbox_fails) {
-            self.status.update(|status| status.store.last_error = None);
-        }
-        let mut fed = Vec::new();
-        for entry in entries {
-            let act = inbox::act(&entry);
-            match &act.deed {
-                Deed::Acknowledge { incident } => tracing::info!(%incident, by = %act.by, "acknowledged"),
-                Deed::Unknown => {
-                    tracing::error!(inbox = entry.id, kind = entry.kind, "an inbox entry that this version can't read");
-                }
-            }
-            fed.push(self.feed(Input::Act(act)).await?);
-        }
-        Ok(fed)
     }
 
     /// The store's memory of cases that these rows may continue.
@@ -225,15 +193,20 @@ impl<S: Store, C: Clock> Engine<S, C> {
             alert_key: self.keys.alert(page.incident, page.round),
             delivery_key: self.keys.delivery(page.incident, page.round, page.step, &page.channel, page.kind),
             payload,
+            fallbacks: page.fallbacks.clone(),
+            in_place_of: None,
+            is_test: page.is_test,
         })
     }
 
+    /// Whether a commit whose answer was lost happened. Asked until the store says so, because nothing else
+    /// may be decided before: what is committed is what is applied.
     async fn was_committed(&self) -> Result<bool, StoreError> {
         let (mut failing, mut wait) = (false, RETRY_FIRST);
         loop {
-            let error = match self.store.sequence().await {
+            let error = match self.store.settle(self.token).await {
                 Ok(sequence) => return Ok(sequence > self.sequence),
-                Err(error @ StoreError::Unreadable { .. }) => return Err(error),
+                Err(error @ (StoreError::Fenced { .. } | StoreError::Unreadable { .. })) => return Err(error),
                 Err(error) => error,
             };
             if !failing {
@@ -258,10 +231,6 @@ impl<S: Store, C: Clock> Engine<S, C> {
         for alarm in &plan.alarms {
             tell(alarm);
         }
-        for (source, since) in &plan.doubts {
-            let doubt = since.map(|at| Failure { at, cause: MANY_GONE.to_owned() });
-            self.status.update_source(source, |source| source.doubt.clone_from(&doubt));
-        }
         for warning in &plan.warnings {
             tracing::warn!(
                 case = self.keys.reference(&warning.episode.case),
@@ -276,6 +245,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
             pages_lesser: plan.pages.iter().any(|page| page.priority != Priority::P0),
             commit_took,
         };
+        if let Some(looked) = &plan.looked {
+            tell_sight(self.core.blindness(&looked.source), looked);
+        }
         self.core.apply(decision);
         fed
     }
@@ -283,7 +255,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
     /// A value that the store refuses is found by halving the batch that holds it; other failures pass.
     fn halves(&self, input: &Input, error: &StoreError, failed: u32) -> Option<(Input, Input)> {
         let Input::Rows(rows) = input else { return None };
-        if !error.is_refused_value() || failed < 2 {
+        if !error.is_refused_value() || failed < REFUSALS_MIN {
             return None;
         }
         if rows.rows.len() < 2 {
@@ -308,8 +280,35 @@ impl<S: Store, C: Clock> Engine<S, C> {
     }
 }
 
+/// What a person did and the store refuses to keep is taken up without effect: it must not hold up a child's
+/// case. An acknowledgement that has no effect lets the incident ring on.
+fn without_effect(input: &Input, error: &StoreError, failed: u32) -> Option<Input> {
+    let Input::Act(act) = input else { return None };
+    if !error.is_refused_value() || failed < REFUSALS_MIN || act.deed == Deed::Unknown {
+        return None;
+    }
+    tracing::error!(%error, inbox = act.inbox, kind = act.deed.kind(), "the store refuses what this entry leads to; it is taken up without effect");
+    Some(Input::Act(Act { deed: Deed::Unknown, ..act.clone() }))
+}
+
 fn asks(core: &Core, plan: &Plan) -> Vec<(Priority, ReportKey)> {
     plan.asks.iter().map(|report| (core.priority_of(report), report.clone())).collect()
+}
+
+/// Each way to be blind as it begins and as it ends.
+fn tell_sight(before: &[Blindness], looked: &Looked) {
+    let source = &looked.source;
+    for now in &looked.blindness {
+        let known = before.iter().find(|before| before.kind == now.kind);
+        if known.is_none_or(|known| known.categories != now.categories) {
+            let since = rfc3339(now.since);
+            tracing::error!(%source, kind = %now.kind, since, why = %now.why, "blind: {}", now.kind.words());
+        }
+    }
+    for over in before.iter().filter(|before| looked.blindness.iter().all(|now| now.kind != before.kind)) {
+        let since = rfc3339(over.since);
+        tracing::info!(%source, kind = %over.kind, since, "no longer blind: it was that {}", over.kind.words());
+    }
 }
 
 /// The operators' log; names, categories and ids only.
@@ -320,7 +319,7 @@ fn tell(alarm: &Alarm) {
             "a category that the configuration does not name: presumed minor safety (P0); add it to [categories]"
         ),
         Alarm::ManyGone { source, count } => {
-            tracing::error!(%source, count, "{MANY_GONE}");
+            tracing::error!(%source, count, "{}", crate::core::watch::MANY_GONE);
         }
         Alarm::RowsWithoutId { source, count } => {
             tracing::error!(%source, count, "rows without an id: no case can be made of them");

@@ -1,8 +1,8 @@
 //! Which reports a poll reads again: asked of the core, which alone knows, and answered between two inputs.
 
 use crate::core::engine::Core;
-use crate::core::id::{Name, ReportId};
-use crate::core::watch::Reread;
+use crate::core::id::Name;
+use crate::core::watch::{Reread, ToReread};
 use tokio::sync::{mpsc, oneshot};
 
 /// One question, with where its answer goes.
@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 pub struct Question {
     source: Name,
     why: Reread,
-    answer: oneshot::Sender<Vec<ReportId>>,
+    answer: oneshot::Sender<ToReread>,
 }
 
 /// Where polls ask. Questions that wait are bounded by the number of sources.
@@ -25,7 +25,7 @@ impl Lists {
     }
 
     /// `None` when the engine has stopped.
-    pub async fn ask(&self, source: &Name, why: Reread) -> Option<Vec<ReportId>> {
+    pub async fn ask(&self, source: &Name, why: Reread) -> Option<ToReread> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Question { source: source.clone(), why, answer }).await.ok()?;
         answered.await.ok()

@@ -12,12 +12,13 @@ use crate::pager::Sender;
 use crate::run::asks::Asks;
 use crate::run::clock::Clock;
 use crate::run::engine::{Engine, Fed};
+use crate::run::inbox;
 use crate::run::lists::{Lists, Question};
 use crate::run::outbox::{Outbox, OutboxStats};
 use crate::run::poller::{Inputs, PollError, Poller};
 use crate::run::watcher::{Polled, Watcher};
 use crate::source::Source;
-use crate::status::{Failure, Sight, SourceStatus, StatusHandle};
+use crate::status::{Failure, STORE, SourceStatus, StatusHandle};
 use crate::store::{Lane, Store, StoreError};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
@@ -28,12 +29,13 @@ use tokio::task::JoinSet;
 /// Inputs that may wait for the engine: a scan is held back by its source, proof is not.
 const SCAN_INPUTS: usize = 2;
 const PROOF_INPUTS: usize = 64;
+const ACT_INPUTS: usize = 16;
 /// How stale the published view may be while the engine is busy.
 const VIEW_EVERY: Span = Span::from_micros(250_000);
 /// How long a plan may take to reach the store once the process is told to stop.
 const STOP_WITHIN: Span = Span::from_secs(5);
-/// How often the engine looks for what people did.
-const INBOX_EVERY: Span = Span::from_secs(1);
+/// How often the core is told whether the sources can be seen.
+const SIGHT_EVERY: Span = Span::from_secs(1);
 /// The engine shows that it is alive at least this often.
 const ALIVE_EVERY: Span = Span::from_secs(1);
 
@@ -84,10 +86,11 @@ where
     C: Clock,
 {
     let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats, metrics } = parts;
-    let engine = Engine::start(policy, store.clone(), clock.clone(), keys, status.clone(), &holder).await?;
+    let engine = Engine::start(policy, store.clone(), clock.clone(), keys.clone(), status.clone(), &holder).await?;
     view.store(Arc::new(engine.core().view(clock.now())));
     let (proof, proof_inputs) = mpsc::channel(PROOF_INPUTS);
     let (scan, scan_inputs) = mpsc::channel(SCAN_INPUTS);
+    let (acts, act_inputs) = mpsc::channel(ACT_INPUTS);
     let inputs = Inputs { proof, scan };
     let lanes = [Arc::new(Notify::new()), Arc::new(Notify::new())];
     let (lists, questions) = Lists::new();
@@ -103,7 +106,8 @@ where
         loops.spawn(answer(poller, shutdown.clone()));
     }
     drop((inputs, lists));
-    let outbox = Outbox::new(store, sender, clock.clone(), outbox_stats);
+    loops.spawn(inbox::watch(store.clone(), clock.clone(), status.clone(), acts, shutdown.clone()));
+    let outbox = Outbox::new(store, sender, clock.clone(), keys, outbox_stats);
     for (lane, wake) in [Lane::P0, Lane::Lesser].into_iter().zip(&lanes) {
         let (outbox, wake, shutdown) = (outbox.clone(), wake.clone(), shutdown.clone());
         loops.spawn(async move { outbox.run(lane, wake, shutdown).await });
@@ -116,10 +120,10 @@ where
         view,
         asks,
         lanes,
+        act_inputs,
         proof_inputs,
         scan_inputs,
         questions,
-        told_blind: BTreeMap::new(),
         shutdown,
     };
     let ended = on_a_thread_of_its_own(seat).await;
@@ -152,11 +156,10 @@ struct Seat<St: Store, C: Clock> {
     view: Arc<ArcSwap<View>>,
     asks: BTreeMap<Name, Arc<Asks>>,
     lanes: [Arc<Notify>; 2],
+    act_inputs: mpsc::Receiver<Input>,
     proof_inputs: mpsc::Receiver<Input>,
     scan_inputs: mpsc::Receiver<Input>,
     questions: mpsc::Receiver<Question>,
-    /// Whether the core was last told that a source is blind.
-    told_blind: BTreeMap<Name, bool>,
     shutdown: watch::Receiver<bool>,
 }
 
@@ -175,21 +178,19 @@ impl<St: Store, C: Clock> Seat<St, C> {
         }
     }
 
-    /// Takes up inputs, what is due before all: a deadline, then proof, then the rows of scans.
+    /// Takes up inputs, what is due before all: a deadline, then what people did, proof, the rows of scans.
     async fn work(mut self) -> Result<(), StoreError> {
         let mut published = Timestamp::MIN;
         let mut looked = Timestamp::MIN;
         loop {
             let now = self.clock.now();
-            if now >= looked.plus(INBOX_EVERY) {
+            if now >= looked.plus(SIGHT_EVERY) {
                 looked = now;
-                for fed in self.engine.take_up_inbox().await? {
-                    self.pass_on(fed);
-                }
-                for input in self.changed_sight(now) {
+                for input in self.measured(now) {
                     let fed = self.engine.feed(input).await?;
                     self.pass_on(fed);
                 }
+                self.publish_sight();
             }
             self.status.update(|status| status.engine_alive_at = Some(now));
             let wake = self.engine.core().next_wake().unwrap_or(Timestamp::MAX);
@@ -222,22 +223,29 @@ impl<St: Store, C: Clock> Seat<St, C> {
         }
     }
 
-    /// What the core must hear of sources that have gone blind or can be seen again.
-    fn changed_sight(&mut self, now: Timestamp) -> Vec<Input> {
+    /// What is measured of each source, and of the store's clock, for the core to judge.
+    fn measured(&self, now: Timestamp) -> Vec<Input> {
         let status = self.status.load();
-        let mut changed = Vec::new();
+        let of = |source: &SourceStatus| (source.name.clone(), source.measured(status.started_at));
+        let store = status.store.measured(status.started_at, now).map(|measured| (STORE.into(), measured));
+        let measured = status.sources.iter().map(of).chain(store);
+        measured.map(|(source, measured)| Input::Sight { source, measured }).collect()
+    }
+
+    /// Shows what the core has judged.
+    fn publish_sight(&self) {
+        let core = self.engine.core();
+        let status = self.status.load();
         for source in &status.sources {
-            let blind_since = match source.sight(status.started_at, now) {
-                Sight::Blind { since, .. } => Some(since),
-                Sight::Clear => None,
-                Sight::Failing { .. } | Sight::NotYet => continue,
-            };
-            let told = self.told_blind.insert(source.name.clone(), blind_since.is_some());
-            if told != Some(blind_since.is_some()) {
-                changed.push(Input::Sight { source: source.name.clone(), blind_since });
+            let blind = core.blindness(&source.name);
+            if blind != source.blind {
+                self.status.update_source(&source.name, |source| source.blind = blind.to_vec());
             }
         }
-        changed
+        let blind = core.blindness(&STORE.into());
+        if blind != status.store.blind {
+            self.status.update(|status| status.store.blind = blind.to_vec());
+        }
     }
 
     /// The next input, or `None` at `until`, when the process is told to stop, and after a poll was
@@ -247,6 +255,7 @@ impl<St: Store, C: Clock> Seat<St, C> {
             biased;
             _ = self.shutdown.wait_for(|stop| *stop) => None,
             () = self.clock.sleep_until(until) => None,
+            Some(input) = self.act_inputs.recv() => Some(input),
             Some(input) = self.proof_inputs.recv() => Some(input),
             Some(question) = self.questions.recv() => {
                 question.answer(self.engine.core());
@@ -324,7 +333,7 @@ async fn poll<So: Source, C: Clock>(
                 }
                 failing = true;
                 let failure = Failure { at: poller.clock.now(), cause: error.to_string() };
-                status.update_source(&poller.name, |source| source.last_error = Some(failure.clone()));
+                status.update_source(&poller.name, |source| source.fail(error.blind_kind(), failure.clone()));
             }
         }
         tokio::select! {
@@ -336,6 +345,7 @@ async fn poll<So: Source, C: Clock>(
 }
 
 fn note(source: &mut SourceStatus, polled: &Polled) {
+    source.fault = None;
     source.last_poll_took = Some(polled.ended.since(polled.began));
     source.last_poll_database = Some(polled.database);
     source.looked_at.clone_from(&polled.looked_at);

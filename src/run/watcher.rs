@@ -5,7 +5,7 @@ use crate::core::id::ReportId;
 use crate::core::plan::{BATCH, Input};
 use crate::core::policy::Priority;
 use crate::core::time::{Span, Timestamp};
-use crate::core::watch::Reread;
+use crate::core::watch::{Reread, RestPlace, ToReread};
 use crate::run::clock::Clock;
 use crate::run::lists::Lists;
 use crate::run::poller::{PollError, Poller, proof, send};
@@ -36,7 +36,7 @@ pub struct Watcher<S: Source, C: Clock> {
     asked_first: bool,
     /// Where the lap under way stands, and the round of the rest.
     lap_after: Option<ScanPosition>,
-    rest_after: Option<ReportId>,
+    rest_from: RestPlace,
     strays_at: Option<Timestamp>,
     /// Database time of the poll under way.
     spent: Span,
@@ -80,7 +80,7 @@ impl<S: Source, C: Clock> Watcher<S, C> {
             rounds: Rounds::new(watching),
             asked_first: false,
             lap_after: None,
-            rest_after: None,
+            rest_from: RestPlace::default(),
             strays_at: None,
             spent: Span::ZERO,
         }
@@ -197,7 +197,7 @@ impl<S: Source, C: Clock> Watcher<S, C> {
 
     async fn read_urgent(&mut self, look: &Look) -> Result<(), PollError> {
         let why = if self.tells_changes { Reread::Untold } else { Reread::Urgent };
-        let ids = self.ask(why).await?;
+        let ids = self.ask(why).await?.ids;
         if ids.len() as u64 <= BY_KEY_MAX {
             self.reread(look, &ids).await?;
             if !self.tells_changes {
@@ -211,18 +211,18 @@ impl<S: Source, C: Clock> Watcher<S, C> {
         let spent_before = self.spent;
         let began = proof(look.began, look.moment.replica, &[]);
         while self.spent.minus(spent_before) < slice {
-            let ids = self.ask(Reread::Rest { after: self.rest_after.clone(), limit: BATCH }).await?;
-            self.rest_after = ids.last().cloned();
-            self.rounds.read_rest(began, self.rest_after.is_none());
-            if self.rest_after.is_none() {
+            let ToReread { ids, next } = self.ask(Reread::Rest { from: self.rest_from.clone(), limit: BATCH }).await?;
+            self.reread(look, &ids).await?;
+            self.rounds.read_rest(began, next.is_none());
+            self.rest_from = next.clone().unwrap_or_default();
+            if next.is_none() {
                 break;
             }
-            self.reread(look, &ids).await?;
         }
         Ok(())
     }
 
-    async fn ask(&self, why: Reread) -> Result<Vec<ReportId>, PollError> {
+    async fn ask(&self, why: Reread) -> Result<ToReread, PollError> {
         self.lists.ask(&self.poller.name, why).await.ok_or(PollError::Stopped)
     }
 

@@ -9,7 +9,7 @@ use super::history::HistoryMapping;
 use super::selection::Selection;
 use super::settings::{Settings, Unit};
 use super::sql::Which;
-use super::{Batch, Result, ScanPosition, SourceError};
+use super::{Batch, Result, ScanPosition, SourceError, Vitals};
 use crate::core::id::ReportId;
 use crate::core::observation::{Flaw, Observation, Reject};
 use crate::core::plan::BATCH;
@@ -95,6 +95,8 @@ pub enum Request<'a> {
     Currency,
     Categories,
     Describe,
+    /// The database's clock and a replica's distance.
+    Vitals,
 }
 
 /// The answer; the fields that the request didn't ask for stay empty.
@@ -107,6 +109,7 @@ pub struct Answer {
     pub column_types: Vec<(String, String)>,
     pub changes: Changes,
     pub moment: Moment,
+    pub vitals: Vitals,
 }
 
 /// A live connection that knows the types of the mapped columns.

@@ -3,8 +3,8 @@
 
 use super::db::{Answer, CommitError, Db, Tx, args};
 use super::{
-    Attempt, Commit, InboxEntry, Lane, LeasedPage, PageCount, PageRow, Result, Store, StoreError, Stored, commit, load,
-    outbox,
+    Attempt, Commit, InboxEntry, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, Store, StoreError, Stored,
+    commit, fallback, load, outbox,
 };
 use crate::core::case::Case;
 use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, Name};
@@ -14,12 +14,16 @@ use crate::core::time::Timestamp;
 /// An open store. Cloning is not needed: every operation takes `&self`.
 #[derive(Debug)]
 pub struct SqlStore {
-    db: Db,
+    pub(super) db: Db,
 }
 
 impl SqlStore {
     pub(super) fn of(db: Db) -> SqlStore {
         SqlStore { db }
+    }
+
+    pub(super) fn db(&self) -> &Db {
+        &self.db
     }
 
     /// Closes every connection; SQLite folds its log into the file.
@@ -78,8 +82,8 @@ impl Store for SqlStore {
         load::load(&self.db).await
     }
 
-    async fn sequence(&self) -> Result<u64> {
-        load::sequence(&self.db).await
+    async fn settle(&self, token: u64) -> Result<u64> {
+        commit::settle(&self.db, token).await
     }
 
     async fn commit(&self, commit: &Commit<'_>) -> Result<()> {
@@ -107,6 +111,14 @@ impl Store for SqlStore {
 
     async fn record(&self, attempt: &Attempt) -> Result<()> {
         outbox::record(&self.db, attempt).await
+    }
+
+    async fn unanswered(&self, lane: Lane, limit: u32) -> Result<Vec<LeasedPage>> {
+        outbox::unanswered(&self.db, lane, limit).await
+    }
+
+    async fn fall_back(&self, page: i64, fallbacks: &[NewPage], now: Timestamp) -> Result<()> {
+        fallback::fall_back(&self.db, page, fallbacks, now).await
     }
 
     async fn pages(&self, limit: u32) -> Result<Vec<PageRow>> {

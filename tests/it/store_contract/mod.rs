@@ -2,13 +2,15 @@
 //! embedded file and the other a server.
 
 mod commits;
-mod home;
+mod fallbacks;
+pub mod home;
 mod lost_answers;
 mod measure;
 mod opening;
 mod outbox;
 mod reading;
 mod records;
+mod weekly;
 
 /// Runs each sentence against a new store of both kinds.
 macro_rules! on_both {

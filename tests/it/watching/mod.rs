@@ -10,6 +10,7 @@ mod vanishing;
 use crate::kit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tocsin::core::case::Case;
 use tocsin::core::engine::Core;
 use tocsin::core::id::ReportId;
 use tocsin::core::observation::{EventName, Row};
@@ -127,8 +128,8 @@ impl Desk {
     }
 
     pub fn held(&self) -> BTreeSet<String> {
-        let reports = self.core.cases().flat_map(|case| case.reports.keys());
-        reports.map(|key| key.id.to_string()).collect()
+        let ids = |case: Case| case.reports.keys().map(|key| key.id.to_string()).collect::<Vec<_>>();
+        self.core.cases().flat_map(ids).collect()
     }
 
     pub fn holds(&self, id: i64) -> bool {

@@ -2,7 +2,7 @@
 
 use super::{Desk, settings, with_updated};
 use crate::source_reading::postgres::Database;
-use tocsin::core::case::Conclusion;
+use tocsin::core::case::{Case, Conclusion};
 use tocsin::core::plan::Alarm;
 use tocsin::core::time::Span;
 
@@ -74,7 +74,8 @@ async fn a_row_whose_id_changes_is_another_report_and_a_reused_id_too() {
         .await;
     desk.sweep().await;
     assert!(!desk.holds(50) && desk.holds(9_001));
-    let reused = desk.core.cases().flat_map(|case| case.reports.keys()).filter(|key| key.id.to_string() == "60");
+    let keys = |case: Case| case.reports.keys().cloned().collect::<Vec<_>>();
+    let reused = desk.core.cases().flat_map(keys).filter(|key| key.id.to_string() == "60");
     assert_eq!(reused.map(|key| key.incarnation).max(), Some(1));
     database.end().await;
 }
