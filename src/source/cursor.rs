@@ -73,6 +73,7 @@ impl Cursor {
         let poll = std::mem::take(&mut self.poll);
         self.known = poll.read;
         let Some(horizon) = &mut self.horizon else { return };
+        horizon.advance();
         if let Some(settled) = poll.settled {
             horizon.reach(settled, clock, moment);
         }
@@ -146,7 +147,7 @@ mod tests {
         cursor.begin(Timestamp::from_secs(2), Timestamp::from_secs(2), &moment);
         cursor.take(&mut page(5, &[(2, 20)], Some(6)), &moment);
         // The connection is cut here: no end.
-        assert_eq!(cursor.begin(Timestamp::from_secs(3), Timestamp::from_secs(3), &moment), Begin::Behind(place(5)));
+        assert_eq!(cursor.begin(Timestamp::from_secs(3), Timestamp::from_secs(3), &moment), Begin::Behind(place(0)));
         assert_eq!(poll(&mut cursor, 3, page(5, &[(2, 20), (3, 30)], Some(7))), [2, 3]);
     }
 

@@ -19,6 +19,8 @@ pub struct Horizon {
     /// Everything stamped up to here has been seen.
     safe: Place,
     waiting: VecDeque<Waiting>,
+    /// Of the places that wait, the first so many are safe once the read under way has come to its end.
+    ripe: usize,
     /// Transactions whose end calls for a sweep: they were at work before the first place, or are forsaken.
     suspects: BTreeSet<Name>,
     /// Transactions that the horizon no longer waits for.
@@ -45,7 +47,7 @@ impl Horizon {
         let suspects = live.map(all_of).unwrap_or_default();
         let prepared = live.map(|live| live.prepared.clone()).unwrap_or_default();
         let (waiting, forsaken) = (VecDeque::new(), BTreeSet::new());
-        Horizon { overlap, safe, waiting, suspects, forsaken, prepared, missed: false }
+        Horizon { overlap, safe, waiting, ripe: 0, suspects, forsaken, prepared, missed: false }
     }
 
     /// Where the next read begins.
@@ -76,12 +78,19 @@ impl Horizon {
         }
         // Whoever was at work when an earlier place was looked at and still is was so at a later one too.
         let ended = |waiting: &Waiting| waiting.held_by.as_ref().is_some_and(BTreeSet::is_empty);
-        if let Some(last) = self.waiting.iter().rposition(ended) {
-            self.let_go(last);
-        }
+        self.ripe = self.waiting.iter().rposition(ended).map_or(0, |last| last + 1);
         self.missed |= !self.suspects.is_subset(&all);
         (self.suspects, self.forsaken) = (left(&self.suspects), left(&self.forsaken));
         self.prepared = live.prepared.clone();
+    }
+
+    /// The read after the last look has come to its end. Only now: what ended before that look may have been
+    /// committed after the read before it, and lies behind what that one had reached.
+    pub fn advance(&mut self) {
+        if let Some(last) = self.ripe.checked_sub(1) {
+            self.let_go(last);
+        }
+        self.ripe = 0;
     }
 
     /// What a read that began at `clock`, right after a look, has reached.
@@ -104,6 +113,7 @@ impl Horizon {
             self.suspects.extend(held_by.iter().cloned());
             self.forsaken.extend(held_by);
             self.let_go(last);
+            self.ripe = 0;
         }
     }
 
@@ -145,6 +155,7 @@ mod tests {
     fn poll(horizon: &mut Horizon, clock: i64, moment: &Moment, reached: i64) -> Place {
         horizon.look(at(clock), moment);
         let began = horizon.safe().clone();
+        horizon.advance();
         horizon.reach(place(reached), at(clock), moment);
         began
     }
@@ -154,8 +165,10 @@ mod tests {
         let mut horizon = Horizon::new(place(0), Span::ZERO, None);
         assert_eq!(poll(&mut horizon, 1, &moment(&["3/7"], &[]), 10), place(0));
         assert_eq!(poll(&mut horizon, 2, &moment(&["3/7", "4/1"], &[]), 20), place(0));
-        assert_eq!(poll(&mut horizon, 3, &moment(&["4/1"], &[]), 30), place(10));
-        assert_eq!(poll(&mut horizon, 4, &moment(&["5/1"], &[]), 30), place(30));
+        // 3/7 may have committed since the last read, so that this one still begins before it.
+        assert_eq!(poll(&mut horizon, 3, &moment(&["4/1"], &[]), 30), place(0));
+        assert_eq!(poll(&mut horizon, 4, &moment(&["5/1"], &[]), 30), place(10));
+        assert_eq!(poll(&mut horizon, 5, &moment(&["5/1"], &[]), 30), place(30));
         assert!(!horizon.has_missed());
     }
 
@@ -164,7 +177,8 @@ mod tests {
         let mut horizon = Horizon::new(place(0), Span::from_secs(2), None);
         assert_eq!(poll(&mut horizon, 1, &moment(&[], &[]), 10), place(0));
         assert_eq!(poll(&mut horizon, 2, &moment(&[], &[]), 10), place(0));
-        assert_eq!(poll(&mut horizon, 3, &moment(&[], &[]), 10), place(10));
+        assert_eq!(poll(&mut horizon, 3, &moment(&[], &[]), 10), place(0));
+        assert_eq!(poll(&mut horizon, 4, &moment(&[], &[]), 10), place(10));
         assert!(horizon.waiting.is_empty());
     }
 
@@ -175,7 +189,8 @@ mod tests {
         // Seen under both names, because it was prepared while they were read.
         assert_eq!(poll(&mut horizon, 2, &moment(&["3/7"], &["900"]), 10), place(0));
         assert_eq!(poll(&mut horizon, 3, &moment(&[], &["900"]), 10), place(0));
-        assert_eq!(poll(&mut horizon, 4, &moment(&["8/1"], &[]), 10), place(10));
+        assert_eq!(poll(&mut horizon, 4, &moment(&["8/1"], &[]), 10), place(0));
+        assert_eq!(poll(&mut horizon, 5, &moment(&["8/1"], &[]), 10), place(10));
     }
 
     #[test]
@@ -184,7 +199,8 @@ mod tests {
         let blind = Moment::default();
         assert_eq!(poll(&mut horizon, 1, &blind, 10), place(0));
         assert_eq!(poll(&mut horizon, 30, &blind, 20), place(0));
-        assert_eq!(poll(&mut horizon, 31, &blind, 20), place(10));
+        assert_eq!(poll(&mut horizon, 31, &blind, 20), place(0));
+        assert_eq!(poll(&mut horizon, 32, &blind, 20), place(10));
     }
 
     #[test]
@@ -194,7 +210,8 @@ mod tests {
         // Begun within the overlap, perhaps with a stamp from before it.
         assert_eq!(poll(&mut horizon, 6, &moment(&["3/7"], &[]), 10), place(0));
         assert_eq!(poll(&mut horizon, 7, &moment(&["3/7"], &[]), 10), place(0));
-        assert_eq!(poll(&mut horizon, 8, &moment(&[], &[]), 10), place(10));
+        assert_eq!(poll(&mut horizon, 8, &moment(&[], &[]), 10), place(0));
+        assert_eq!(poll(&mut horizon, 9, &moment(&[], &[]), 10), place(10));
     }
 
     #[test]
@@ -222,6 +239,7 @@ mod tests {
         assert!(!horizon.has_missed());
         horizon.look(at(4), &moment(&[], &[]));
         assert!(horizon.has_missed());
+        horizon.advance();
         assert_eq!(horizon.safe(), &place(30));
     }
 
@@ -233,6 +251,7 @@ mod tests {
         }
         assert_eq!(horizon.waiting.len(), WAITING_MAX);
         horizon.look(at(3_000), &moment(&[], &[]));
+        horizon.advance();
         assert_eq!(horizon.safe(), &place(WAITING_MAX as i64));
     }
 }
