@@ -215,6 +215,7 @@ async fn monitored(
         engine_alive_at: None,
         sources: vec![SourceStatus::new(settings.name.clone(), POLL, Span::from_mins(1))],
         store: StoreStatus::default(),
+        reload: tocsin::status::Reload::default(),
     };
     let parts = Parts {
         policy,

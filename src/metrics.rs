@@ -257,6 +257,12 @@ impl Scrape {
         self.gauge("tocsin_store_writable", help, &[], flag(status.store.failing().is_none()));
         let help = "The sequence number of the last commit.";
         self.gauge("tocsin_store_sequence", help, &[], status.store.sequence as f64);
+        let help = "Whether the last reload of the configuration was refused, so that the one before it holds.";
+        self.gauge("tocsin_config_reload_refused", help, &[], flag(status.reload.refused.is_some()));
+        if let Some(at) = status.reload.taken_at {
+            let help = "When a reload of the configuration was last taken, since 1970.";
+            self.gauge("tocsin_config_reload_timestamp_seconds", help, &[], since_epoch(at));
+        }
         if let Some(at) = status.store.last_commit {
             let help = "When the store last committed, since 1970.";
             self.gauge("tocsin_store_last_commit_timestamp_seconds", help, &[], since_epoch(at));

@@ -51,6 +51,17 @@ pub struct Status {
     pub engine_alive_at: Option<Timestamp>,
     pub sources: Vec<SourceStatus>,
     pub store: StoreStatus,
+    pub reload: Reload,
+}
+
+/// What became of the configuration since the process started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reload {
+    /// The last one that was taken.
+    pub taken_at: Option<Timestamp>,
+    /// Why the last one was refused, whole: the one before it holds. `None` once one is taken.
+    pub refused: Option<Failure>,
+    pub refused_total: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -364,6 +375,7 @@ mod tests {
             engine_alive_at: Some(at(9)),
             sources: vec![SourceStatus { last_ok: Some(at(9)), ..source() }],
             store: StoreStatus { last_commit: Some(at(9)), sequence: 4, last_error: failure(3), ..Default::default() },
+            reload: Reload::default(),
         };
         assert_eq!(status.unready(at(10)), []);
         status.store.last_error = failure(10);
@@ -384,6 +396,7 @@ mod tests {
             engine_alive_at: None,
             sources: vec![source()],
             store: StoreStatus::default(),
+            reload: Reload::default(),
         });
         std::thread::scope(|scope| {
             scope.spawn(|| (0..1_000).for_each(|_| handle.update(|status| status.store.sequence += 1)));

@@ -17,7 +17,7 @@ CREATE INDEX inbox_by_time ON inbox (at);
 
 -- When each source was in sight, in stretches; the empty name is the monitor itself. What no stretch covers, nobody
 -- watched.
-CREATE TABLE watched (
+CREATE TABLE stretches (
     source TEXT COLLATE "C" NOT NULL,
     began  BIGINT NOT NULL,
     ended  BIGINT NOT NULL,

@@ -1,5 +1,6 @@
 //! `tocsin run`: the monitor over the configured databases, with the page, until SIGTERM or Ctrl-C.
 
+use crate::cli::reload::Reloader;
 use crate::cli::{CliError, deployment, load_config, weekly};
 use crate::config::{Config, Need};
 use crate::core::id::Name;
@@ -9,7 +10,7 @@ use crate::keys::Keys;
 use crate::metrics::{KnownLabels, Metrics};
 use crate::pager::Channels;
 use crate::run::clock::{Clock, SystemClock};
-use crate::run::monitor::{self, Parts, WatchedSource};
+use crate::run::monitor::{self, Parts, Reloads, WatchedSource};
 use crate::run::outbox::OutboxStats;
 use crate::run::repeat::Repeater;
 use crate::run::watch as watch_loop;
@@ -102,31 +103,36 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         demo,
         reports: store.clone(),
     };
-    let channels = Arc::new(Channels::new(config.channels.clone(), config.web.public_url.clone())?);
+    let channels = Channels::new(config.channels.clone(), config.web.public_url.clone())?;
+    let channels = Arc::new(ArcSwap::from_pointee(channels));
     let repeater = Repeater { store: store.clone(), channels: channels.clone(), clock, status: status.clone() };
     let weekly = weekly_loops(&config, &keys, &store, clock, &status, &stopping)?;
+    let (policies, reloads) = Reloads::channel();
     let parts = Parts {
         policy: Arc::new(config.effective_policy()),
         sources,
-        store,
+        store: store.clone(),
         sender: channels.clone(),
         clock,
         keys,
         holder: holder(),
-        status,
+        status: status.clone(),
         view,
         outbox_stats,
         metrics,
     };
     tokio::spawn(stop_at_a_signal(stop));
     let repeating = tokio::spawn(repeater.run(stopping.clone()));
+    let file = config.file.clone();
+    let reloader = Reloader { file, started_with: config, store, channels, policies, status, clock };
+    tokio::spawn(reload_at_a_signal(reloader));
     let mut stopped = stopping.clone();
     let until_stopped = async move {
         // An error means that the sender is gone: stopped as well.
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     let page = tokio::spawn(web::serve(listener, web_state, until_stopped));
-    let ended = monitor::run(parts, stopping).await;
+    let ended = monitor::run_with(parts, reloads, stopping).await;
     if ended.is_err() {
         page.abort();
         repeating.abort();
@@ -191,6 +197,17 @@ pub async fn release_parked(store: &SqlStore, now: Timestamp) -> Result<u64, Cli
     Ok(pages)
 }
 
+/// SIGHUP reads the configuration again, one at a time.
+async fn reload_at_a_signal(reloader: Reloader<SystemClock>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        tracing::error!("SIGHUP can't be caught: it will end the process instead of reading the configuration");
+        return;
+    };
+    while hangup.recv().await.is_some() {
+        reloader.reload().await;
+    }
+}
+
 /// SIGTERM and Ctrl-C drain; a second one ends the process as it is.
 async fn stop_at_a_signal(stop: watch::Sender<bool>) {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
@@ -234,6 +251,7 @@ fn status(config: &Config, keys: &Keys, clock: SystemClock) -> Status {
             })
             .collect(),
         store: StoreStatus::default(),
+        reload: crate::status::Reload::default(),
     }
 }
 

@@ -67,7 +67,7 @@ fn expect(
         for text in &listed {
             if !categories.classes.contains_key(text.value) {
                 let known = categories.classes.keys().map(|name| &**name);
-                undefined(r, text, "category", known, "it to one of the lists of [categories]");
+                undefined(r, text, "category", known, &format!("\"{}\" to a list of [categories]", text.value));
             }
         }
         let source = match (table.get("source"), names.as_slice()) {

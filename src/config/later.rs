@@ -12,11 +12,9 @@ const ROOT: &[&str] = &["the configuration"];
 const SOURCES: &[&str] = &["[[sources]]"];
 
 const LATER: &[(&[&str], &str, &str)] = &[
-    (ROOT, "packs", "write what the law asks as targets of your own rules for now"),
-    (ROOT, "obligations", "write them as targets of your rules for now"),
     (ROOT, "heartbeat", "watch /healthz from outside for now"),
     (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
-    (RULES, "obligations", "write them as targets for now"),
+    (RULES, "obligations", "write [[obligations]] beside the rules, with `when`: each that matches applies"),
     (RULES, "raised_when", "write it under [categories], for all rules at once"),
     (RULES, "spread", "give `targets` the shortest time that you need"),
     (TARGETS, "repeat", "a target runs once an episode for now"),

@@ -8,9 +8,12 @@ mod blind;
 mod calendars;
 mod cases;
 mod channels;
+mod conflicts;
 mod facts;
 mod later;
 mod lints;
+mod obligations;
+mod packs;
 mod pagers;
 mod problem;
 mod read;
@@ -62,6 +65,8 @@ const KEYS: &[&str] = &[
     "categories",
     "minor_safety",
     "rules",
+    "obligations",
+    "packs",
     "escalations",
     "blind",
     "channels",
@@ -226,27 +231,29 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     let blind = blind::read(r, root, &terms, &sources, &categories);
     let weekly = weekly::read(r, root, &channels);
     weekly::judge_notified(r, root, &channels);
+    let obligations = obligations::read(r, root, &terms, &sources);
+    obligations::judge_names(r, &obligations, minor_safety.as_ref(), &rules);
     let tests = cases::read(r, root, &facts);
     if r.has_refused() {
         return None;
     }
     let (mode, minor_safety) = (mode?, minor_safety?);
-    lints::warn(
-        r,
-        &lints::Parts {
-            mode,
-            has_deployment_secret: deployment_secret.is_some(),
-            sources: &sources,
-            categories: &categories,
-            minor_safety: &minor_safety,
-            rules: &rules,
-            escalations: &escalations,
-            operators: blind.operators.as_ref(),
-            channels: &channels,
-            calendars: &calendars,
-            weekly: weekly.as_ref(),
-        },
-    );
+    let parts = lints::Parts {
+        mode,
+        has_deployment_secret: deployment_secret.is_some(),
+        sources: &sources,
+        categories: &categories,
+        minor_safety: &minor_safety,
+        rules: &rules,
+        obligations: &obligations,
+        escalations: &escalations,
+        operators: blind.operators.as_ref(),
+        channels: &channels,
+        calendars: &calendars,
+        weekly: weekly.as_ref(),
+    };
+    lints::warn(r, &parts);
+    conflicts::warn(r, &parts, &facts);
     let links =
         sources.iter().filter_map(|source| Some((source.name.as_ref()?.name(), source.link.clone()?))).collect();
     let mut sources: Vec<Settings> = sources.into_iter().filter_map(|source| source.settings).collect();
@@ -267,7 +274,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
             spread: minor_safety.spread,
         },
         rules: rules.into_iter().map(rule_of).collect::<Option<_>>()?,
-        obligations: Vec::new(),
+        obligations: obligations.into_iter().map(|read| read.obligation).collect(),
         escalations: escalations.into_iter().map(|read| (read.name.name(), read.escalation)).collect(),
         sources: sources.iter().map(|source| (source.name.clone(), blind.source_policy(source))).collect(),
         operators: blind.operators,

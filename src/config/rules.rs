@@ -3,8 +3,9 @@
 
 use super::facts::predicate;
 use super::problem::Place;
-use super::read::{Empty, Entry, Reader, Table, Text};
+use super::read::{Empty, Entry, Reader, Table, Text, nearest};
 use super::targets::{TargetRead, TargetTerms, Whose, undefined};
+use crate::compile::vocabulary::{self, Vocabulary};
 use crate::core::facts::{FactType, FactTypes, Predicate};
 use crate::core::id::Name;
 use crate::core::policy::{
@@ -27,11 +28,15 @@ pub fn categories(r: &Reader, root: &Table, facts: &FactTypes) -> CategoriesRead
     const EXAMPLE: &str = "[categories] with minor_safety = [\"csam\"] and other = [\"spam\"]";
     let mut read = CategoriesRead::default();
     let table = root.require(r, "categories", EXAMPLE).and_then(|entry| {
-        entry.table(r, "[categories]", &["minor_safety", "other", "minor_when", "raised_when"], EXAMPLE)
+        let known = ["minor_safety", "other", "minor_when", "raised_when", "unsorted"];
+        entry.table(r, "[categories]", &known, EXAMPLE)
     });
     let Some(table) = table else { return read };
     read.minor_when = table.get("minor_when").and_then(|entry| predicate(r, &entry, facts));
     read.raised_when = table.get("raised_when").and_then(|entry| predicate(r, &entry, facts));
+    if let Some(entry) = table.get("unsorted") {
+        refuse_unsorted(r, &entry);
+    }
     let lists = [("minor_safety", CategoryClass::MinorSafety, "csam"), ("other", CategoryClass::Other, "spam")];
     for (key, class, sample) in lists {
         let example = format!("{key} = [\"{sample}\"]");
@@ -40,18 +45,74 @@ pub fn categories(r: &Reader, root: &Table, facts: &FactTypes) -> CategoriesRead
             read.minor_safety = entry.key.place.clone();
         }
         for text in entry.texts(r, Empty::Allowed, &example) {
-            if text.value == "*" {
+            if let Some(name) = text.value.strip_prefix(vocabulary::PREFIX) {
+                add_vocabulary(r, &text, name, class, &mut read);
+            } else if text.value == "*" {
                 let what = "\"*\" is not a category: a code that no list names is presumed to be minor safety";
                 r.refuse(&text.place, what, "list the codes that the sources write");
-            } else if read.classes.contains_key(text.value) {
+            } else if read.classes.get(text.value).is_some_and(|(held, _)| *held != class) {
                 let what = format!("\"{}\" is in both lists", text.value);
                 r.refuse(&text.place, what, "remove it from `other` if it concerns minors, else from `minor_safety`");
             } else {
+                // A code that a vocabulary brought already may be spelled out as well.
                 read.classes.insert(text.name(), (class, text.place));
             }
         }
     }
     read
+}
+
+/// Adds the codes of a vocabulary. One that is about minors can stand nowhere but under minor safety.
+fn add_vocabulary(r: &Reader, text: &Text, name: &str, class: CategoryClass, read: &mut CategoriesRead) {
+    let Some(found) = vocabulary(r, text, name) else { return };
+    if found.minor_safety && class == CategoryClass::Other {
+        let what = format!("every code of the vocabulary \"{name}\" is about minors");
+        r.refuse(&text.place, what, "move it to `minor_safety`");
+        return;
+    }
+    for code in found.codes {
+        match read.classes.get(*code) {
+            Some((held, _)) if *held != class => {
+                let what = format!("\"{code}\" of the vocabulary \"{name}\" is in both lists");
+                r.refuse(
+                    &text.place,
+                    what,
+                    "remove it from `other` if it concerns minors, else name single codes here",
+                );
+            }
+            Some(_) => {}
+            None => {
+                read.classes.insert((*code).into(), (class, text.place.clone()));
+            }
+        }
+    }
+}
+
+fn vocabulary(r: &Reader, text: &Text, name: &str) -> Option<&'static Vocabulary> {
+    let found = vocabulary::named(name);
+    if found.is_none() {
+        let known = vocabulary::ALL.iter().map(|known| known.name);
+        let advice = match nearest(name, known.clone()) {
+            Some(near) => format!("did you mean \"{}{near}\"?", vocabulary::PREFIX),
+            None => format!("there are {}", known.collect::<Vec<_>>().join(", ")),
+        };
+        r.refuse(&text.place, format!("no vocabulary is named \"{name}\""), advice);
+    }
+    found
+}
+
+/// What `init` found and nobody has sorted yet: nothing but a person may say what doesn't concern minors.
+fn refuse_unsorted(r: &Reader, entry: &Entry) {
+    let unsorted = entry.texts(r, Empty::Allowed, "unsorted = []");
+    if unsorted.is_empty() {
+        return;
+    }
+    let what = match unsorted.len() {
+        1 => format!("the category \"{}\" is not sorted yet", unsorted[0].value),
+        count => format!("{count} categories are not sorted yet"),
+    };
+    let advice = "move each to `minor_safety` if it can concern a minor, else to `other`; then remove `unsorted`";
+    r.refuse(&entry.key.place, what, advice);
 }
 
 /// What rules and minor safety may refer to.
@@ -206,6 +267,10 @@ fn rule_categories(r: &Reader, entry: &Entry, known: &CategoriesRead) -> Categor
             r.refuse(&text.place, what, "write categories = [\"*\"] alone, or names alone");
             continue;
         }
+        if let Some(name) = text.value.strip_prefix(vocabulary::PREFIX) {
+            listed.extend(rule_vocabulary(r, &text, name, known));
+            continue;
+        }
         match known.classes.get(text.value) {
             Some((CategoryClass::Other, _)) => {
                 listed.insert(text.name());
@@ -222,6 +287,22 @@ fn rule_categories(r: &Reader, entry: &Entry, known: &CategoriesRead) -> Categor
         }
     }
     Categories::Listed(listed)
+}
+
+/// The codes of a vocabulary that a rule names.
+fn rule_vocabulary(r: &Reader, text: &Text, name: &str, known: &CategoriesRead) -> Vec<Name> {
+    let Some(found) = vocabulary(r, text, name) else { return Vec::new() };
+    let is_other = |code: &&&str| matches!(known.classes.get(**code), Some((CategoryClass::Other, _)));
+    let codes: Vec<Name> = found.codes.iter().filter(is_other).map(|code| (*code).into()).collect();
+    if codes.is_empty() {
+        let what = format!("no code of the vocabulary \"{name}\" is under `other`");
+        let advice = match found.minor_safety {
+            true => "remove it here: it is minor safety, which no rule can rank or time".to_owned(),
+            false => format!("add \"{}{name}\" to `other` in [categories]", vocabulary::PREFIX),
+        };
+        r.refuse(&text.place, what, advice);
+    }
+    codes
 }
 
 fn priority(r: &Reader, entry: &Entry) -> Option<Priority> {

@@ -1,7 +1,10 @@
 //! How many reports of each category came in each hour, so that a category that falls silent is noticed
 //! however much the others speak. Bounded: five weeks, and so many categories a source.
 
-use super::id::Name;
+use super::draft::Draft;
+use super::engine::Core;
+use super::id::{Name, ReportKey};
+use super::observation::{Received, Row};
 use super::plan::Plan;
 use super::time::{Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -220,5 +223,26 @@ impl OfSource {
         let weeks: Vec<u64> = weeks.map(|from| sum(from, from + window)).collect();
         let least = weeks.iter().copied().min().filter(|least| weeks.len() >= WEEKS_MIN && *least >= LEAST)?;
         Some(TooFew { hours: window, seen: sum(from, hour + 1), least })
+    }
+}
+
+impl Core {
+    /// How many reports came in the weeks before, as the store remembers it.
+    pub fn remember(&mut self, arrived: Vec<Arrived>, watched: Vec<Watched>) {
+        self.arrivals.restore(arrived, watched);
+    }
+}
+
+impl Draft<'_> {
+    /// Counts a report that was seen for the first time, in the hour in which it was received.
+    pub(super) fn count_arrival(&mut self, report: &ReportKey, row: &Row, read_began: Timestamp) {
+        let Received::At(received) = row.received else { return };
+        let hour = hour_of(received);
+        if received > read_began || hour <= hour_of(self.now) - KEPT_HOURS {
+            return;
+        }
+        let place = (report.source.clone(), row.category.clone(), hour);
+        let seen = self.plan.counted.entry(place).or_insert(Seen { count: 0, newest: received });
+        (seen.count, seen.newest) = (seen.count + 1, seen.newest.max(received));
     }
 }

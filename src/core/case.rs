@@ -47,6 +47,10 @@ pub struct Look {
 /// Growth is measured over at least this long, so that a single view between two polls is no spread.
 pub const SPREAD_WINDOW: Span = Span::from_mins(6);
 
+/// How often the store learns that a pause goes on: well within the time after which a gap between two reads
+/// credits nothing, so that a restart loses none of it.
+const PAUSE_TOLD_EVERY: Span = Span::from_secs(30);
+
 /// How an episode ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -319,7 +323,15 @@ impl Case {
             }
             case
         };
-        remembered(self) == remembered(stored)
+        let mut now = remembered(self);
+        // A pause that goes on is told every now and then, not at every poll.
+        if let (Some(last), Some(known)) = (now.pauses.last_mut(), stored.pauses.last())
+            && last.from == known.from
+            && last.until.since(known.until) < PAUSE_TOLD_EVERY
+        {
+            last.until = known.until;
+        }
+        now == remembered(stored)
     }
 
     /// The pauses that move its deadlines: none on P0.
@@ -401,7 +413,15 @@ impl Case {
                 let warn = policy.warns_before(&obligation.target, obligation.escalation.as_ref());
                 (warn, evidence, Case::obligation_due(obligation, &evidence))
             } else {
-                let Some(target) = assessment.targets.iter().find(|t| t.name == clock.target) else { continue };
+                let left_over;
+                let promised = |t: &&Target| (&t.name, t.until) == (&clock.target, clock.until);
+                let target = match assessment.targets.iter().find(promised) {
+                    Some(target) => target,
+                    None => {
+                        left_over = clock.left_over();
+                        &left_over
+                    }
+                };
                 let evidence = self.evidence(target, clock, &facts, deleted_means);
                 let warn = policy.warns_before(target, self.escalation.as_ref());
                 (warn, evidence, self.deadline(target, clock, &evidence, policy))
@@ -422,7 +442,7 @@ impl Case {
         let (mut raised, mut obligations) = (Some(false), Matched::default());
         let assessed = self.reports.iter().map(|(key, report)| {
             let assessment = policy.assess(&report.row);
-            obligations = obligations.and(assessment.obligations);
+            obligations = obligations.with(assessment.obligations);
             raised = match (raised, assessment.raised) {
                 (Some(true), _) | (_, Some(true)) => Some(true),
                 (None, _) | (_, None) => None,
@@ -513,7 +533,7 @@ impl Case {
     }
 
     /// One clock a target, for `reporter_notified` of P0 one a report. A clock whose target is no
-    /// longer promised goes; its breach, if it had one, stays in the store.
+    /// longer promised goes, unless it is overdue.
     fn match_clocks_to(&mut self, targets: &[Target], owed: &[&Obligation]) {
         let mut wanted: Vec<Clock> = Vec::with_capacity(targets.len() + owed.len());
         let promised = targets.iter().map(|target| (target, false));
@@ -536,6 +556,8 @@ impl Case {
         let mut held: BTreeMap<_, Clock> = held.map(|clock| (name(&clock), clock)).collect();
         self.clocks.reserve_exact(wanted.len());
         self.clocks.extend(wanted.into_iter().map(|clock| held.remove(&name(&clock)).unwrap_or(clock)));
+        // What was broken as a promise stays overdue until it is met, whatever is promised now.
+        self.clocks.extend(held.into_values().filter(|clock| !clock.obligation && clock.is_overdue()));
     }
 
     fn evidence(&self, target: &Target, clock: &Clock, facts: &Facts, deleted_means: DeletedMeans) -> Evidence {

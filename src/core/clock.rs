@@ -169,6 +169,12 @@ impl Clock {
         Clock { obligation: true, ..Clock::new(target, report) }
     }
 
+    /// The target of a clock whose own is no longer promised: enough to see it met.
+    pub fn left_over(&self) -> Target {
+        let due = Due::Within { span: Span::ZERO, calendar: None };
+        Target { name: self.target.clone(), from: EventName::Received, until: self.until, due, warn: None }
+    }
+
     /// Running, asked or unverified: the clock still has something to find out.
     pub fn is_open(&self) -> bool {
         match &self.state {
@@ -221,7 +227,8 @@ impl Clock {
         }
     }
 
-    /// Gives the clock the deadline that the evidence of now asks for. A breach keeps its own.
+    /// Gives the clock the deadline that the evidence of now asks for. A breach keeps its own, and what was
+    /// met is not judged by a shorter one: another policy doesn't reach into the past.
     pub fn set_deadline(
         &mut self,
         started: Option<Timestamp>,
@@ -229,7 +236,9 @@ impl Clock {
         warn: Option<Span>,
         now: Timestamp,
     ) {
-        if self.breach().is_some() {
+        let is_past = matches!(self.state, ClockState::Met { .. }) && self.started == started;
+        let tightens = deadline.zip(self.deadline).is_some_and(|(new, held)| new < held);
+        if self.breach().is_some() || is_past && tightens {
             return;
         }
         (self.started, self.deadline) = (started, deadline);

@@ -1,7 +1,6 @@
 //! A plan in the making: the core's state with one input's changes laid over it. Nothing is changed
 //! but the draft, so a plan that isn't committed leaves no trace.
 
-use super::arrivals::{KEPT_HOURS, Seen, hour_of};
 use super::case::{Case, Report};
 use super::clock::{Clock, ClockState, Turn};
 use super::engine::Core;
@@ -10,9 +9,9 @@ use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{HOLD_AT_START, Incident, IncidentKind};
 use super::lines::Slot;
 use super::observation::{EventName, Observation, Received, Row};
+use super::observed;
 use super::plan::{Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, Warning};
 use super::policy::{Assessment, Priority, Standing};
-use super::rejected::Rejected;
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
 use super::view::Group;
@@ -22,8 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type MemberKey = (Priority, Timestamp, EpisodeKey);
 
 pub struct Draft<'c> {
-    core: &'c Core,
-    now: Timestamp,
+    pub(super) core: &'c Core,
+    pub(super) now: Timestamp,
     pub plan: Plan,
     /// Cases of the input that the store remembered, by the case they are of.
     recalled: BTreeMap<CaseKey, Case>,
@@ -61,13 +60,13 @@ impl<'c> Draft<'c> {
     }
 
     /// The case to change: laid over the core's own at the first touch.
-    fn case_mut(&mut self, key: &EpisodeKey) -> Option<&mut Case> {
+    pub(super) fn case_mut(&mut self, key: &EpisodeKey) -> Option<&mut Case> {
         let core = self.core;
         let held = || core.cases.get(key).map(|case| Case::clone(case));
         self.plan.cases.entry(key.clone()).or_insert_with(held).as_mut()
     }
 
-    fn home(&self, source: &Name, id: &ReportId) -> Option<Home> {
+    pub(super) fn home(&self, source: &Name, id: &ReportId) -> Option<Home> {
         let place = (source.clone(), id.clone());
         match self.plan.homes.get(&place) {
             Some(changed) => changed.clone(),
@@ -103,7 +102,7 @@ impl<'c> Draft<'c> {
 
     /// Takes in the rows of one read.
     pub fn see(&mut self, rows: &Rows) {
-        self.recalled = rows.recalled.iter().map(|case| (case.key.case.clone(), case.clone())).collect();
+        self.recall(&rows.recalled);
         self.see_rejects(rows);
         let doubted = self.core.doubted(rows, self.now);
         let gone = doubted.as_ref().map(|(gone, _)| gone);
@@ -114,35 +113,43 @@ impl<'c> Draft<'c> {
             self.plan.alarms.insert(alarm);
             self.plan.doubts.push((rows.source.clone(), Some(self.now)));
         }
+        self.refresh_touched();
+    }
+
+    /// What the store remembers of cases that this input may continue.
+    pub fn recall(&mut self, cases: &[Case]) {
+        self.recalled = cases.iter().map(|case| (case.key.case.clone(), case.clone())).collect();
+    }
+
+    pub fn refresh_touched(&mut self) {
         let touched = std::mem::take(&mut self.touched);
         for key in by_priority(&touched, |key| self.case(key)) {
             self.refresh(&key);
         }
     }
 
-    /// Each flaw once for as long as it lasts.
-    fn see_rejects(&mut self, rows: &Rows) {
-        let none = Rejected::default();
-        let known = self.core.rejected.get(&rows.source).unwrap_or(&none);
-        let Some(found) = known.read(rows) else { return };
-        let no_id = found.news.iter().filter(|reject| reject.id.is_none()).count() as u64;
-        if no_id > 0 {
-            self.plan.alarms.insert(Alarm::RowsWithoutId { source: rows.source.clone(), count: no_id });
+    pub fn reassess_line(&mut self, slot: Slot) {
+        if let Some(home) = self.make_whole(slot) {
+            self.reassess(&home.episode);
         }
-        self.plan.rejects.extend(found.news.iter().map(|reject| (rows.source.clone(), reject.clone())));
-        self.plan.rejections = Some(found);
     }
 
-    /// Counts a report that was seen for the first time, in the hour in which it was received.
-    fn count_arrival(&mut self, report: &ReportKey, row: &Row, read_began: Timestamp) {
-        let Received::At(received) = row.received else { return };
-        let hour = hour_of(received);
-        if received > read_began || hour <= hour_of(self.now) - KEPT_HOURS {
-            return;
+    /// Judges a case anew from its reports as last read: those that belong elsewhere now, move.
+    pub fn reassess(&mut self, key: &EpisodeKey) {
+        self.touched.insert(key.clone());
+        let Some(case) = self.case(key) else { return };
+        let (latched, own) = (case.is_latched(), case.key.case.clone());
+        let live = case.reports.iter().filter(|(_, report)| !report.is_superseded());
+        let reports: Vec<(ReportKey, Report)> = live.map(|(key, report)| (key.clone(), report.clone())).collect();
+        for (key_of_report, known) in reports {
+            let row = known.row.clone();
+            let assessment = self.core.policy.assess(&row);
+            if !latched && case_key(&key_of_report, &row, &assessment) != own {
+                let read_began = known.read_began;
+                self.move_out(key, &key_of_report);
+                self.place(key_of_report, &row, Some(known), read_began);
+            }
         }
-        let place = (report.source.clone(), row.category.clone(), hour);
-        let seen = self.plan.counted.entry(place).or_insert(Seen { count: 0, newest: received });
-        (seen.count, seen.newest) = (seen.count + 1, seen.newest.max(received));
     }
 
     fn see_one(&mut self, source: &Name, observation: &Observation, read_began: Timestamp) {
@@ -155,6 +162,9 @@ impl<'c> Draft<'c> {
             Some(slot) => self.make_whole(slot),
             None => self.home(source, &observation.id),
         };
+        if home.is_none() {
+            self.find_expected(source, observation, read_began);
+        }
         match (home, &observation.row) {
             (None, None) => {}
             (None, Some(row)) => {
@@ -219,7 +229,7 @@ impl<'c> Draft<'c> {
 
     /// Finds a case for a report that has none, or makes one. `known` is the report as the case that it
     /// leaves knew it.
-    fn place(&mut self, report: ReportKey, row: &Row, known: Option<Report>, read_began: Timestamp) {
+    pub(super) fn place(&mut self, report: ReportKey, row: &Row, known: Option<Report>, read_began: Timestamp) {
         let policy = self.core.policy.clone();
         let report = self.incarnation_of(report, row, read_began);
         let blind_after = self.blind_after(&report.source);
@@ -586,6 +596,10 @@ impl<'c> Draft<'c> {
         let kept = (keep && is_news).then(|| KeptCase { case: Case { stored: true, ..case.clone() }, settled });
         let outcome = settled.then(|| Outcome::of(case)).flatten();
         let reports: Vec<ReportKey> = if settled { case.reports.keys().cloned().collect() } else { Vec::new() };
+        if kept.is_some() {
+            let held = self.core.cases.get(key).map(|case| &**case);
+            self.plan.observed.extend(observed::news(case, stored.map(|case| &**case), held));
+        }
         self.plan.kept.extend(kept);
         self.plan.outcomes.extend(outcome);
         if let Some(case) = self.case_mut(key) {

@@ -3,17 +3,19 @@
 //! what is due.
 
 use super::act::{Act, Deed};
-use super::arrivals::{Arrivals, Arrived, Watched};
+use super::arrivals::Arrivals;
 use super::case::Case;
 use super::draft::{Draft, MemberKey, members_of};
 use super::fallback::fallbacks;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
-use super::lines::Lines;
+use super::lines::{Lines, Slot};
 use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
 use super::policy::{Policy, Priority};
 use super::rank::Rank;
 use super::rejected::Rejected;
+use super::reload::Stale;
+use super::segments::{Remembered, Segmenting};
 use super::selfcheck;
 use super::sight::Sight;
 use super::time::Timestamp;
@@ -21,6 +23,7 @@ use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS,
 use super::watch::{GONE_MANY, Watch};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 pub struct Core {
@@ -47,7 +50,13 @@ pub struct Core {
     pub(super) sights: BTreeMap<Name, Sight>,
     pub(super) arrivals: Arrivals,
     pub(super) rejected: BTreeMap<Name, Rejected>,
-    tally: Tally,
+    pub(super) stale: Stale,
+    /// Lines that a change of policy has left to be judged anew.
+    pub(super) stale_lines: Range<Slot>,
+    pub(super) segments: BTreeMap<Name, Segmenting>,
+    /// Reports that were open before the start, until they are read.
+    pub(super) expected: BTreeMap<(Name, ReportId), Remembered>,
+    pub(super) tally: Tally,
 }
 
 /// A monitor that can't see may be missing a child's report.
@@ -55,8 +64,8 @@ const BLIND_PRIORITY: Priority = Priority::P1;
 
 /// Counters since the start, for the view.
 #[derive(Default)]
-struct Tally {
-    open: BTreeMap<Group, Counts>,
+pub(super) struct Tally {
+    pub(super) open: BTreeMap<Group, Counts>,
     breaches: BTreeMap<(Group, Name), u64>,
     rejects: BTreeMap<(Name, &'static str), u64>,
     presumed: BTreeSet<(Name, Name)>,
@@ -83,6 +92,10 @@ impl Core {
             sights: BTreeMap::new(),
             arrivals: Arrivals::default(),
             rejected: BTreeMap::new(),
+            stale: Stale::default(),
+            stale_lines: 0..0,
+            segments: BTreeMap::new(),
+            expected: BTreeMap::new(),
             tally: Tally::default(),
         }
     }
@@ -106,12 +119,9 @@ impl Core {
             }
             core.put_case(case.key.clone(), Some(Case { stored: true, ..case }));
         }
+        // The policy may be another than the one by which they were judged.
+        core.judge_all_anew();
         core
-    }
-
-    /// How many reports came in the weeks before, as the store remembers it.
-    pub fn remember(&mut self, arrived: Vec<Arrived>, watched: Vec<Watched>) {
-        self.arrivals.restore(arrived, watched);
     }
 
     /// When time alone changes something: the next deadline, overdue proof or ring.
@@ -151,6 +161,10 @@ impl Core {
         match input {
             Input::Rows(rows) => draft.see(rows),
             Input::ScanEnded { source, began } => self.end_scan(&mut draft, source, *began),
+            Input::Reassess { recalled } => {
+                draft.recall(recalled);
+                self.reassess(&mut draft);
+            }
             Input::Tick => {
                 let due = self.due_cases(now);
                 for key in &due {
@@ -159,6 +173,7 @@ impl Core {
                 draft.ask_lines(self.lines.due(now).take(BATCH - due.len()));
             }
             Input::Sight { source, measured } => self.look(&mut draft, source, measured, now),
+            Input::Recalled(recalled) => self.recall(&mut draft, recalled),
             Input::Act(act) => {
                 self.take_up(&mut draft, act, now);
                 draft.plan.taken_up = Some(act.inbox);
@@ -251,7 +266,7 @@ impl Core {
         };
         for no in members.into_iter().chain([no]) {
             let Some(incident) = draft.incident(no).filter(|incident| incident.is_open()) else { continue };
-            let act_within = self.policy.escalations.get(&incident.escalation).and_then(|e| e.act_within);
+            let act_within = self.escalation_of(incident).and_then(|e| e.act_within);
             // The incidents of a bundle are asked about through the bundle.
             let act_within = act_within.filter(|_| incident.bundle.is_none() || incident.next_step.is_some());
             if let Some(incident) = draft.incident_mut(no) {
@@ -370,7 +385,7 @@ impl Core {
         now: Timestamp,
     ) {
         let Some(incident) = draft.incident_mut(no) else { return };
-        let escalation = self.policy.escalations.get(&incident.escalation);
+        let escalation = self.escalation_of(incident);
         let round = incident.ring(priority, escalation.filter(|_| incident.is_taken()), now);
         let step = incident.step;
         let channels = incident.notified(escalation);
@@ -441,13 +456,13 @@ impl Core {
         for (place, home) in plan.homes {
             match home {
                 Some(home) => {
-                    self.homes.insert(place, home);
+                    if self.homes.insert(place.clone(), home).is_none() {
+                        self.note_added(&place);
+                    }
                 }
                 None => {
-                    if let Some(rejected) = self.rejected.get_mut(&place.0) {
-                        rejected.forget(&place.1);
-                    }
                     self.homes.remove(&place);
+                    self.forget_rejects(&place);
                 }
             }
         }
@@ -463,15 +478,20 @@ impl Core {
                 report.read_began = report.read_began.max(read_began);
             }
         }
+        if let Some(until) = plan.lines.judged_until {
+            self.stale_lines.start = until.min(self.stale_lines.end);
+        }
         self.lines.apply(plan.lines);
-        if let (Some(source), Some(began)) = (&plan.caught_up, plan.scan_began)
-            && let Some(rejected) = self.rejected.get_mut(source)
-        {
-            rejected.end_scan(began);
+        if let (Some(source), Some(began)) = (&plan.caught_up, plan.scan_began) {
+            self.end_rejects(source, began);
         }
         self.caught_up.extend(plan.caught_up);
         for (source, since) in plan.doubts {
             self.watch.doubt(source, since);
+        }
+        self.put_expected(plan.expected, &plan.found);
+        if let Some(segmented) = plan.segmented {
+            self.put_segmented(segmented);
         }
         for (place, seen) in plan.counted {
             self.arrivals.add(place, seen);
@@ -513,6 +533,9 @@ impl Core {
     /// Replaces a case and its places in every index.
     fn put_case(&mut self, key: EpisodeKey, case: Option<Case>) {
         self.watch.remove(&key);
+        for stale in &mut self.stale {
+            stale.remove(&key);
+        }
         if let Some(held) = self.cases.remove(&key) {
             self.queue.remove(&held.rank());
             if let Some(at) = held.wakes_at() {
@@ -622,12 +645,6 @@ impl Core {
             category,
             count: count as u64,
         }
-    }
-
-    /// Open cases of a source.
-    pub(super) fn open_cases(&self, source: &Name) -> u64 {
-        let of_source = self.tally.open.iter().filter(|(group, _)| group.source == *source);
-        of_source.map(|(_, counts)| counts.open).sum()
     }
 
     /// Whether a report of this id is under watch.

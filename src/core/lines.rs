@@ -4,17 +4,19 @@
 
 use super::case::{Case, Report};
 use super::clock::{Clock, ClockState};
-use super::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey};
+use super::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey, Subject};
 use super::observation::{Received, Row, Verdict};
 use super::policy::{Policy, Priority, Standing};
 use super::rank::Rank;
 use super::reports::Reports;
+use super::segments::Remembered;
 use super::time::{Span, Timestamp};
 use super::view::Group;
 use hashbrown::HashTable;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 
 /// Where a line lies. It stays until its case is made whole or goes.
 pub type Slot = u32;
@@ -26,6 +28,8 @@ pub struct LineChanges {
     pub seen: Vec<(Slot, Timestamp)>,
     /// Lines whose deadline has passed and whose rows are being read for proof.
     pub asked: Vec<Slot>,
+    /// After a change of policy: every line below this slot has been judged anew.
+    pub judged_until: Option<Slot>,
 }
 
 /// What lines have in common; each is kept once.
@@ -66,6 +70,8 @@ type Place = (Priority, Timestamp, Slot);
 #[derive(Debug, Default)]
 pub struct Lines {
     slab: Vec<Option<Line>>,
+    /// Of the reported items, by slot; as long as the last line that has one.
+    subjects: Vec<Option<Subject>>,
     free: Vec<Slot>,
     kinds: Vec<Kind>,
     kind_numbers: BTreeMap<Kind, u32>,
@@ -98,18 +104,24 @@ impl Lines {
             kind: self.number_of(kind),
             first_seen_secs: u32::try_from(first_seen_secs.max(0)).unwrap_or(u32::MAX),
         };
-        let slot = self.put(line);
+        let slot = self.put(line, report.row.subject);
         self.running.insert((priority, due, slot));
         Ok((key.source.clone(), key.id.clone()))
     }
 
-    fn put(&mut self, line: Line) -> Slot {
+    fn put(&mut self, line: Line, subject: Option<Subject>) -> Slot {
         let hash = line.hash(&self.kinds);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slab.push(None);
             Slot::try_from(self.slab.len() - 1).unwrap_or(Slot::MAX)
         });
         self.slab[slot as usize] = Some(line);
+        if subject.is_some() && self.subjects.len() <= slot as usize {
+            self.subjects.resize(slot as usize + 1, None);
+        }
+        if let Some(place) = self.subjects.get_mut(slot as usize) {
+            *place = subject;
+        }
         let (slab, kinds) = (&self.slab, &self.kinds);
         let rehash = |slot: &Slot| slab[*slot as usize].as_ref().map_or(0, |line| line.hash(kinds));
         self.slots.insert_unique(hash, slot, rehash);
@@ -159,7 +171,7 @@ impl Lines {
             None => {
                 let kind = &self.kinds[line.kind as usize];
                 let stated = row.received == Received::At(line.received) && row.category == kind.category;
-                stated && !says_more(row) && kind.verdict == row.verdict
+                stated && row.subject == self.subject(slot) && !says_more(row) && kind.verdict == row.verdict
             }
         };
         same && line.due >= read_began
@@ -184,7 +196,7 @@ impl Lines {
         let plain = || Row {
             received: Received::At(line.received),
             category: kind.category.clone(),
-            subject: None,
+            subject: self.subject(slot),
             events: Vec::new(),
             dues: Vec::new(),
             paused: false,
@@ -295,7 +307,33 @@ impl Lines {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = Slot> {
-        self.slab.iter().enumerate().filter(|(_, line)| line.is_some()).map(|(at, _)| at as Slot)
+        self.within(0..self.end())
+    }
+
+    /// The lines of these slots.
+    pub fn within(&self, slots: Range<Slot>) -> impl Iterator<Item = Slot> {
+        slots.filter(|slot| self.line(*slot).is_some())
+    }
+
+    /// One more than the last slot.
+    pub fn end(&self) -> Slot {
+        Slot::try_from(self.slab.len()).unwrap_or(Slot::MAX)
+    }
+
+    /// The lines of a source from a slot on.
+    pub fn slots_of(&self, source: &Name, from: Slot) -> impl Iterator<Item = Slot> {
+        let lines = self.slab.iter().enumerate().skip(from as usize);
+        let of_source = lines.filter(move |(_, line)| {
+            line.as_ref().is_some_and(|line| self.kinds[line.kind as usize].source == *source)
+        });
+        of_source.map(|(at, _)| at as Slot)
+    }
+
+    /// What the next start must know of a line.
+    pub fn remembered(&self, slot: Slot) -> Option<Remembered> {
+        let line = self.line(slot)?;
+        let category = self.kinds[line.kind as usize].category.clone();
+        Some(Remembered { id: line.id(), category, received: line.received })
     }
 
     fn rank(&self, slot: Slot) -> Option<Rank> {
@@ -309,6 +347,10 @@ impl Lines {
             received: line.received,
             key: self.key(slot)?,
         })
+    }
+
+    fn subject(&self, slot: Slot) -> Option<Subject> {
+        self.subjects.get(slot as usize).copied().flatten()
     }
 
     fn line(&self, slot: Slot) -> Option<&Line> {

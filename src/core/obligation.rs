@@ -74,7 +74,7 @@ impl Matched {
         (matched, undecided)
     }
 
-    pub fn and(self, other: Matched) -> Matched {
+    pub fn with(self, other: Matched) -> Matched {
         Matched(self.0 | other.0)
     }
 

@@ -9,8 +9,10 @@ use super::id::{EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{Blind, Incident};
 use super::lines::LineChanges;
 use super::observation::{Observation, Reject};
+use super::observed::Observed;
 use super::policy::{Priority, Standing};
 use super::rejected::Rejections;
+use super::segments::{Recalled, Remembered, Segment, Segmented};
 use super::selfcheck::Findings;
 use super::sight::{Looked, Measured};
 use super::time::Timestamp;
@@ -30,8 +32,13 @@ pub enum Input {
     ScanEnded { source: Name, began: Timestamp },
     /// What was measured of how well a source can be seen.
     Sight { source: Name, measured: Measured },
+    /// What the store remembers of the reports that were open before the start.
+    Recalled(Recalled),
     /// A named person did something.
     Act(Act),
+    /// Judges the next cases anew by a policy that has changed. With what the store remembers of
+    /// `Core::strangers_of_reassess`.
+    Reassess { recalled: Vec<Case> },
     /// Time has passed.
     Tick,
 }
@@ -238,10 +245,16 @@ pub struct Plan {
     pub breaches: Vec<BreachRecord>,
     pub pages: Vec<Page>,
     pub outcomes: Vec<Outcome>,
+    /// How reports of kept cases looked, where that changed.
+    pub observed: Vec<Observed>,
     pub rejects: Vec<(Name, Reject)>,
     /// Counts of arrivals, and watched hours, that the store lacks.
     pub arrived: Vec<Arrived>,
     pub watched: Vec<Watched>,
+    /// Reports that are known to be open, for the next start; and that segments of a source from before an
+    /// instant are replaced.
+    pub segment: Option<Segment>,
+    pub segments_before: Option<(Name, Timestamp)>,
     /// The entry of the store's inbox that this plan takes up.
     pub taken_up: Option<i64>,
     pub alarms: BTreeSet<Alarm>,
@@ -265,6 +278,12 @@ pub struct Plan {
     pub counted: BTreeMap<(Name, Name, i64), Seen>,
     /// What a read said of rows that can't be read whole: memory only.
     pub rejections: Option<Rejections>,
+    /// Reports that were open before the start and aren't under watch, and those of them that were read
+    /// since: memory only.
+    pub expected: Vec<(Name, Remembered)>,
+    pub found: Vec<(Name, ReportId)>,
+    /// How far the segments of a source are: memory only.
+    pub segmented: Option<Segmented>,
     /// How well a source can be seen: memory only.
     pub looked: Option<Looked>,
 }
@@ -287,6 +306,8 @@ impl Plan {
             && self.rejects.is_empty()
             && self.arrived.is_empty()
             && self.watched.is_empty()
+            && self.segment.is_none()
+            && self.segments_before.is_none()
             && self.taken_up.is_none())
     }
 }

@@ -1,9 +1,11 @@
 //! Reports of which something can't be read, so that each flaw is told and counted once for as long as it
 //! lasts: a row that stays broken is read at every poll. Bounded.
 
+use super::draft::Draft;
+use super::engine::Core;
 use super::id::{Name, ReportId};
 use super::observation::{Flaw, Reject};
-use super::plan::Rows;
+use super::plan::{Alarm, Rows};
 use super::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -105,5 +107,34 @@ impl Rejected {
     /// A scan of everything that began then has ended: rows without an id that it didn't see are gone.
     pub fn end_scan(&mut self, began: Timestamp) {
         self.nameless.retain(|_, (_, seen)| *seen >= began);
+    }
+}
+
+impl Core {
+    pub(super) fn forget_rejects(&mut self, (source, id): &(Name, ReportId)) {
+        if let Some(rejected) = self.rejected.get_mut(source) {
+            rejected.forget(id);
+        }
+    }
+
+    pub(super) fn end_rejects(&mut self, source: &Name, began: Timestamp) {
+        if let Some(rejected) = self.rejected.get_mut(source) {
+            rejected.end_scan(began);
+        }
+    }
+}
+
+impl Draft<'_> {
+    /// Each flaw once for as long as it lasts.
+    pub(super) fn see_rejects(&mut self, rows: &Rows) {
+        let none = Rejected::default();
+        let known = self.core.rejected.get(&rows.source).unwrap_or(&none);
+        let Some(found) = known.read(rows) else { return };
+        let no_id = found.news.iter().filter(|reject| reject.id.is_none()).count() as u64;
+        if no_id > 0 {
+            self.plan.alarms.insert(Alarm::RowsWithoutId { source: rows.source.clone(), count: no_id });
+        }
+        self.plan.rejects.extend(found.news.iter().map(|reject| (rows.source.clone(), reject.clone())));
+        self.plan.rejections = Some(found);
     }
 }

@@ -289,6 +289,7 @@ impl Core {
         found.sort_by_key(|blindness| blindness.kind);
         self.tell_operators(draft, source, &held, &found, now);
         self.arrivals.flush(source, seen, now, &mut draft.plan);
+        self.keep_segment(source, now, &mut draft.plan);
         draft.plan.looked =
             Some(Looked { source: source.clone(), at: now, blindness: found, seen, compared: compares });
     }
@@ -391,6 +392,12 @@ impl Core {
         let since = held.map_or(now.minus(Span::from_hours(longest)), |held| held.since);
         let categories = few.into_iter().map(|(name, _)| name).collect();
         Some(Blindness { kind: BlindKind::TooFew, since, why: listed.join("; ").into(), categories })
+    }
+
+    /// Open cases of a source.
+    pub(super) fn open_cases(&self, source: &Name) -> u64 {
+        let of_source = self.tally.open.iter().filter(|(group, _)| group.source == *source);
+        of_source.map(|(_, counts)| counts.open).sum()
     }
 
     /// Takes in what a look has found.

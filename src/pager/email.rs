@@ -74,6 +74,18 @@ impl Email {
         Ok(Email { transport, from, to, settled: Mutex::default() })
     }
 
+    /// Connects, greets and logs in as for a mail, and sends none.
+    ///
+    /// # Errors
+    /// Why the server can't be used.
+    pub async fn greet(&self) -> Result<String, String> {
+        match self.transport.test_connection().await {
+            Ok(true) => Ok("reached, the server greets".to_owned()),
+            Ok(false) => Err("the server hung up".to_owned()),
+            Err(error) => Err(judge(&error).text),
+        }
+    }
+
     /// One attempt, at every recipient whose answer isn't final yet.
     pub async fn send(&self, rendering: Rendering<'_>) -> Answer {
         match message(&rendering, &self.from, &self.to) {

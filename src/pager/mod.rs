@@ -13,6 +13,7 @@ pub mod log;
 mod notice;
 pub mod pagerduty;
 pub mod payload;
+mod reach;
 #[cfg(test)]
 mod samples;
 pub mod slack;
@@ -25,12 +26,14 @@ use crate::core::policy::Priority;
 use crate::core::time::{Span, Timestamp};
 use crate::secret::Secret;
 use alertmanager::Alertmanager;
+use arc_swap::ArcSwap;
 use codenames::Codenames;
 use directory::Directory;
 use email::Email;
 use goalert::GoAlert;
 use pagerduty::PagerDuty;
 use payload::{Payload, PayloadNotice};
+pub use reach::reach;
 use slack::Slack;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -176,6 +179,14 @@ pub trait Sender: Send + Sync + 'static {
     /// One attempt, begun at `now`. It never fails: what went wrong is an answer too. Dropping the
     /// future gives the attempt up.
     fn send(&self, page: &Outgoing<'_>, now: Timestamp) -> impl Future<Output = Answer> + Send;
+}
+
+/// The sender of the moment: what is on its way stays with the one that it was given to.
+impl<P: Sender> Sender for ArcSwap<P> {
+    async fn send(&self, page: &Outgoing<'_>, now: Timestamp) -> Answer {
+        let sender = self.load_full();
+        sender.send(page, now).await
+    }
 }
 
 impl<P: Sender> Sender for Arc<P> {

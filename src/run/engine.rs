@@ -4,9 +4,10 @@
 
 use crate::core::act::{Act, Deed};
 use crate::core::engine::{Core, Decision};
-use crate::core::id::ReportKey;
+use crate::core::id::{CaseKey, Name, ReportKey};
 use crate::core::plan::{Alarm, Input, Plan, Rows};
 use crate::core::policy::{Policy, Priority};
+use crate::core::segments::Recalled;
 use crate::core::sight::{Blindness, Looked};
 use crate::core::time::{Span, Timestamp};
 use crate::keys::Keys;
@@ -15,6 +16,7 @@ use crate::run::clock::Clock;
 use crate::status::{Failure, StatusHandle};
 use crate::store::{Commit, NewPage, Store, StoreError};
 use crate::zone::rfc3339;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How long a failed commit waits before it is tried again: at first, and at most.
@@ -31,6 +33,9 @@ pub struct Engine<S: Store, C: Clock> {
     status: StatusHandle,
     token: u64,
     sequence: u64,
+    /// The last commit before this process, and of each source the last of its segments that was taken up.
+    began_after: u64,
+    recalled: BTreeMap<Name, Option<u64>>,
 }
 
 /// What one input led to.
@@ -73,7 +78,14 @@ impl<S: Store, C: Clock> Engine<S, C> {
             status.leader = true;
             status.store.sequence = stored.sequence;
         });
-        Ok(Engine { core, store, clock, keys, status, token, sequence: stored.sequence })
+        let sequence = stored.sequence;
+        let (began_after, recalled) = (sequence, BTreeMap::new());
+        Ok(Engine { core, store, clock, keys, status, token, sequence, began_after, recalled })
+    }
+
+    /// Takes a policy that was validated: decided by from now on, and every case is judged anew by it.
+    pub fn adopt(&mut self, policy: Arc<Policy>) {
+        self.core.adopt(policy);
     }
 
     pub fn core(&self) -> &Core {
@@ -89,8 +101,10 @@ impl<S: Store, C: Clock> Engine<S, C> {
     /// # Errors
     /// Only `Fenced` and `Unreadable`: this process must stop writing.
     pub async fn feed(&mut self, mut input: Input) -> Result<Fed, StoreError> {
-        if let Input::Rows(rows) = &mut input {
-            rows.recalled = self.recall(rows).await?;
+        match &mut input {
+            Input::Rows(rows) => rows.recalled = self.recall(self.core.strangers(rows)).await?,
+            Input::Reassess { recalled } => *recalled = self.recall(self.core.strangers_of_reassess()).await?,
+            Input::ScanEnded { .. } | Input::Sight { .. } | Input::Recalled(_) | Input::Act(_) | Input::Tick => {}
         }
         let (mut failed, mut wait) = (0, RETRY_FIRST);
         loop {
@@ -134,9 +148,41 @@ impl<S: Store, C: Clock> Engine<S, C> {
         });
     }
 
-    /// The store's memory of cases that these rows may continue.
-    async fn recall(&self, rows: &Rows) -> Result<Vec<crate::core::case::Case>, StoreError> {
-        let strangers = self.core.strangers(rows);
+    /// From now on the reports that were open before the start are taken up: the first look at the source is
+    /// complete, so what it didn't see must be read by key.
+    pub fn begin_recall(&mut self, source: &Name) {
+        self.recalled.entry(source.clone()).or_insert(Some(0));
+    }
+
+    /// Takes up the next segment of each source.
+    ///
+    /// # Errors
+    /// As `feed`; a store that doesn't answer is asked again at the next look.
+    pub async fn recall_segments(&mut self) -> Result<Vec<Fed>, StoreError> {
+        let waiting = self.recalled.iter().filter_map(|(source, after)| Some((source.clone(), (*after)?)));
+        let mut fed = Vec::new();
+        for (source, after) in waiting.collect::<Vec<_>>() {
+            let (next, reports) = match self.store.segment(&source, after, self.began_after).await {
+                Ok(Some((no, segment))) => (Some(no), segment.reports),
+                Ok(None) => (None, Vec::new()),
+                Err(error @ StoreError::Unreadable { .. }) => {
+                    tracing::error!(%error, "what was open before the start is not all known");
+                    (None, Vec::new())
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a segment can't be read; asking again");
+                    continue;
+                }
+            };
+            self.recalled.insert(source.clone(), next);
+            let last = next.is_none();
+            fed.push(self.feed(Input::Recalled(Recalled { source, reports, last })).await?);
+        }
+        Ok(fed)
+    }
+
+    /// The store's memory of cases that an input may continue.
+    async fn recall(&self, strangers: Vec<CaseKey>) -> Result<Vec<crate::core::case::Case>, StoreError> {
         if strangers.is_empty() {
             return Ok(Vec::new());
         }

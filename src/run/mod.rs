@@ -14,3 +14,4 @@ pub mod rounds;
 pub mod watch;
 pub mod watcher;
 pub mod weekly;
+pub mod what_if;

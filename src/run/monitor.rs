@@ -71,12 +71,44 @@ pub enum MonitorError {
     Thread(std::io::Error),
 }
 
+/// Policies that may wait for the engine.
+const RELOADS: usize = 1;
+
+/// Where a running monitor takes another policy from.
+pub struct Reloads(mpsc::Receiver<Arc<Policy>>);
+
+impl Reloads {
+    /// A way to hand over policies, each validated before.
+    pub fn channel() -> (mpsc::Sender<Arc<Policy>>, Reloads) {
+        let (sender, receiver) = mpsc::channel(RELOADS);
+        (sender, Reloads(receiver))
+    }
+}
+
+/// As [`run_with`], with one policy for as long as it runs.
+///
+/// # Errors
+/// As [`run_with`].
+pub async fn run<St, So, Se, C>(
+    parts: Parts<St, So, Se, C>,
+    shutdown: watch::Receiver<bool>,
+) -> Result<(), MonitorError>
+where
+    St: Store,
+    So: Source,
+    Se: Sender,
+    C: Clock,
+{
+    run_with(parts, Reloads::channel().1, shutdown).await
+}
+
 /// Runs until `shutdown` turns true.
 ///
 /// # Errors
 /// When the store can't be led or read at the start, or another process has taken the lead.
-pub async fn run<St, So, Se, C>(
+pub async fn run_with<St, So, Se, C>(
     parts: Parts<St, So, Se, C>,
+    reloads: Reloads,
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), MonitorError>
 where
@@ -124,6 +156,7 @@ where
         proof_inputs,
         scan_inputs,
         questions,
+        reloads: reloads.0,
         shutdown,
     };
     let ended = on_a_thread_of_its_own(seat).await;
@@ -160,6 +193,7 @@ struct Seat<St: Store, C: Clock> {
     proof_inputs: mpsc::Receiver<Input>,
     scan_inputs: mpsc::Receiver<Input>,
     questions: mpsc::Receiver<Question>,
+    reloads: mpsc::Receiver<Arc<Policy>>,
     shutdown: watch::Receiver<bool>,
 }
 
@@ -191,23 +225,38 @@ impl<St: Store, C: Clock> Seat<St, C> {
                     self.pass_on(fed);
                 }
                 self.publish_sight();
+                for fed in self.engine.recall_segments().await? {
+                    self.pass_on(fed);
+                }
+            }
+            if let Ok(policy) = self.reloads.try_recv() {
+                self.adopt(policy, now);
             }
             self.status.update(|status| status.engine_alive_at = Some(now));
             let wake = self.engine.core().next_wake().unwrap_or(Timestamp::MAX);
-            let input = if wake <= now { Some(Input::Tick) } else { self.next(wake.min(now.plus(ALIVE_EVERY))).await };
+            let input = match self.pressing(wake <= now) {
+                Some(input) => Some(input),
+                None => self.next(wake.min(now.plus(ALIVE_EVERY))).await,
+            };
             let mut awaits_proof = false;
             match input {
                 Some(input) => {
                     let is_tick = matches!(input, Input::Tick);
                     let caught_up = match &input {
                         Input::ScanEnded { source, .. } => Some(source.clone()),
-                        Input::Rows(_) | Input::Sight { .. } | Input::Act(_) | Input::Tick => None,
+                        Input::Rows(_)
+                        | Input::Sight { .. }
+                        | Input::Recalled(_)
+                        | Input::Act(_)
+                        | Input::Reassess { .. }
+                        | Input::Tick => None,
                     };
                     let fed = self.engine.feed(input).await?;
                     // Proof comes within milliseconds: the view that it makes is the one to show.
                     awaits_proof = is_tick && !fed.asks.is_empty();
                     self.pass_on(fed);
                     if let Some(source) = caught_up {
+                        self.engine.begin_recall(&source);
                         self.status.update_source(&source, |source| source.caught_up = true);
                     }
                 }
@@ -248,21 +297,49 @@ impl<St: Store, C: Clock> Seat<St, C> {
         }
     }
 
-    /// The next input, or `None` at `until`, when the process is told to stop, and after a poll was
-    /// answered what it reads again.
+    /// What waits for nothing: after a change of policy all of P0 is judged anew, then what is due, proof that
+    /// has come, and the rest of what is to be judged anew.
+    fn pressing(&mut self, is_due: bool) -> Option<Input> {
+        let reassess = Input::Reassess { recalled: Vec::new() };
+        match self.engine.core().stale() {
+            (1.., _) => Some(reassess),
+            _ if is_due => Some(Input::Tick),
+            (0, 0) => None,
+            _ => self.proof_inputs.try_recv().ok().or(Some(reassess)),
+        }
+    }
+
+    fn adopt(&mut self, policy: Arc<Policy>, now: Timestamp) {
+        tracing::info!(policy = %policy.hash, "another policy holds from now on");
+        self.engine.adopt(policy);
+        self.status.update(|status| (status.reload.taken_at, status.reload.refused) = (Some(now), None));
+        // What was parked is due again.
+        for lane in &self.lanes {
+            lane.notify_one();
+        }
+    }
+
+    /// The next input, or `None` at `until`, when the policy has changed, when the process is told to stop, and
+    /// after a poll was answered what it reads again.
     async fn next(&mut self, until: Timestamp) -> Option<Input> {
-        tokio::select! {
+        let (input, policy) = tokio::select! {
             biased;
-            _ = self.shutdown.wait_for(|stop| *stop) => None,
-            () = self.clock.sleep_until(until) => None,
-            Some(input) = self.act_inputs.recv() => Some(input),
-            Some(input) = self.proof_inputs.recv() => Some(input),
+            _ = self.shutdown.wait_for(|stop| *stop) => (None, None),
+            () = self.clock.sleep_until(until) => (None, None),
+            Some(policy) = self.reloads.recv() => (None, Some(policy)),
+            Some(input) = self.act_inputs.recv() => (Some(input), None),
+            Some(input) = self.proof_inputs.recv() => (Some(input), None),
             Some(question) = self.questions.recv() => {
                 question.answer(self.engine.core());
-                None
+                (None, None)
             }
-            Some(input) = self.scan_inputs.recv() => Some(input),
+            Some(input) = self.scan_inputs.recv() => (Some(input), None),
+        };
+        if let Some(policy) = policy {
+            let now = self.clock.now();
+            self.adopt(policy, now);
         }
+        input
     }
 
     fn pass_on(&self, fed: Fed) {

@@ -9,6 +9,7 @@ use crate::run::clock::Clock;
 use crate::run::outbox::outgoing;
 use crate::status::StatusHandle;
 use crate::store::{Result, SqlStore};
+use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -21,17 +22,15 @@ pub const CLOSED_FOR: Span = Span::from_mins(5);
 
 pub struct Repeater<C> {
     pub store: Arc<SqlStore>,
-    pub channels: Arc<Channels>,
+    /// Those of the policy of now: a reload may bring others.
+    pub channels: Arc<ArcSwap<Channels>>,
     pub clock: C,
     pub status: StatusHandle,
 }
 
 impl<C: Clock> Repeater<C> {
-    /// Repeats until `shutdown` turns true, while this process leads. Ends at once where no channel forgets.
+    /// Repeats until `shutdown` turns true, while this process leads.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
-        if self.channels.forgetful().next().is_none() {
-            return;
-        }
         let mut failing = BTreeMap::new();
         loop {
             let began = self.clock.now();
@@ -48,8 +47,9 @@ impl<C: Clock> Repeater<C> {
 
     /// One round over all channels. `failing` remembers which are known to fail, so that each is told once.
     pub async fn pass(&self, now: Timestamp, failing: &mut BTreeMap<Name, String>) {
-        for channel in self.channels.forgetful() {
-            let flaw = match self.repeat(channel, now).await {
+        let channels = self.channels.load_full();
+        for channel in channels.forgetful() {
+            let flaw = match self.repeat(&channels, channel, now).await {
                 Ok(flaw) => flaw,
                 Err(error) => Some(error.to_string()),
             };
@@ -69,13 +69,13 @@ impl<C: Clock> Repeater<C> {
     }
 
     /// What went wrong at a receiver.
-    async fn repeat(&self, channel: &Name, now: Timestamp) -> Result<Option<String>> {
+    async fn repeat(&self, channels: &Channels, channel: &Name, now: Timestamp) -> Result<Option<String>> {
         let pages = self.store.firing(channel, now.minus(CLOSED_FOR)).await?;
         if pages.is_empty() {
             return Ok(None);
         }
         let pages: Vec<_> = pages.iter().map(outgoing).collect();
-        let answers = self.channels.repeat(channel, &pages, now).await;
+        let answers = channels.repeat(channel, &pages, now).await;
         let failed = answers.into_iter().find(|answer| answer.verdict != AnswerVerdict::Accepted);
         Ok(failed.map(|answer| answer.text))
     }

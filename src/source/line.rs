@@ -9,7 +9,7 @@ use super::history::HistoryMapping;
 use super::selection::Selection;
 use super::settings::{Settings, Unit};
 use super::sql::Which;
-use super::{Batch, Result, ScanPosition, SourceError, Vitals};
+use super::{Batch, PlanFound, Result, ScanPosition, SourceError, Vitals};
 use crate::core::id::ReportId;
 use crate::core::observation::{Flaw, Observation, Reject};
 use crate::core::plan::BATCH;
@@ -97,6 +97,10 @@ pub enum Request<'a> {
     Describe,
     /// The database's clock and a replica's distance.
     Vitals,
+    /// How the polling statements would run.
+    Plans,
+    /// The rows received last.
+    Newest,
 }
 
 /// The answer; the fields that the request didn't ask for stay empty.
@@ -110,6 +114,7 @@ pub struct Answer {
     pub changes: Changes,
     pub moment: Moment,
     pub vitals: Vitals,
+    pub plans: Vec<PlanFound>,
 }
 
 /// A live connection that knows the types of the mapped columns.

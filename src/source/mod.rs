@@ -7,9 +7,11 @@ pub mod cursor;
 mod decode;
 mod fault;
 pub mod feed;
+pub mod gaps;
 mod history;
 mod horizon;
 mod line;
+mod plans;
 mod postgres;
 mod postgres_feed;
 mod postgres_types;
@@ -22,13 +24,14 @@ mod sqlite_feed;
 use self::feed::{Begin, Changes, FeedKind, Moment, Replayed};
 use self::history::HistoryMapping;
 use self::line::{Answer, Line, Mapping, Request};
+pub use self::plans::PlanFound;
 use self::postgres::PostgresSession;
 use self::selection::Selection;
 use self::settings::Settings;
 use self::sql::Which;
 use self::sqlite::SqliteSession;
 use crate::core::id::ReportId;
-use crate::core::observation::{Observation, Reject};
+use crate::core::observation::{Observation, Received, Reject};
 use crate::core::sight::{BlindKind, Lag};
 use crate::core::time::{Span, Timestamp};
 use crate::keys::Keys;
@@ -272,6 +275,21 @@ impl AnySource {
     /// is the empty one.
     pub async fn categories(&self) -> Result<Vec<(String, u64)>> {
         Ok(self.scan(&Request::Categories).await?.categories)
+    }
+
+    /// How the database would run the polling statements, and which index they lack.
+    pub async fn plans(&self) -> Result<Vec<PlanFound>> {
+        Ok(self.scan(&Request::Plans).await?.plans)
+    }
+
+    /// When the newest few reports were received, the newest first.
+    pub async fn newest(&self) -> Result<Vec<Timestamp>> {
+        let rows = self.scan(&Request::Newest).await?.batch.rows;
+        let received = rows.into_iter().filter_map(|seen| match seen.row?.received {
+            Received::At(at) => Some(at),
+            Received::Unreadable => None,
+        });
+        Ok(received.collect())
     }
 
     /// The database's clock, and how far behind it is where it is a replica. Over the connection that is kept

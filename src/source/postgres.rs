@@ -11,8 +11,8 @@ use super::line::{
 use super::postgres_feed::{FeedStatements, HistoryTable};
 use super::postgres_types::{Column, IdKind, Kind, learn_types, parts};
 use super::settings::RowsFrom;
-use super::sql::{self, Which};
-use super::{Batch, ColumnFound, ScanPosition, Vitals};
+use super::sql::{self, Parts, Which};
+use super::{Batch, ColumnFound, ScanPosition, Vitals, plans};
 use crate::core::id::ReportId;
 use crate::core::sight::Lag;
 use crate::core::time::{Span, Timestamp};
@@ -35,6 +35,7 @@ pub struct PostgresSession {
     pages: BTreeMap<Which, Pages>,
     first: Vec<String>,
     pub(super) history: Option<HistoryTable>,
+    parts: Parts,
     server: String,
     /// The server only replays what another one does.
     pub(super) is_replica: bool,
@@ -135,7 +136,19 @@ impl Session for PostgresSession {
             .await
             .map_err(Fault::statement("reading the server's version"))?;
         let decoder = mapping.decoder();
-        Ok(PostgresSession { conn, decoder, table, by_ids, categories, pages, first, history, server, is_replica })
+        Ok(PostgresSession {
+            conn,
+            decoder,
+            table,
+            by_ids,
+            categories,
+            pages,
+            first,
+            history,
+            parts,
+            server,
+            is_replica,
+        })
     }
 
     async fn answer(&mut self, request: &Request<'_>) -> Result<Answer> {
@@ -150,6 +163,8 @@ impl Session for PostgresSession {
             Request::Currency => Ok(Answer { moment: self.currency().await?, ..Answer::default() }),
             Request::Categories => self.categories().await,
             Request::Vitals => self.vitals().await,
+            Request::Plans => self.plans().await,
+            Request::Newest => self.newest().await,
             Request::Describe => {
                 let types = self.table.columns.iter().map(|column| (column.name.clone(), column.type_name.clone()));
                 Ok(Answer { server: self.server.clone(), column_types: types.collect(), ..Answer::default() })
@@ -206,6 +221,25 @@ impl PostgresSession {
         let found = query.fetch_all(&mut self.conn).await.map_err(Fault::statement("counting categories"))?;
         let categories = found.into_iter().map(|(name, count)| (name.unwrap_or_default(), count.unsigned_abs()));
         Ok(Answer { categories: categories.collect(), ..Answer::default() })
+    }
+
+    async fn plans(&mut self) -> Result<Answer> {
+        let selection = self.decoder.selection();
+        let (name, table) = (selection.name(selection.id).clone(), !self.parts.relation.starts_with('('));
+        let by_ids = self.by_ids.clone();
+        let plans = plans::of_postgres(&mut self.conn, &self.parts, (&self.table.id, &name), &by_ids, table).await;
+        let plans = plans.map_err(Fault::statement("explaining the polling statements"))?;
+        Ok(Answer { plans, ..Answer::default() })
+    }
+
+    async fn newest(&mut self) -> Result<Answer> {
+        let Some(received) = &self.decoder.selection().received else { return Ok(Answer::default()) };
+        let column = sql::column(self.decoder.selection().name(received.at));
+        let Ok(column) = column else { return Ok(Answer::default()) };
+        let sql = AssertSqlSafe(self.parts.newest(&column));
+        let rows = sqlx::query(sql).fetch_all(&mut self.conn).await;
+        let rows = rows.map_err(Fault::statement("reading the newest rows"))?;
+        Ok(Answer { batch: self.decode(&rows), ..Answer::default() })
     }
 
     async fn vitals(&mut self) -> Result<Answer> {

@@ -3,7 +3,7 @@
 
 use super::db::{Answer, Arg, Db, Tx, args};
 use super::sql::{committed, failed, json};
-use super::{Commit, NewPage, Result, StoreError, fallback, outbox, sight};
+use super::{Commit, NewPage, Result, StoreError, fallback, observations, outbox, segments, sight};
 use crate::core::clock::Ending;
 use crate::core::incident::{Incident, IncidentKind};
 use crate::core::outcome::Basis;
@@ -94,6 +94,7 @@ pub(super) async fn commit(db: &Db, commit: &Commit<'_>) -> Result<()> {
     sight::forget(&mut tx, commit.plan).await.map_err(failed(OPERATION))?;
     let settled = fallback::settled(commit.plan.incidents.values());
     fallback::supersede(db, &mut tx, &settled).await.map_err(failed(OPERATION))?;
+    segments::forget(&mut tx, commit.plan).await.map_err(failed(OPERATION))?;
     if let Some(entry) = commit.plan.taken_up {
         const TAKE_UP: &str = "UPDATE inbox SET applied_sequence = $1 WHERE id = $2 AND applied_sequence IS NULL";
         tx.execute(TAKE_UP, args![commit.sequence, entry]).await.map_err(failed(OPERATION))?;
@@ -154,6 +155,16 @@ fn tables(commit: &Commit<'_>) -> Answer<Vec<Rows>> {
         Rows { head: INTO_PAGES, tail: OVER_PAGES, rows: commit.pages.iter().map(page_row).collect() },
         Rows { head: INTO_OUTCOMES, tail: OVER_OUTCOMES, rows: outcomes },
         Rows { head: INTO_REJECTS, tail: OVER_REJECTS, rows: reject_rows(plan, commit.at) },
+        Rows {
+            head: observations::INTO_OBSERVATIONS,
+            tail: observations::OVER_OBSERVATIONS,
+            rows: observations::rows(plan)?,
+        },
+        Rows {
+            head: segments::INTO_SEGMENTS,
+            tail: segments::OVER_SEGMENTS,
+            rows: segments::rows(plan, commit.sequence)?,
+        },
         Rows { head: sight::INTO_ARRIVALS, tail: sight::OVER_ARRIVALS, rows: sight::arrival_rows(plan) },
         Rows { head: sight::INTO_WATCHED, tail: sight::OVER_WATCHED, rows: sight::watched_rows(plan) },
     ])

@@ -7,15 +7,19 @@ mod db;
 mod fallback;
 mod firing;
 mod load;
+mod observations;
 mod open;
 mod outbox;
+mod probe;
 mod rejects;
+mod segments;
 mod sight;
 mod sql;
 pub mod told;
 pub mod weekly;
 
 pub use open::OpenError;
+pub use probe::{Probe, probe};
 pub use rejects::{RejectRow, RejectTotal};
 pub use sql::SqlStore;
 
@@ -25,6 +29,7 @@ use crate::core::id::{CaseKey, IncidentNo, Name};
 use crate::core::incident::Incident;
 use crate::core::plan::{PageKind, Plan};
 use crate::core::policy::Priority;
+use crate::core::segments::Segment;
 use crate::core::time::Timestamp;
 use std::future::Future;
 
@@ -236,6 +241,16 @@ pub trait Store: Send + Sync + 'static {
     fn recall(&self, keys: &[CaseKey]) -> impl Future<Output = Result<Vec<Case>>> + Send;
     /// What people did that no commit has taken up yet, oldest first.
     fn inbox(&self) -> impl Future<Output = Result<Vec<InboxEntry>>> + Send;
+    /// The next segment of open reports that was written after commit `after` and not after `until`, and the
+    /// commit that wrote it. A store that keeps none has none.
+    fn segment(
+        &self,
+        _source: &Name,
+        _after: u64,
+        _until: u64,
+    ) -> impl Future<Output = Result<Option<(u64, Segment)>>> + Send {
+        std::future::ready(Ok(None))
+    }
     /// Leases due pages in rank order: P0 first, then oldest; a resolve only once no ring of the same
     /// incident, round and channel is still to be sent; none of the channels that are `full`.
     fn lease_pages(

@@ -4,11 +4,12 @@
 use super::db::{Answer, CommitError, Db, Tx, args};
 use super::{
     Attempt, Commit, InboxEntry, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, Store, StoreError, Stored,
-    commit, fallback, load, outbox,
+    commit, fallback, load, outbox, segments,
 };
 use crate::core::case::Case;
 use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, Name};
 use crate::core::plan::{BreachRecord, Outcome};
+use crate::core::segments::Segment;
 use crate::core::time::Timestamp;
 
 /// An open store. Cloning is not needed: every operation takes `&self`.
@@ -92,6 +93,10 @@ impl Store for SqlStore {
 
     async fn recall(&self, keys: &[CaseKey]) -> Result<Vec<Case>> {
         load::recall(&self.db, keys).await
+    }
+
+    async fn segment(&self, source: &Name, after: u64, until: u64) -> Result<Option<(u64, Segment)>> {
+        segments::next(&self.db, source, after, until).await
     }
 
     async fn lease_pages(

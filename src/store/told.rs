@@ -49,10 +49,10 @@ fn delivery(row: &Row) -> Answer<LeasedDelivery> {
     Ok(LeasedDelivery { week: row.text(0)?.to_owned(), channel: row.text(1)?.into(), attempts: row.small(2)? })
 }
 
-const WATCH: &str = "INSERT INTO watched (source, began, ended) VALUES ($1, $2, $3) \
+const WATCH: &str = "INSERT INTO stretches (source, began, ended) VALUES ($1, $2, $3) \
      ON CONFLICT (source, began) DO UPDATE SET ended = excluded.ended";
 const WATCHED: &str =
-    "SELECT source, began, ended FROM watched WHERE ended >= $1 AND began < $2 ORDER BY source, began";
+    "SELECT source, began, ended FROM stretches WHERE ended >= $1 AND began < $2 ORDER BY source, began";
 const KEEP: &str =
     "INSERT INTO weekly_reports (week, made_at, figures) VALUES ($1, $2, $3) ON CONFLICT (week) DO NOTHING";
 const QUEUE: &str = "INSERT INTO weekly_deliveries (week, channel, state, attempts, due_at) \
@@ -94,7 +94,7 @@ impl SqlStore {
     /// When the monitor first ran with this store.
     pub async fn first_watched(&self) -> Result<Option<Timestamp>> {
         const OPERATION: &str = "read when watching began";
-        let sql = "SELECT MIN(began) FROM watched WHERE source = $1";
+        let sql = "SELECT MIN(began) FROM stretches WHERE source = $1";
         let rows = self.db.fetch(sql, args![THE_MONITOR]).await.map_err(failed(OPERATION))?;
         rows.first().map_or(Ok(None), |row| row.opt_at(0)).map_err(failed(OPERATION))
     }

@@ -212,6 +212,9 @@ pub struct StatusBody {
     pub summary: Summary,
     pub store: StoreBody,
     pub sources: Vec<SourceBody>,
+    /// Why the last reload of the configuration was refused; the one before it holds.
+    #[serde(default)]
+    pub reload_refused: Option<FailureBody>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -316,6 +319,7 @@ impl StatusBody {
                 blind: status.store.blind.iter().map(BlindBody::of).collect(),
             },
             sources: status.sources.iter().map(|source| SourceBody::of(source, status.started_at, now)).collect(),
+            reload_refused: status.reload.refused.as_ref().map(FailureBody::of),
         }
     }
 }

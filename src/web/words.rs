@@ -193,6 +193,7 @@ mod tests {
             engine_alive_at: Some(NOW),
             sources: seen.iter().enumerate().map(source).collect(),
             store: StoreStatus::default(),
+            reload: crate::status::Reload::default(),
         }
     }
 

@@ -174,5 +174,6 @@ fn status() -> StatusHandle {
         engine_alive_at: None,
         sources: vec![SourceStatus::new("reports".into(), Span::from_mins(1), Span::from_mins(5))],
         store: StoreStatus::default(),
+        reload: tocsin::status::Reload::default(),
     })
 }

@@ -33,7 +33,7 @@ impl Case {
     /// Obligations that match a report of it and wait for their beginning, or were not in force at it.
     pub fn not_begun<'p>(&self, policy: &'p Policy) -> impl Iterator<Item = &'p Obligation> {
         let rows = self.reports.values().map(|report| &report.row);
-        let matched = rows.fold(Matched::default(), |all, row| all.and(Matched::of(&policy.obligations, row).0));
+        let matched = rows.fold(Matched::default(), |all, row| all.with(Matched::of(&policy.obligations, row).0));
         let (source, held) = (self.key.case.source(), |name: &Name| {
             self.clocks.iter().any(|clock| clock.obligation && clock.target == *name)
         });

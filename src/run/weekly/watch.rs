@@ -75,6 +75,7 @@ mod tests {
             engine_alive_at: None,
             sources: vec![source],
             store: StoreStatus::default(),
+            reload: crate::status::Reload::default(),
         });
         let mut stretches = BTreeMap::new();
         let mut of_source = |status: &StatusHandle, now| {

@@ -11,7 +11,9 @@ mod paging;
 mod platform;
 mod process;
 pub mod proxy;
+mod reloading;
 mod rig;
+mod sight;
 mod sources;
 mod stopping;
 

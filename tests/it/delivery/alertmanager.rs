@@ -3,6 +3,7 @@
 use super::{keys, page, secs, silent_stats};
 use crate::store_contract::home::{Home, Led};
 use crate::support::ScratchDir;
+use arc_swap::ArcSwap;
 use axum::extract::State as Shared;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -187,8 +188,8 @@ impl Night {
         let led = home.lead().await;
         let (store, channels) = (Arc::new(home.open().await), channels(peers));
         let outbox = Outbox::new(store.clone(), channels.clone(), SystemClock, keys(), silent_stats());
-        let repeater =
-            Repeater { store: store.clone(), channels: channels.clone(), clock: SystemClock, status: leading() };
+        let swapped = Arc::new(ArcSwap::new(channels.clone()));
+        let repeater = Repeater { store: store.clone(), channels: swapped, clock: SystemClock, status: leading() };
         Night { led, store, channels, outbox, repeater, home: home }
     }
 
@@ -216,6 +217,7 @@ fn leading() -> StatusHandle {
         engine_alive_at: None,
         sources: Vec::new(),
         store: StoreStatus::default(),
+        reload: tocsin::status::Reload::default(),
     })
 }
 

@@ -72,6 +72,7 @@ pub fn calm_status() -> Status {
         engine_alive_at: Some(ago(1)),
         sources: vec![source("reports", 1)],
         store: StoreStatus { last_commit: Some(ago(2)), sequence: 90_412, ..StoreStatus::default() },
+        reload: tocsin::status::Reload::default(),
     }
 }
 

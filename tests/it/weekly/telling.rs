@@ -79,6 +79,7 @@ impl House {
             engine_alive_at: None,
             sources: Vec::new(),
             store: StoreStatus::default(),
+            reload: tocsin::status::Reload::default(),
         };
         Teller {
             reporter: Arc::new(reporter),
