@@ -60,6 +60,7 @@ pub struct Metrics {
     /// Categories that have a label value of their own; it only grows, so that no counter goes back.
     named_categories: Mutex<BTreeSet<Name>>,
     poll: HistogramVec,
+    database: HistogramVec,
     commit: Histogram,
 }
 
@@ -73,23 +74,30 @@ impl Metrics {
             opts("tocsin_poll_duration_seconds", "Time that one complete read of a source took.", &POLL_BUCKETS),
             &["source"],
         )?;
+        let help = "Time that one poll of a source waited for its database.";
+        let database = HistogramVec::new(opts("tocsin_poll_database_seconds", help, &POLL_BUCKETS), &["source"])?;
         let commit = Histogram::with_opts(opts(
             "tocsin_commit_duration_seconds",
             "Time that one commit to the store took.",
             &COMMIT_BUCKETS,
         ))?;
         registry.register(Box::new(poll.clone()))?;
+        registry.register(Box::new(database.clone()))?;
         registry.register(Box::new(commit.clone()))?;
         for source in &known.sources {
             poll.get_metric_with_label_values(&[source])?;
+            database.get_metric_with_label_values(&[source])?;
         }
         let named_categories = Mutex::new(known.categories.iter().cloned().collect());
-        Ok(Metrics { registry, known, named_categories, poll, commit })
+        Ok(Metrics { registry, known, named_categories, poll, database, commit })
     }
 
-    pub fn observe_poll(&self, source: &str, took: Span) {
-        if let Ok(histogram) = self.poll.get_metric_with_label_values(&[source]) {
-            histogram.observe(seconds(took));
+    /// What a poll took, and how much of it the database.
+    pub fn observe_poll(&self, source: &str, took: Span, database: Span) {
+        for (instrument, took) in [(&self.poll, took), (&self.database, database)] {
+            if let Ok(histogram) = instrument.get_metric_with_label_values(&[source]) {
+                histogram.observe(seconds(took));
+            }
         }
     }
 
@@ -298,6 +306,12 @@ impl Scrape {
             }
             let help = "Rows that the last complete read saw.";
             self.gauge("tocsin_source_rows", help, &labels, source.rows_last_scan as f64);
+            for (priority, looked_at) in &source.looked_at {
+                let help = "Time since which not every report of this priority has been read, or told as unchanged.";
+                let labels = [("source", &*source.name), ("priority", priority.as_str())];
+                let age = seconds(now.since(*looked_at)).max(0.0);
+                self.gauge("tocsin_source_staleness_seconds", help, &labels, age);
+            }
             let help = "Categories in no list of the configuration, presumed minor safety until somebody names them.";
             let presumed = view.presumed_categories.iter().filter(|(name, _)| *name == source.name).count();
             self.gauge("tocsin_presumed_categories", help, &labels, presumed as f64);

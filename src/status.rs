@@ -3,9 +3,11 @@
 //! the look, so that a stuck engine can't make it look better; whether the process is alive and ready is said here.
 
 use crate::core::id::Name;
+use crate::core::policy::Priority;
 use crate::core::sight::{self, BlindKind, Blindness, Fault, Lag, Measured};
 use crate::core::time::{Span, Timestamp};
 use arc_swap::ArcSwap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The engine thread writes `engine_alive_at` about once a second; silent for this long, it is dead or
@@ -84,6 +86,10 @@ pub struct SourceStatus {
     /// How long the last complete read took.
     pub last_poll_took: Option<Span>,
     pub rows_last_scan: u64,
+    /// Database time that the last poll took.
+    pub last_poll_database: Option<Span>,
+    /// Of each priority, the instant since which every report of it has been read, or told as unchanged.
+    pub looked_at: BTreeMap<Priority, Timestamp>,
     /// Whether the first look at the whole of it is done.
     pub caught_up: bool,
 }
@@ -134,6 +140,8 @@ impl SourceStatus {
             stale_after,
             last_poll_took: None,
             rows_last_scan: 0,
+            last_poll_database: None,
+            looked_at: BTreeMap::new(),
             caught_up: false,
         }
     }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use tocsin::core::observation::EventName;
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::secret::Secret;
-use tocsin::source::settings::{Actors, CategoryFrom, Columns, EventColumn, RowsFrom, Settings, States, Unit};
+use tocsin::source::settings::{Actors, CategoryFrom, Columns, EventColumn, Reading, RowsFrom, Settings, States, Unit};
 use tocsin::zone::Zone;
 
 const ROWS_PER_INSERT: usize = 1_000;
@@ -100,6 +100,7 @@ impl Platform {
             facts: Vec::new(),
             actors: Actors::default(),
             states: States::default(),
+            reading: Reading::default(),
         }
     }
 }

@@ -170,6 +170,7 @@ fn settings(url: &Secret, found: &Found) -> Settings {
         facts: Vec::new(),
         actors: Actors::default(),
         states: States::default(),
+        reading: crate::source::settings::Reading::default(),
     }
 }
 

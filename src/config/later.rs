@@ -12,11 +12,6 @@ const SOURCES: &[&str] = &["[[sources]]"];
 
 const LATER: &[(&[&str], &str, &str)] = &[
     (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
-    (SOURCES, "history", "map what has a column of its own under [sources.events]"),
-    (SOURCES, "verify_url", "deadlines are verified on the source's own url for now"),
-    (SOURCES, "verify_url_env", "deadlines are verified on the source's own url for now"),
-    (SOURCES, "verify_url_file", "deadlines are verified on the source's own url for now"),
-    (&["[sources.columns]"], "updated", "every poll reads all open rows for now"),
     (RULES, "obligations", "write [[obligations]] beside the rules, with `when`: each that matches applies"),
     (RULES, "raised_when", "write it under [categories], for all rules at once"),
     (RULES, "spread", "give `targets` the shortest time that you need"),

@@ -18,6 +18,7 @@ mod packs;
 mod pagers;
 mod problem;
 mod read;
+mod reading;
 mod rules;
 mod secrets;
 mod settings;
@@ -38,7 +39,7 @@ pub use weekly::WeeklySettings;
 
 use crate::compile::calendar::CalendarSpec;
 use crate::core::id::Name;
-use crate::core::policy::{Index, MinorSafety, Policy, Priority, Rule, Target};
+use crate::core::policy::{CategoryClass, Index, MinorSafety, Policy, Priority, Rule, Target};
 use crate::pager::ChannelSettings;
 use crate::pager::heartbeat::HeartbeatSettings;
 use crate::secret::Secret;
@@ -266,7 +267,12 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     conflicts::warn(r, &parts, &facts);
     let links =
         sources.iter().filter_map(|source| Some((source.name.as_ref()?.name(), source.link.clone()?))).collect();
-    let sources: Vec<Settings> = sources.into_iter().filter_map(|source| source.settings).collect();
+    let mut sources: Vec<Settings> = sources.into_iter().filter_map(|source| source.settings).collect();
+    let minor = categories.classes.iter().filter(|(_, (class, _))| *class == CategoryClass::MinorSafety);
+    let first: Vec<Name> = minor.map(|(name, _)| name.clone()).collect();
+    for source in &mut sources {
+        source.reading.first.clone_from(&first);
+    }
     let policy = Policy {
         hash: "".into(),
         categories: categories.classes.into_iter().map(|(name, (class, _))| (name, class)).collect(),

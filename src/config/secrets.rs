@@ -140,7 +140,7 @@ pub fn resolve_sqlite(url: &str, directory: &Path) -> String {
 
 /// Keys whose values may be printed by nobody.
 const SECRET_KEYS: &[&str] =
-    &["url", "secret", "secrets", "routing_key", "password", "token", "smtp_url", "deployment_secret"];
+    &["url", "verify_url", "secret", "secrets", "routing_key", "password", "token", "smtp_url", "deployment_secret"];
 
 /// What a shell can set and what no secret is likely to be.
 fn is_variable_name(text: &str) -> bool {

@@ -3,6 +3,7 @@
 use super::facts;
 use super::problem::Place;
 use super::read::{Empty, Entry, Reader, Table, Text, nearest, within_bounds};
+use super::reading;
 use super::secrets::{Found, Purpose, from_env, resolve_sqlite, secret};
 use crate::core::id::Name;
 use crate::core::observation::EventName;
@@ -44,7 +45,8 @@ pub fn read<'t>(r: &Reader, root: &Table<'t>) -> Vec<SourceRead<'t>> {
         r.refuse(&(0..0), "no source is configured, so there is nothing to watch", format!("add: {EXAMPLE}"));
         return Vec::new();
     };
-    let tables = entry.tables(r, "[[sources]]", KEYS, EXAMPLE);
+    let keys: Vec<&str> = KEYS.iter().chain(reading::KEYS).copied().collect();
+    let tables = entry.tables(r, "[[sources]]", &keys, EXAMPLE);
     if tables.is_empty() {
         r.refuse(&entry.place, "no source is configured, so there is nothing to watch", format!("add: {EXAMPLE}"));
     }
@@ -85,12 +87,16 @@ fn read_one<'t>(r: &Reader, table: &Table<'t>, instead: Option<&Secret>) -> Sour
     let timezone = timezone(r, table);
     let (actors, states) = (actors(r, table), states(r, table));
     let url = url(r, table, instead);
-    let mapped = events.iter().map(|(column, key)| (column.name, key.clone())).collect();
+    let reading = reading::read(r, table, instead.is_some());
+    let of_history = reading.iter().flat_map(|reading| &reading.events).cloned();
+    let mapped = events.iter().map(|(column, key)| (column.name, key.clone())).chain(of_history).collect();
     let due_names = dues.iter().map(|due| due.name.clone()).collect();
     let link = table.get("link").and_then(|entry| link(r, &entry));
+    let states = states.zip(reading);
     let settings = match (&name, url, rows, columns, poll, timezone, states) {
-        (Some(name), Some(url), Some(rows), Some(columns), Some(poll), Some(timezone), Some(states)) => {
+        (Some(name), Some(url), Some(rows), Some(columns), Some(poll), Some(timezone), Some((states, read))) => {
             Some(Settings {
+                reading: read.reading,
                 name: name.name(),
                 url,
                 poll,
@@ -145,7 +151,7 @@ fn url(r: &Reader, table: &Table, instead: Option<&Secret>) -> Option<Secret> {
 
 /// Judges a database's url by its scheme. A path that stands in the file starts from the file's directory,
 /// one from the environment from the directory that tocsin was started in.
-fn source_url(r: &Reader, found: Found, called: &str) -> Option<Secret> {
+pub fn source_url(r: &Reader, found: Found, called: &str) -> Option<Secret> {
     database_url(r, &found, called)?;
     let from = if found.written_here { r.surroundings.directory } else { Path::new("") };
     Some(Secret::new(resolve_sqlite(found.secret.expose(), from)))
@@ -199,14 +205,7 @@ fn timezone(r: &Reader, table: &Table) -> Option<Zone> {
 
 fn rows_from(r: &Reader, table: &Table) -> Option<RowsFrom> {
     match (table.get("table"), table.get("query")) {
-        (Some(name), None) => {
-            let text = name.text(r, "table = \"reports\"")?;
-            if text.value.split('.').count() <= 2 && text.value.split('.').all(|part| !part.trim().is_empty()) {
-                return Some(RowsFrom::Table(text.value.to_owned()));
-            }
-            r.refuse(&text.place, "`table` is a name or schema.name", "write: table = \"moderation.reports\"");
-            None
-        }
+        (Some(name), None) => table_name(r, &name),
         (None, Some(query)) => query_text(r, &query),
         (Some(_), Some(query)) => {
             let what = "`table` and `query` both say where the rows come from";
@@ -222,7 +221,17 @@ fn rows_from(r: &Reader, table: &Table) -> Option<RowsFrom> {
     }
 }
 
-fn query_text(r: &Reader, entry: &Entry) -> Option<RowsFrom> {
+/// A name, or schema.name.
+pub fn table_name(r: &Reader, entry: &Entry) -> Option<RowsFrom> {
+    let text = entry.text(r, "table = \"reports\"")?;
+    if text.value.split('.').count() <= 2 && text.value.split('.').all(|part| !part.trim().is_empty()) {
+        return Some(RowsFrom::Table(text.value.to_owned()));
+    }
+    r.refuse(&text.place, "`table` is a name or schema.name", "write: table = \"moderation.reports\"");
+    None
+}
+
+pub fn query_text(r: &Reader, entry: &Entry) -> Option<RowsFrom> {
     const EXAMPLE: &str = "query = \"select id, reason, created_at from reports\"";
     let text = entry.text(r, EXAMPLE)?;
     let first_word = text.value.trim_start().split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
@@ -244,7 +253,7 @@ fn query_text(r: &Reader, entry: &Entry) -> Option<RowsFrom> {
 fn columns(r: &Reader, table: &Table) -> Option<Columns> {
     const EXAMPLE: &str = "[sources.columns] with id = \"id\" and category = \"reason\"";
     const CATEGORY: &str = "category = \"reason\", or: category = { value = \"event_report\" }";
-    let known = ["id", "case", "category"];
+    let known = ["id", "case", "category", "updated"];
     let columns =
         table.require(r, "columns", EXAMPLE).and_then(|entry| entry.table(r, "[sources.columns]", &known, EXAMPLE))?;
     let id = columns.require(r, "id", "id = \"id\"").and_then(|entry| entry.text(r, "id = \"id\""));
@@ -331,7 +340,7 @@ fn read_dues(r: &Reader, table: &Table) -> Vec<DueColumn> {
 }
 
 /// "created_at", or { column = "received_ts", unit = "ms" }.
-fn time_column(
+pub fn time_column(
     r: &Reader,
     entry: &Entry,
     title: &'static str,

@@ -108,8 +108,14 @@ impl<'c> Draft<'c> {
     pub fn see(&mut self, rows: &Rows) {
         self.recall(&rows.recalled);
         self.see_rejects(rows);
-        for observation in &rows.rows {
+        let doubted = self.core.doubted(rows, self.now);
+        let gone = doubted.as_ref().map(|(gone, _)| gone);
+        for observation in rows.rows.iter().filter(|seen| gone.is_none_or(|gone| !gone.contains(&seen.id))) {
             self.see_one(&rows.source, observation, rows.read_began);
+        }
+        if let Some((_, alarm)) = doubted.filter(|_| self.core.watch.doubted_since(&rows.source).is_none()) {
+            self.plan.alarms.insert(alarm);
+            self.plan.doubts.push((rows.source.clone(), Some(self.now)));
         }
         self.refresh_touched();
     }

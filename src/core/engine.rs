@@ -23,6 +23,7 @@ use super::sight::Sight;
 use super::time::Timestamp;
 use super::trouble::TroubleKind;
 use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
+use super::watch::{GONE_MANY, Watch};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -51,6 +52,7 @@ pub struct Core {
     pub(super) troubles: BTreeMap<(TroubleKind, Name), IncidentNo>,
     pub(super) quiets: BTreeMap<i64, Quiet>,
     caught_up: BTreeSet<Name>,
+    pub(super) watch: Watch,
     pub(super) sights: BTreeMap<Name, Sight>,
     pub(super) arrivals: Arrivals,
     pub(super) rejected: BTreeMap<Name, Rejected>,
@@ -95,6 +97,7 @@ impl Core {
             troubles: BTreeMap::new(),
             quiets: BTreeMap::new(),
             caught_up: BTreeSet::new(),
+            watch: Watch::default(),
             sights: BTreeMap::new(),
             arrivals: Arrivals::default(),
             rejected: BTreeMap::new(),
@@ -215,6 +218,9 @@ impl Core {
         let unseen = unseen.map(|(priority, key, _)| (priority, key.clone()));
         let mut unseen: Vec<_> = unseen.chain(self.lines.unseen(source, began)).collect();
         unseen.sort_unstable();
+        if unseen.len() < GONE_MANY && self.watch.doubted_since(source).is_some() {
+            draft.plan.doubts.push((source.clone(), None));
+        }
         draft.plan.asks.extend(unseen.into_iter().map(|(_, key)| key));
         draft.plan.caught_up = Some(source.clone());
         self.look_for_presumed(draft, source, draft.now());
@@ -528,6 +534,9 @@ impl Core {
             self.end_rejects(source, began);
         }
         self.caught_up.extend(plan.caught_up);
+        for (source, since) in plan.doubts {
+            self.watch.doubt(source, since);
+        }
         self.put_expected(plan.expected, &plan.found);
         if let Some(segmented) = plan.segmented {
             self.put_segmented(segmented);
@@ -582,6 +591,7 @@ impl Core {
 
     /// Replaces a case and its places in every index.
     fn put_case(&mut self, key: EpisodeKey, case: Option<Case>) {
+        self.watch.remove(&key);
         for stale in &mut self.stale {
             stale.remove(&key);
         }
@@ -633,6 +643,7 @@ impl Core {
         for (no, member) in members_of(&case) {
             self.members.entry(no).or_default().insert(member);
         }
+        self.watch.add(&case);
         self.cases.insert(key, case);
     }
 

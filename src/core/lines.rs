@@ -304,6 +304,19 @@ impl Lines {
         head
     }
 
+    /// Lines of this priority.
+    pub fn of_priority(&self, priority: Priority) -> impl Iterator<Item = Slot> {
+        let from = (priority, Timestamp::MIN, 0);
+        let places = self.running.range(from..).take_while(move |place| place.0 == priority);
+        places.chain(self.asked.range(from..).take_while(move |place| place.0 == priority)).map(|place| place.2)
+    }
+
+    /// Lines in the order in which they lie, from this slot on.
+    pub fn from_slot(&self, slot: Slot) -> impl Iterator<Item = Slot> {
+        let lines = self.slab.iter().enumerate().skip(slot as usize);
+        lines.filter(|(_, line)| line.is_some()).map(|(at, _)| at as Slot)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = Slot> {
         self.within(0..self.end())
     }

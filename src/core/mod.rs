@@ -32,3 +32,4 @@ pub mod time;
 pub mod trouble;
 pub mod view;
 pub mod warning;
+pub mod watch;

@@ -219,6 +219,8 @@ pub struct TargetOutcome {
 pub enum Alarm {
     /// A category in neither list: its cases are presumed P0 until somebody names it.
     PresumedCategory { source: Name, category: Name },
+    /// Reports below P0 are gone in such a number that it isn't believed for now.
+    ManyGone { source: Name, count: u64 },
     /// No case can be made of a row without an id.
     RowsWithoutId { source: Name, count: u64 },
     /// `received` is unreadable or in the future, usually because the configured zone is wrong.
@@ -274,6 +276,8 @@ pub struct Plan {
     pub asks: Vec<ReportKey>,
     /// Reports that a read found unchanged: memory only.
     pub seen: Vec<(EpisodeKey, ReportKey, Timestamp)>,
+    /// Since when many reports of a source are gone at once, or that it is over: memory only.
+    pub doubts: Vec<(Name, Option<Timestamp>)>,
     /// What changes of cases of which no more than a line is held: memory only.
     pub lines: LineChanges,
     /// A source whose first look is complete: memory only.

@@ -9,6 +9,7 @@ use super::id::{IncidentNo, Name};
 use super::incident::{Blind, Incident, IncidentKind};
 use super::policy::SourcePolicy;
 use super::time::{Span, Timestamp};
+use super::watch::MANY_GONE;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -30,6 +31,8 @@ pub enum BlindKind {
     ReplicaLag,
     /// The database's clock and the monitor's are apart.
     ClocksApart,
+    /// Many reports that were open are gone at once.
+    ManyGone,
     /// Too large a share of the reports can't be read.
     Rejects,
     /// A category that must speak within a span of time is silent.
@@ -39,13 +42,14 @@ pub enum BlindKind {
 }
 
 impl BlindKind {
-    pub const ALL: [BlindKind; 9] = [
+    pub const ALL: [BlindKind; 10] = [
         BlindKind::Stale,
         BlindKind::Refused,
         BlindKind::TimedOut,
         BlindKind::Failed,
         BlindKind::ReplicaLag,
         BlindKind::ClocksApart,
+        BlindKind::ManyGone,
         BlindKind::Rejects,
         BlindKind::Silent,
         BlindKind::TooFew,
@@ -59,6 +63,7 @@ impl BlindKind {
             BlindKind::Failed => "failed",
             BlindKind::ReplicaLag => "replica_lag",
             BlindKind::ClocksApart => "clocks_apart",
+            BlindKind::ManyGone => "many_gone",
             BlindKind::Rejects => "rejects",
             BlindKind::Silent => "silent",
             BlindKind::TooFew => "too_few",
@@ -74,6 +79,7 @@ impl BlindKind {
             BlindKind::Failed => "its reports can't be read",
             BlindKind::ReplicaLag => "the replica lags behind",
             BlindKind::ClocksApart => "the clocks are apart",
+            BlindKind::ManyGone => "many open reports are gone at once",
             BlindKind::Rejects => "too many reports can't be read whole",
             BlindKind::Silent => "a category is silent",
             BlindKind::TooFew => "far fewer reports than in the weeks before",
@@ -87,7 +93,7 @@ impl BlindKind {
 
     /// What is seen is not the present. Otherwise it is, and can't be trusted.
     pub const fn hides(self) -> bool {
-        self.is_unread() || matches!(self, BlindKind::ReplicaLag)
+        self.is_unread() || matches!(self, BlindKind::ReplicaLag | BlindKind::ManyGone)
     }
 
     /// It is about some categories; the rest of the source is seen.
@@ -203,7 +209,9 @@ pub fn judge(measured: &Measured, stale_after: Span, held: &[Blindness], now: Ti
         }
         None => found.extend(held_of(held, BlindKind::ClocksApart).cloned()),
     }
-    let of_memory = |held: &&Blindness| matches!(held.kind, BlindKind::Rejects) || held.kind.is_of_categories();
+    let of_memory = |held: &&Blindness| {
+        matches!(held.kind, BlindKind::Rejects | BlindKind::ManyGone) || held.kind.is_of_categories()
+    };
     found.extend(held.iter().filter(of_memory).cloned());
     found
 }
@@ -259,6 +267,13 @@ impl Core {
         let policy = self.policy.sources.get(source).unwrap_or(&unknown);
         let held = self.sights.get(source).cloned().unwrap_or_default();
         let mut found = judge(measured, policy.stale_after(), &held.blindness, now);
+        found.retain(|held| held.kind != BlindKind::ManyGone);
+        found.extend(self.watch.doubted_since(source).map(|since| Blindness {
+            kind: BlindKind::ManyGone,
+            since,
+            why: MANY_GONE.into(),
+            categories: Vec::new(),
+        }));
         let hidden = found.iter().any(|blindness| blindness.kind.hides());
         let seen = !hidden && measured.last_ok.is_some() && self.is_caught_up(source);
         let compares = seen && held.compared_at.is_none_or(|at| now.since(at) >= COMPARE_EVERY || now < at);

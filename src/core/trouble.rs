@@ -105,7 +105,8 @@ impl Core {
                 Alarm::AnchoredAtFirstSight { report } => {
                     self.trouble(draft, (TroubleKind::WrongZone, &report.source), None, now);
                 }
-                Alarm::Undecided { .. } | Alarm::Skew { .. } => {}
+                // Many reports gone at once are a way to be blind, which rings by itself.
+                Alarm::Undecided { .. } | Alarm::Skew { .. } | Alarm::ManyGone { .. } => {}
             }
         }
     }

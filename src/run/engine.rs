@@ -389,6 +389,9 @@ fn tell(alarm: &Alarm) {
             %source, %category,
             "a category that the configuration does not name: presumed minor safety (P0); add it to [categories]"
         ),
+        Alarm::ManyGone { source, count } => {
+            tracing::error!(%source, count, "{}", crate::core::watch::MANY_GONE);
+        }
         Alarm::RowsWithoutId { source, count } => {
             tracing::error!(%source, count, "rows without an id: no case can be made of them");
         }

@@ -14,8 +14,10 @@ use crate::run::asks::Asks;
 use crate::run::clock::Clock;
 use crate::run::engine::{Engine, Fed};
 use crate::run::inbox;
+use crate::run::lists::{Lists, Question};
 use crate::run::outbox::{Outbox, OutboxStats};
 use crate::run::poller::{Inputs, PollError, Poller};
+use crate::run::watcher::{Polled, Watcher};
 use crate::source::Source;
 use crate::status::{Failure, STORE, SourceStatus, StatusHandle};
 use crate::store::{Lane, Store, StoreError};
@@ -126,6 +128,7 @@ where
     let (acts, act_inputs) = mpsc::channel(ACT_INPUTS);
     let inputs = Inputs { proof, scan };
     let lanes = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+    let (lists, questions) = Lists::new();
     let mut loops = JoinSet::new();
     let mut asks = BTreeMap::new();
     for WatchedSource { name, every, source } in sources {
@@ -133,10 +136,11 @@ where
         asks.insert(name.clone(), waiting.clone());
         let (clock, inputs) = (clock.clone(), inputs.clone());
         let poller = Arc::new(Poller { name, every, source, clock, inputs, asks: waiting });
-        loops.spawn(poll(poller.clone(), status.clone(), metrics.clone(), shutdown.clone()));
+        let watcher = Watcher::new(poller.clone(), lists.clone());
+        loops.spawn(poll(watcher, poller.clone(), status.clone(), metrics.clone(), shutdown.clone()));
         loops.spawn(answer(poller, shutdown.clone()));
     }
-    drop(inputs);
+    drop((inputs, lists));
     loops.spawn(inbox::watch(store.clone(), clock.clone(), status.clone(), acts, shutdown.clone()));
     let outbox = Outbox::new(store, sender, clock.clone(), keys, outbox_stats);
     for (lane, wake) in [Lane::P0, Lane::Lesser].into_iter().zip(&lanes) {
@@ -154,6 +158,7 @@ where
         act_inputs,
         proof_inputs,
         scan_inputs,
+        questions,
         reloads: reloads.0,
         told_troubles: BTreeMap::new(),
         shutdown,
@@ -191,6 +196,7 @@ struct Seat<St: Store, C: Clock> {
     act_inputs: mpsc::Receiver<Input>,
     proof_inputs: mpsc::Receiver<Input>,
     scan_inputs: mpsc::Receiver<Input>,
+    questions: mpsc::Receiver<Question>,
     reloads: mpsc::Receiver<Arc<Policy>>,
     /// What trouble the core was last told of, and whether it held.
     told_troubles: BTreeMap<(TroubleKind, Name), bool>,
@@ -344,7 +350,8 @@ impl<St: Store, C: Clock> Seat<St, C> {
         }
     }
 
-    /// The next input, or `None` at `until`, when the policy has changed, and when the process is told to stop.
+    /// The next input, or `None` at `until`, when the policy has changed, when the process is told to stop, and
+    /// after a poll was answered what it reads again.
     async fn next(&mut self, until: Timestamp) -> Option<Input> {
         let (input, policy) = tokio::select! {
             biased;
@@ -353,6 +360,10 @@ impl<St: Store, C: Clock> Seat<St, C> {
             Some(policy) = self.reloads.recv() => (None, Some(policy)),
             Some(input) = self.act_inputs.recv() => (Some(input), None),
             Some(input) = self.proof_inputs.recv() => (Some(input), None),
+            Some(question) = self.questions.recv() => {
+                question.answer(self.engine.core());
+                (None, None)
+            }
             Some(input) = self.scan_inputs.recv() => (Some(input), None),
         };
         if let Some(policy) = policy {
@@ -393,8 +404,10 @@ async fn stopped_for<C: Clock>(span: Span, mut shutdown: watch::Receiver<bool>, 
     }
 }
 
-/// Scans a source every `every`, counted from the start of the last scan.
+/// Polls a source every `every`, counted from the start of the last poll, and leaves its database at least
+/// as long in peace as it has been busy with the poll.
 async fn poll<So: Source, C: Clock>(
+    mut watcher: Watcher<So, C>,
     poller: Arc<Poller<So, C>>,
     status: StatusHandle,
     metrics: Arc<Metrics>,
@@ -403,24 +416,23 @@ async fn poll<So: Source, C: Clock>(
     let mut failing = false;
     loop {
         let began = poller.clock.now();
-        let scanned = tokio::select! {
+        let polled = tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop) => return,
-            scanned = poller.scan() => scanned,
+            polled = watcher.poll() => polled,
         };
-        match scanned {
-            Ok(scanned) => {
+        let mut next = began.plus(poller.every);
+        match polled {
+            Ok(polled) => {
                 if failing {
                     tracing::info!(source = %poller.name, "the source can be read again");
                 }
                 failing = false;
-                metrics.observe_poll(&poller.name, scanned.ended.since(scanned.began));
-                status.update_source(&poller.name, |source| {
-                    source.last_ok = Some(scanned.began);
-                    source.fault = None;
-                    source.last_poll_took = Some(scanned.ended.since(scanned.began));
-                    source.rows_last_scan = scanned.rows;
-                });
+                if polled.has_looked {
+                    next = next.max(polled.ended.plus(polled.database));
+                }
+                metrics.observe_poll(&poller.name, polled.ended.since(polled.began), polled.database);
+                status.update_source(&poller.name, |source| note(source, &polled));
             }
             Err(PollError::Stopped) => return,
             Err(PollError::Source(error)) => {
@@ -435,8 +447,21 @@ async fn poll<So: Source, C: Clock>(
         tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop) => return,
-            () = poller.clock.sleep_until(began.plus(poller.every)) => {}
+            () = poller.clock.sleep_until(next) => {}
         }
+    }
+}
+
+fn note(source: &mut SourceStatus, polled: &Polled) {
+    source.fault = None;
+    source.last_poll_took = Some(polled.ended.since(polled.began));
+    source.last_poll_database = Some(polled.database);
+    source.looked_at.clone_from(&polled.looked_at);
+    if polled.has_looked {
+        source.last_ok = Some(polled.began);
+    }
+    if let Some(rows) = polled.rows {
+        source.rows_last_scan = rows;
     }
 }
 

@@ -1,11 +1,13 @@
-//! Looks at one source: a scan of its open rows every `poll`, and reads by key whenever the core asks.
-//! The two run side by side, so that a long scan never delays proof of a breach.
+//! Reads one source: by key whenever the core asks, side by side with the polls (`watcher`), so that a long
+//! scan never delays proof of a breach.
 
 use crate::core::id::Name;
-use crate::core::plan::{BATCH, Input, Rows};
+use crate::core::observation::{Observation, Received};
+use crate::core::plan::{Input, Rows};
 use crate::core::time::{Span, Timestamp};
 use crate::run::asks::Asks;
 use crate::run::clock::Clock;
+use crate::source::feed::Replayed;
 use crate::source::{Batch, Source, SourceError};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -26,14 +28,6 @@ pub struct Poller<S: Source, C: Clock> {
     pub asks: Arc<Asks>,
 }
 
-/// What one scan did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scanned {
-    pub began: Timestamp,
-    pub ended: Timestamp,
-    pub rows: u64,
-}
-
 #[derive(Debug, thiserror::Error)]
 pub enum PollError {
     #[error(transparent)]
@@ -44,30 +38,6 @@ pub enum PollError {
 }
 
 impl<S: Source, C: Clock> Poller<S, C> {
-    /// Reads every open row once, batch by batch.
-    ///
-    /// # Errors
-    /// Of the source; what was read before the error has been handed on.
-    #[tracing::instrument(name = "poll", level = "debug", skip_all, fields(source = %self.name))]
-    pub async fn scan(&self) -> Result<Scanned, PollError> {
-        let began = self.clock.now();
-        let (mut after, mut rows) = (None, 0);
-        loop {
-            let read_began = self.clock.now();
-            let (batch, next) = self.source.scan_open(after.as_ref(), BATCH as u32).await?;
-            rows += batch.rows.len() as u64;
-            if !batch.rows.is_empty() || !batch.rejects.is_empty() {
-                send(&self.inputs.scan, self.rows(batch, read_began)).await?;
-            }
-            match next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
-        send(&self.inputs.scan, Input::ScanEnded { source: self.name.clone(), began }).await?;
-        Ok(Scanned { began, ended: self.clock.now(), rows })
-    }
-
     /// Reads what the core asked for, until nothing is waiting. A failed read is left to the next scan:
     /// the core pages a P0 without proof after two seconds.
     ///
@@ -80,17 +50,75 @@ impl<S: Source, C: Clock> Poller<S, C> {
                 return Ok(());
             }
             let read_began = self.clock.now();
+            let replica = self.source.currency().await?;
             let batch = self.source.read(&ids).await?;
-            send(&self.inputs.proof, self.rows(batch, read_began)).await?;
+            send(&self.inputs.proof, self.rows(batch, read_began, replica)).await?;
         }
     }
 
-    fn rows(&self, batch: Batch, read_began: Timestamp) -> Input {
+    pub(super) fn rows(&self, batch: Batch, read_began: Timestamp, replica: Option<Replayed>) -> Input {
         let Batch { rows, rejects } = batch;
+        let read_began = proof(read_began, replica, &rows);
         Input::Rows(Rows { source: self.name.clone(), read_began, rows, rejects, recalled: Vec::new() })
     }
 }
 
-async fn send(inputs: &mpsc::Sender<Input>, input: Input) -> Result<(), PollError> {
+/// Up to when a read proves that nothing else has happened. Of a replica that is the last commit which it
+/// has replayed: an event that it shows has happened, one that it doesn't show may have. What its rows say
+/// was written counts too, as far as a clock may run ahead.
+pub(super) fn proof(read_began: Timestamp, replica: Option<Replayed>, rows: &[Observation]) -> Timestamp {
+    const AHEAD_MOST: Span = Span::from_secs(1);
+    let Some(Replayed(replayed)) = replica else { return read_began };
+    let received = rows.iter().filter_map(|seen| match seen.row.as_ref()?.received {
+        Received::At(at) => Some(at).filter(|at| *at <= read_began),
+        Received::Unreadable => None,
+    });
+    let written = received.max().unwrap_or(Timestamp::MIN);
+    let known = replayed.map_or(written, |at| at.max(written.min(at.plus(AHEAD_MOST))));
+    known.min(read_began)
+}
+
+pub(super) async fn send(inputs: &mpsc::Sender<Input>, input: Input) -> Result<(), PollError> {
     inputs.send(input).await.map_err(|_| PollError::Stopped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::id::ReportId;
+    use crate::core::observation::{Row, Verdict};
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    fn received(secs: i64) -> Observation {
+        let row = Row {
+            received: Received::At(at(secs)),
+            category: "spam".into(),
+            subject: None,
+            events: Vec::new(),
+            dues: Vec::new(),
+            paused: false,
+            verdict: Verdict::Unmapped,
+            facts: Vec::new(),
+        };
+        Observation { id: ReportId::Int(1), row: Some(row) }
+    }
+
+    #[test]
+    fn a_primary_proves_up_to_the_beginning_of_the_read_and_a_replica_up_to_its_last_commit() {
+        assert_eq!(proof(at(100), None, &[]), at(100));
+        assert_eq!(proof(at(100), Some(Replayed(Some(at(90)))), &[]), at(90));
+        assert_eq!(proof(at(100), Some(Replayed(Some(at(130)))), &[]), at(100));
+    }
+
+    #[test]
+    fn a_row_that_a_replica_shows_was_written_before_whatever_its_clock_says() {
+        let lagging = Some(Replayed(Some(at(90))));
+        assert_eq!(proof(at(100), lagging, &[received(50), received(91)]), at(91));
+        assert_eq!(proof(at(100), lagging, &[received(99)]), at(91), "a clock may run ahead, but not for long");
+        assert_eq!(proof(at(100), Some(Replayed(None)), &[received(50)]), at(50));
+        assert_eq!(proof(at(100), Some(Replayed(None)), &[]), Timestamp::MIN);
+    }
 }

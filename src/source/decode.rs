@@ -7,7 +7,7 @@ use super::selection::{CategoryAt, EventAt, FactAt, Selection};
 use super::settings::{Settings, Unit};
 use crate::core::facts::{Fact, FactType, Facts, Real};
 use crate::core::id::{Name, ReportId, Subject};
-use crate::core::observation::{Actor, Event, Flaw, Observation, Received, Reject, Row, Verdict};
+use crate::core::observation::{Actor, Event, EventName, Flaw, Observation, Received, Reject, Row, Verdict};
 use crate::core::time::Timestamp;
 use crate::keys::Keys;
 use crate::zone::{Zone, parse_local_or_rfc3339};
@@ -54,6 +54,7 @@ pub struct Decoder {
     keys: Keys,
     categories: BTreeMap<String, Name>,
     empty: Name,
+    lacks_stamps: bool,
 }
 
 /// What a cell says as a time.
@@ -76,6 +77,7 @@ impl Decoder {
             keys,
             categories: BTreeMap::new(),
             empty: "".into(),
+            lacks_stamps: false,
         }
     }
 
@@ -94,6 +96,8 @@ impl Decoder {
                 return None;
             }
         };
+        let stamp = self.selection.updated.map(|(at, unit)| self.instant(cell(at), unit));
+        self.lacks_stamps |= stamp == Some(None);
         let mut flaws: Vec<(usize, Flaw)> = Vec::new();
         let row = Row {
             received: self.received(cells, &mut flaws),
@@ -114,6 +118,40 @@ impl Decoder {
             flaw,
         }));
         Some(Observation { id, row: Some(row) })
+    }
+
+    /// What a cell of a time column says; `None` where it is no time.
+    pub fn instant(&self, cell: Cell<'_>, unit: Option<Unit>) -> Option<Timestamp> {
+        match moment(cell, unit, self.zone) {
+            Moment::At(at) => Some(at),
+            Moment::Absent | Moment::Flawed(_) => None,
+        }
+    }
+
+    /// Whether a row was read whose stamp of its last change is missing.
+    pub fn lacks_stamps(&self) -> bool {
+        self.lacks_stamps
+    }
+
+    pub fn zone(&self) -> Zone {
+        self.zone
+    }
+
+    /// An action as a log tells of it.
+    pub fn action(
+        &mut self,
+        name: EventName,
+        (at, unit): (Cell<'_>, Option<Unit>),
+        by: Option<Cell<'_>>,
+    ) -> Result<Event, Flaw> {
+        let at = match moment(at, unit, self.zone) {
+            Moment::At(at) => at,
+            Moment::Absent => return Err(Flaw::Missing),
+            Moment::Flawed(flaw) => return Err(flaw),
+        };
+        // An actor that can't be read is one that nobody knows.
+        let by = by.map_or(Actor::Unmapped, |cell| actor(&mut self.actors, 0, cell, &mut Vec::new()));
+        Ok(Event { at, name, by })
     }
 
     fn received(&self, cells: &[Cell<'_>], flaws: &mut Vec<(usize, Flaw)>) -> Received {
@@ -285,7 +323,7 @@ fn fact(cell: Cell<'_>, kind: FactType) -> Result<Fact, Flaw> {
 }
 
 /// A report's id. An empty text is how tables without NULL write that there is none.
-fn report_id(cell: Cell<'_>) -> Result<ReportId, Flaw> {
+pub fn report_id(cell: Cell<'_>) -> Result<ReportId, Flaw> {
     match cell {
         Cell::Int(id) => Ok(ReportId::Int(id)),
         Cell::Uuid(id) => Ok(ReportId::Uuid(id)),
@@ -316,7 +354,7 @@ fn text<'a>(cell: Cell<'a>, buffer: &'a mut String) -> Result<Option<&'a str>, F
     Ok(Some(buffer))
 }
 
-fn short_text<'a>(cell: Cell<'a>, buffer: &'a mut String) -> Result<Option<&'a str>, Flaw> {
+pub fn short_text<'a>(cell: Cell<'a>, buffer: &'a mut String) -> Result<Option<&'a str>, Flaw> {
     if matches!(cell, Cell::Time(_) | Cell::LocalTime(_)) {
         return Err(Flaw::WrongType);
     }

@@ -5,7 +5,7 @@ use crate::core::observation::EventName;
 use crate::core::time::Span;
 use crate::secret::Secret;
 use crate::source::settings::{
-    Actors, CategoryFrom, Columns, DueColumn, EventColumn, FactColumn, OutcomeFrom, RowsFrom, Settings, States,
+    Actors, CategoryFrom, Columns, DueColumn, EventColumn, FactColumn, OutcomeFrom, Reading, RowsFrom, Settings, States,
 };
 
 const RECEIVED_MICROS: i64 = 1_750_000_000_000_000;
@@ -48,6 +48,7 @@ fn settings() -> Settings {
             outcome: Some(OutcomeFrom { column: "outcome".into(), violation: vec!["removed".into()] }),
             ..States::default()
         },
+        reading: Reading::default(),
     }
 }
 

@@ -4,14 +4,18 @@
 
 use super::decode::{Cell, Decoder};
 use super::fault::Fault;
+use super::feed::{Begin, Change, Changes, FeedKind, Moment, Place, fingerprint};
+use super::history::HistoryMapping;
 use super::selection::Selection;
-use super::settings::Settings;
+use super::settings::{Settings, Unit};
 use super::sql::Which;
 use super::{Batch, PlanFound, Result, ScanPosition, SourceError, Vitals};
 use crate::core::id::ReportId;
 use crate::core::observation::{Flaw, Observation, Reject};
 use crate::core::plan::BATCH;
+use crate::core::time::Timestamp;
 use crate::keys::Keys;
+use crate::secret::Secret;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
@@ -35,11 +39,22 @@ pub struct Mapping {
     pub settings: Settings,
     pub selection: Selection,
     pub keys: Keys,
+    pub history: Option<Arc<HistoryMapping>>,
 }
 
 impl Mapping {
     pub fn decoder(&self) -> Decoder {
         Decoder::new(&self.settings, self.selection.clone(), self.keys.clone())
+    }
+
+    /// Read anew where it stands in a file, so that a password that was rotated there is found.
+    pub fn url(&self) -> Secret {
+        let file = self.settings.reading.url_file.as_ref();
+        let read = file.and_then(|file| std::fs::read_to_string(file).ok()).map(|text| text.trim().to_owned());
+        // A scheme that changes would be another kind of database, which only a start can take up.
+        let scheme = |url: &str| url.split(':').next().map(str::to_owned);
+        let same = |url: &String| scheme(url) == scheme(self.settings.url.expose());
+        read.filter(same).map_or_else(|| self.settings.url.clone(), Secret::new)
     }
 
     pub fn wrong(&self, what: String) -> Fault {
@@ -68,6 +83,16 @@ pub enum Request<'a> {
         limit: u32,
     },
     Rows(&'a [ReportId]),
+    /// Of a feed, what lies from a place on.
+    Changes {
+        feed: FeedKind,
+        begin: &'a Begin,
+        clock: Timestamp,
+        limit: u32,
+    },
+    Moment,
+    /// Whether this is a replica, and what it has replayed; nothing is asked of a primary.
+    Currency,
     Categories,
     Describe,
     /// The database's clock and a replica's distance.
@@ -86,6 +111,8 @@ pub struct Answer {
     pub categories: Vec<(String, u64)>,
     pub server: String,
     pub column_types: Vec<(String, String)>,
+    pub changes: Changes,
+    pub moment: Moment,
     pub vitals: Vitals,
     pub plans: Vec<PlanFound>,
 }
@@ -107,6 +134,10 @@ pub struct Line<S> {
 impl<S: Session> Line<S> {
     pub fn new(mapping: Arc<Mapping>) -> Self {
         Line { mapping, session: Mutex::new(None) }
+    }
+
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
     }
 
     /// Asks over the connection that is there, or over a new one. A connection that was lost while it
@@ -174,6 +205,37 @@ pub fn decode_rows<'r, R: 'r>(
         batch.rows.extend(decoder.row(&cells, &mut batch.rejects));
     }
     batch
+}
+
+/// Decodes one page of a feed whose stamps stand at this index of the cells.
+pub fn decode_changes<'r, R: 'r>(
+    decoder: &mut Decoder,
+    rows: impl IntoIterator<Item = &'r R>,
+    mut cells_of: impl FnMut(&'r R, &mut Vec<Cell<'r>>),
+    mut change_of: impl FnMut(&mut Decoder, &[Cell<'r>]) -> Change,
+    place_of: impl Fn(&'r R, &[Cell<'r>]) -> Option<Place>,
+    ((stamp_at, unit), clock): ((usize, Option<Unit>), Timestamp),
+) -> Changes {
+    let mut changes = Changes::default();
+    let mut cells = Vec::new();
+    for row in rows {
+        cells.clear();
+        cells_of(row, &mut cells);
+        changes.rows.push(change_of(decoder, &cells));
+        changes.next = place_of(row, &cells);
+        if decoder.instant(cells[stamp_at], unit).is_some_and(|at| at <= clock) {
+            changes.settled.clone_from(&changes.next);
+        }
+    }
+    changes
+}
+
+/// A row of the report table that a feed yields.
+pub fn change_of_row(decoder: &mut Decoder, cells: &[Cell<'_>]) -> Change {
+    let mut rejects = Vec::new();
+    let seen = decoder.row(cells, &mut rejects);
+    let id = seen.as_ref().map(|seen| seen.id.clone());
+    Change { entry: id.clone(), report: id, fingerprint: fingerprint(cells), seen, rejects }
 }
 
 /// Leaves what was asked for: a database's idea of equality can be wider than ours (letters' case), and

@@ -3,18 +3,26 @@
 //! excepted, leaves this module in a log line or an error.
 
 mod actors;
+pub mod cursor;
 mod decode;
 mod fault;
+pub mod feed;
 pub mod gaps;
+mod history;
+mod horizon;
 mod line;
 mod plans;
 mod postgres;
+mod postgres_feed;
 mod postgres_types;
 mod selection;
 pub mod settings;
 mod sql;
 mod sqlite;
+mod sqlite_feed;
 
+use self::feed::{Begin, Changes, FeedKind, Moment, Replayed};
+use self::history::HistoryMapping;
 use self::line::{Answer, Line, Mapping, Request};
 pub use self::plans::PlanFound;
 use self::postgres::PostgresSession;
@@ -25,7 +33,7 @@ use self::sqlite::SqliteSession;
 use crate::core::id::ReportId;
 use crate::core::observation::{Observation, Received, Reject};
 use crate::core::sight::{BlindKind, Lag};
-use crate::core::time::Timestamp;
+use crate::core::time::{Span, Timestamp};
 use crate::keys::Keys;
 use crate::secret::Secret;
 use std::future::Future;
@@ -36,6 +44,13 @@ use std::sync::Arc;
 pub struct Batch {
     pub rows: Vec<Observation>,
     pub rejects: Vec<Reject>,
+}
+
+impl Batch {
+    pub fn append(&mut self, mut other: Batch) {
+        self.rows.append(&mut other.rows);
+        self.rejects.append(&mut other.rejects);
+    }
 }
 
 /// What a scan continues after: the last id it has seen, as the database orders ids.
@@ -93,6 +108,72 @@ pub trait Source: Send + Sync + 'static {
     /// Reads rows by key, open or not, at most `limit` of `BATCH`; an id without a row comes back with
     /// `row: None`. Runs on a connection of its own, so that a scan can't delay proof.
     fn read(&self, ids: &[ReportId]) -> impl Future<Output = Result<Batch>> + Send;
+
+    /// How it is to be watched. By default everything is read at every poll.
+    fn watching(&self) -> Watching {
+        Watching::default()
+    }
+
+    /// The clock and the transactions of now, before whatever is read next by anything but `read`.
+    fn moment(&self) -> impl Future<Output = Result<Moment>> + Send {
+        async { Ok(Moment::default()) }
+    }
+
+    /// What the answers of `read` can prove from now on, where they come from a replica.
+    fn currency(&self) -> impl Future<Output = Result<Option<Replayed>>> + Send {
+        async { Ok(None) }
+    }
+
+    /// One page of a feed, at most `limit` of its rows; `clock` is the database's of the last moment.
+    fn changes(
+        &self,
+        _feed: FeedKind,
+        _begin: &Begin,
+        _clock: Timestamp,
+        _limit: u32,
+    ) -> impl Future<Output = Result<Changes>> + Send {
+        async { Ok(Changes::default()) }
+    }
+
+    /// As `read`, over the connection of the scans.
+    fn reread(&self, ids: &[ReportId]) -> impl Future<Output = Result<Batch>> + Send {
+        self.read(ids)
+    }
+
+    /// As `scan_open`, but only of the categories that come first, or only of the rows that `scan_open`
+    /// leaves out although their closing time is none.
+    fn scan_part(
+        &self,
+        _part: Part,
+        _after: Option<&ScanPosition>,
+        _limit: u32,
+    ) -> impl Future<Output = Result<(Batch, Option<ScanPosition>)>> + Send {
+        async { Ok((Batch::default(), None)) }
+    }
+}
+
+/// Rows that are asked for apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Open rows of the categories that come first.
+    First,
+    /// Rows whose closing time is infinite, which an index on the open rows can't find.
+    Strays,
+}
+
+/// How a source is to be watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watching {
+    /// Whether it has a column that every change moves forward.
+    pub tells_changes: bool,
+    pub has_history: bool,
+    /// How far behind what has been read a change may still be stamped; `None` as the database needs it.
+    pub overlap: Option<Span>,
+    /// Database time that a poll may spend on what it has read before; `None` sets no limit, and every poll
+    /// reads everything.
+    pub budget: Option<Span>,
+    /// How often every open row is read, where changes are told.
+    pub sweep: Span,
 }
 
 /// Rows of one page at most.
@@ -132,7 +213,7 @@ pub struct ColumnFound {
 }
 
 /// The kinds of database, by the scheme of their url.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Postgres,
     Sqlite,
@@ -157,11 +238,24 @@ impl AnySource {
     pub fn open(settings: Settings, keys: Keys) -> Result<AnySource> {
         let kind = Kind::of(&settings.url, &settings.name)?;
         let selection = Selection::of(&settings);
-        let mapping = Arc::new(Mapping { settings, selection, keys });
+        let verify = verifying(&settings)?;
+        let mapping = |settings: Settings| {
+            let history = HistoryMapping::of(&settings, &keys).map(Arc::new);
+            Arc::new(Mapping { settings, selection: selection.clone(), keys: keys.clone(), history })
+        };
+        let (scan, read) = (mapping(settings), mapping(verify));
         Ok(match kind {
-            Kind::Postgres => AnySource::Postgres(Lines { scan: Line::new(mapping.clone()), read: Line::new(mapping) }),
-            Kind::Sqlite => AnySource::Sqlite(Lines { scan: Line::new(mapping.clone()), read: Line::new(mapping) }),
+            Kind::Postgres => AnySource::Postgres(Lines { scan: Line::new(scan), read: Line::new(read) }),
+            Kind::Sqlite => AnySource::Sqlite(Lines { scan: Line::new(scan), read: Line::new(read) }),
         })
+    }
+
+    /// Whether its rows come from a replica that replays another server.
+    ///
+    /// # Errors
+    /// As `scan_open`.
+    pub async fn is_replica(&self) -> Result<bool> {
+        Ok(self.moment().await?.replica.is_some())
     }
 
     /// Connects, holds the mapping against the tables, and reads a first page of open rows.
@@ -223,6 +317,34 @@ impl AnySource {
             AnySource::Sqlite(lines) => lines.scan.ask(request).await,
         }
     }
+
+    async fn prove(&self, request: &Request<'_>) -> Result<Answer> {
+        match self {
+            AnySource::Postgres(lines) => lines.read.ask(request).await,
+            AnySource::Sqlite(lines) => lines.read.ask(request).await,
+        }
+    }
+
+    fn settings(&self) -> &Settings {
+        match self {
+            AnySource::Postgres(lines) => &lines.scan.mapping().settings,
+            AnySource::Sqlite(lines) => &lines.scan.mapping().settings,
+        }
+    }
+}
+
+/// The settings of the connection over which deadlines are verified.
+fn verifying(settings: &Settings) -> Result<Settings> {
+    let Some(url) = &settings.reading.verify_url else { return Ok(settings.clone()) };
+    if Kind::of(url, &settings.name)? != Kind::of(&settings.url, &settings.name)? {
+        return Err(SourceError::Mapping {
+            source_name: settings.name.to_string(),
+            what: "verify_url names a database of another kind than url; both must be the same".into(),
+        });
+    }
+    let url_file = settings.reading.verify_url_file.clone();
+    let reading = settings::Reading { url_file, ..settings.reading.clone() };
+    Ok(Settings { url: url.clone(), reading, ..settings.clone() })
 }
 
 impl Source for AnySource {
@@ -233,15 +355,55 @@ impl Source for AnySource {
     async fn read(&self, ids: &[ReportId]) -> Result<Batch> {
         let mut batch = Batch::default();
         for ids in line::chunks(ids) {
-            let request = Request::Rows(&ids);
-            let mut answer = match self {
-                AnySource::Postgres(lines) => lines.read.ask(&request).await?,
-                AnySource::Sqlite(lines) => lines.read.ask(&request).await?,
-            };
-            batch.rows.append(&mut answer.batch.rows);
-            batch.rejects.append(&mut answer.batch.rejects);
+            batch.append(self.prove(&Request::Rows(&ids)).await?.batch);
         }
         Ok(batch)
+    }
+
+    fn watching(&self) -> Watching {
+        let settings = self.settings();
+        Watching {
+            tells_changes: settings.reading.updated.is_some(),
+            has_history: settings.reading.history.is_some(),
+            overlap: settings.reading.overlap,
+            budget: Some(settings.budget()),
+            sweep: settings.sweep(),
+        }
+    }
+
+    async fn moment(&self) -> Result<Moment> {
+        Ok(self.scan(&Request::Moment).await?.moment)
+    }
+
+    async fn currency(&self) -> Result<Option<Replayed>> {
+        Ok(self.prove(&Request::Currency).await?.moment.replica)
+    }
+
+    async fn changes(&self, feed: FeedKind, begin: &Begin, clock: Timestamp, limit: u32) -> Result<Changes> {
+        let limit = limit.clamp(1, PAGE_MAX);
+        Ok(self.scan(&Request::Changes { feed, begin, clock, limit }).await?.changes)
+    }
+
+    async fn reread(&self, ids: &[ReportId]) -> Result<Batch> {
+        let mut batch = Batch::default();
+        for ids in line::chunks(ids) {
+            batch.append(self.scan(&Request::Rows(&ids)).await?.batch);
+        }
+        Ok(batch)
+    }
+
+    async fn scan_part(
+        &self,
+        part: Part,
+        after: Option<&ScanPosition>,
+        limit: u32,
+    ) -> Result<(Batch, Option<ScanPosition>)> {
+        let which = match part {
+            Part::First if self.settings().reading.first.is_empty() => return Ok((Batch::default(), None)),
+            Part::First => Which::First,
+            Part::Strays => Which::Strays,
+        };
+        self.page(which, after, limit).await
     }
 }
 

@@ -3,10 +3,12 @@
 
 use super::decode::{Cell, Decoder};
 use super::fault::{Fault, cause, is_schema, listed};
+use super::feed::FeedKind;
 use super::line::{
     Answer, LOCK_TIMEOUT_MS, Mapping, Request, STATEMENT_TIMEOUT_MS, Session, decode_rows, reject_without_id,
     settle_read,
 };
+use super::postgres_feed::{FeedStatements, HistoryTable};
 use super::postgres_types::{Column, IdKind, Kind, learn_types, parts};
 use super::settings::RowsFrom;
 use super::sql::{self, Parts, Which};
@@ -14,9 +16,10 @@ use super::{Batch, ColumnFound, ScanPosition, Vitals, plans};
 use crate::core::id::ReportId;
 use crate::core::sight::Lag;
 use crate::core::time::{Span, Timestamp};
-use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
 use sqlx::types::Uuid;
-use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Executor, PgConnection, Row, SqlSafeStr, Statement};
+use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Executor, PgConnection, Postgres, Row, SqlSafeStr, Statement};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -24,23 +27,34 @@ type Result<T> = std::result::Result<T, Fault>;
 
 #[derive(Debug)]
 pub struct PostgresSession {
-    conn: PgConnection,
-    decoder: Decoder,
-    columns: Vec<Column>,
-    id: IdKind,
-    statements: Statements,
+    pub(super) conn: PgConnection,
+    pub(super) decoder: Decoder,
+    pub(super) table: Table,
+    by_ids: Arc<str>,
+    categories: Arc<str>,
+    pages: BTreeMap<Which, Pages>,
+    first: Vec<String>,
+    pub(super) history: Option<HistoryTable>,
     parts: Parts,
     server: String,
+    /// The server only replays what another one does.
+    pub(super) is_replica: bool,
+}
+
+/// A relation as it is read: its columns' types, how its ids compare, the feeds that it has.
+#[derive(Debug)]
+pub struct Table {
+    pub columns: Vec<Column>,
+    pub id: IdKind,
+    pub feeds: BTreeMap<FeedKind, FeedStatements>,
 }
 
 /// Each text lives as long as the session, so that the driver prepares it once.
 #[derive(Debug)]
-struct Statements {
-    /// From the start, next page, and rows without an id; for the open rows and for all.
-    open: [Arc<str>; 3],
-    all: [Arc<str>; 3],
-    by_ids: Arc<str>,
-    categories: Arc<str>,
+struct Pages {
+    first: Arc<str>,
+    next: Arc<str>,
+    without_id: Arc<str>,
 }
 
 /// Microseconds: the clock; on a replica how old what it shows is, and whether nothing comes any more. One
@@ -88,7 +102,7 @@ pub async fn columns_of(conn: &mut PgConnection, relation: &str) -> sqlx::Result
 impl Session for PostgresSession {
     async fn connect(mapping: &Mapping) -> Result<Self> {
         let relation = sql::relation(&mapping.settings.rows).map_err(|bad| mapping.wrong(bad.to_string()))?;
-        let mut conn = connect(mapping.settings.url.expose()).await.map_err(|reason| mapping.unreachable(reason))?;
+        let mut conn = connect(mapping.url().expose()).await.map_err(|reason| mapping.unreachable(reason))?;
         let found = match learn_types(&mut conn, &relation).await {
             Ok(found) => found,
             Err(error) => return Err(explain(mapping, &mut conn, error).await),
@@ -97,32 +111,62 @@ impl Session for PostgresSession {
         let (parts, id) = parts(mapping, relation, &columns)?;
         let selection = &mapping.selection;
         let id_column = sql::column(selection.name(selection.id)).map_err(|bad| mapping.wrong(bad.to_string()))?;
-        let pages = |which| -> [Arc<str>; 3] {
-            [parts.first_page(which).into(), parts.next_page(which).into(), parts.without_id(which, &id_column).into()]
+        let mut kinds = vec![Which::Open, Which::All];
+        kinds.extend(parts.first.is_some().then_some(Which::First));
+        kinds.extend(parts.strays.is_some().then_some(Which::Strays));
+        let pages = |which| Pages {
+            first: parts.first_page(which).into(),
+            next: parts.next_page(which).into(),
+            without_id: parts.without_id(which, &id_column).into(),
         };
-        let statements = Statements {
-            open: pages(Which::Open),
-            all: pages(Which::All),
-            by_ids: parts.by_ids(&id.matches(&id_column)).into(),
-            categories: parts.categories().into(),
+        let pages = kinds.into_iter().map(|which| (which, pages(which))).collect();
+        let (by_ids, categories) = (parts.by_ids(&id.matches(&id_column)).into(), parts.categories().into());
+        let table = Table { columns, id, feeds: FeedStatements::all(&parts) };
+        let history = match &mapping.history {
+            Some(history) => Some(HistoryTable::learn(history, &mut conn).await?),
+            None => None,
         };
+        let first = mapping.settings.reading.first.iter().map(|name| name.to_string()).collect();
+        let is_replica = sqlx::query_scalar("SELECT pg_is_in_recovery()")
+            .fetch_one(&mut conn)
+            .await
+            .map_err(Fault::statement("asking whether this is a replica"))?;
         let server = sqlx::query_scalar("SELECT 'PostgreSQL ' || current_setting('server_version')")
             .fetch_one(&mut conn)
             .await
             .map_err(Fault::statement("reading the server's version"))?;
-        Ok(PostgresSession { conn, decoder: mapping.decoder(), columns, id, statements, parts, server })
+        let decoder = mapping.decoder();
+        Ok(PostgresSession {
+            conn,
+            decoder,
+            table,
+            by_ids,
+            categories,
+            pages,
+            first,
+            history,
+            parts,
+            server,
+            is_replica,
+        })
     }
 
     async fn answer(&mut self, request: &Request<'_>) -> Result<Answer> {
         match request {
             Request::Page { which, after, limit } => self.page(*which, *after, *limit).await,
             Request::Rows(ids) => self.rows(ids).await,
+            Request::Changes { feed, begin, clock, limit } => {
+                let changes = self.changes(*feed, begin, *clock, *limit).await?;
+                Ok(Answer { changes, ..Answer::default() })
+            }
+            Request::Moment => Ok(Answer { moment: self.moment().await?, ..Answer::default() }),
+            Request::Currency => Ok(Answer { moment: self.currency().await?, ..Answer::default() }),
             Request::Categories => self.categories().await,
             Request::Vitals => self.vitals().await,
             Request::Plans => self.plans().await,
             Request::Newest => self.newest().await,
             Request::Describe => {
-                let types = self.columns.iter().map(|column| (column.name.clone(), column.type_name.clone()));
+                let types = self.table.columns.iter().map(|column| (column.name.clone(), column.type_name.clone()));
                 Ok(Answer { server: self.server.clone(), column_types: types.collect(), ..Answer::default() })
             }
         }
@@ -131,72 +175,49 @@ impl Session for PostgresSession {
 
 impl PostgresSession {
     async fn page(&mut self, which: Which, after: Option<&ScanPosition>, limit: u32) -> Result<Answer> {
-        let [first, next, without_id] = match which {
-            Which::Open => &self.statements.open,
-            Which::All => &self.statements.all,
-        };
+        let Some(pages) = self.pages.get(&which) else { return Ok(Answer::default()) };
         let limit = i64::from(limit);
         let failed = || Fault::statement("reading a page of rows");
         let mut counts = Vec::new();
-        let rows = match after {
+        let query = match after {
             None => {
-                let counting = sqlx::query_as(AssertSqlSafe(without_id.clone()));
-                counts = counting
-                    .fetch_all(&mut self.conn)
-                    .await
-                    .map_err(Fault::statement("counting rows without an id"))?;
-                sqlx::query(AssertSqlSafe(first.clone())).bind(limit).fetch_all(&mut self.conn).await
+                if matches!(which, Which::Open | Which::All) {
+                    let counting = sqlx::query_as(AssertSqlSafe(pages.without_id.clone()));
+                    counts = counting
+                        .fetch_all(&mut self.conn)
+                        .await
+                        .map_err(Fault::statement("counting rows without an id"))?;
+                }
+                sqlx::query(AssertSqlSafe(pages.first.clone()))
             }
-            Some(position) => {
-                let query = sqlx::query(AssertSqlSafe(next.clone()));
-                let query = match (&self.id, position) {
-                    (IdKind::Int, ScanPosition::Id(ReportId::Int(id))) => query.bind(*id),
-                    (IdKind::Uuid, ScanPosition::Id(ReportId::Uuid(id))) => query.bind(Uuid::from_bytes(*id)),
-                    (IdKind::Text { .. } | IdKind::Numeric, ScanPosition::Id(ReportId::Text(id))) => {
-                        query.bind(id.to_string())
-                    }
-                    // The ids changed their type during a scan, so what comes after is unknown.
-                    _ => return Err(failed()(sqlx::Error::RowNotFound)),
-                };
-                query.bind(limit).fetch_all(&mut self.conn).await
-            }
-        }
-        .map_err(failed())?;
+            // Ids that changed their type during a scan leave unknown what comes after.
+            Some(position) => self
+                .table
+                .id
+                .bind_position(sqlx::query(AssertSqlSafe(pages.next.clone())), position)
+                .ok_or_else(|| failed()(sqlx::Error::RowNotFound))?,
+        };
+        let query = query.bind(limit);
+        let query = if which == Which::First { query.bind(&self.first) } else { query };
+        let rows = query.fetch_all(&mut self.conn).await.map_err(failed())?;
         let mut batch = self.decode(&rows);
         reject_without_id(&mut batch, self.decoder.selection(), &counts);
+        self.add_history(&mut batch).await?;
         let next = rows.last().map(|row| self.position(row)).transpose()?;
         Ok(Answer { batch, next, ..Answer::default() })
     }
 
     async fn rows(&mut self, ids: &[ReportId]) -> Result<Answer> {
-        let query = sqlx::query(AssertSqlSafe(self.statements.by_ids.clone()));
-        let texts = ids.iter().filter_map(|id| match id {
-            ReportId::Text(id) if !id.contains('\0') => Some(id.to_string()),
-            _ => None,
-        });
-        let query = match self.id {
-            IdKind::Int => {
-                let ints = ids.iter().filter_map(|id| if let ReportId::Int(id) = id { Some(*id) } else { None });
-                query.bind(ints.collect::<Vec<i64>>())
-            }
-            IdKind::Uuid => {
-                let uuids = ids.iter().filter_map(|id| match id {
-                    ReportId::Uuid(id) => Some(Uuid::from_bytes(*id)),
-                    _ => None,
-                });
-                query.bind(uuids.collect::<Vec<Uuid>>())
-            }
-            IdKind::Text { .. } => query.bind(texts.collect::<Vec<String>>()),
-            IdKind::Numeric => query.bind(texts.filter(|id| is_number(id)).collect::<Vec<String>>()),
-        };
+        let query = self.table.id.bind_ids(sqlx::query(AssertSqlSafe(self.by_ids.clone())), ids);
         let rows = query.fetch_all(&mut self.conn).await.map_err(Fault::statement("reading rows by id"))?;
         let mut batch = self.decode(&rows);
+        self.add_history(&mut batch).await?;
         settle_read(&mut batch, ids);
         Ok(Answer { batch, ..Answer::default() })
     }
 
     async fn categories(&mut self) -> Result<Answer> {
-        let query = sqlx::query_as::<_, (Option<String>, i64)>(AssertSqlSafe(self.statements.categories.clone()));
+        let query = sqlx::query_as::<_, (Option<String>, i64)>(AssertSqlSafe(self.categories.clone()));
         let found = query.fetch_all(&mut self.conn).await.map_err(Fault::statement("counting categories"))?;
         let categories = found.into_iter().map(|(name, count)| (name.unwrap_or_default(), count.unsigned_abs()));
         Ok(Answer { categories: categories.collect(), ..Answer::default() })
@@ -205,8 +226,8 @@ impl PostgresSession {
     async fn plans(&mut self) -> Result<Answer> {
         let selection = self.decoder.selection();
         let (name, table) = (selection.name(selection.id).clone(), !self.parts.relation.starts_with('('));
-        let by_ids = self.statements.by_ids.clone();
-        let plans = plans::of_postgres(&mut self.conn, &self.parts, (&self.id, &name), &by_ids, table).await;
+        let by_ids = self.by_ids.clone();
+        let plans = plans::of_postgres(&mut self.conn, &self.parts, (&self.table.id, &name), &by_ids, table).await;
         let plans = plans.map_err(Fault::statement("explaining the polling statements"))?;
         Ok(Answer { plans, ..Answer::default() })
     }
@@ -231,21 +252,80 @@ impl PostgresSession {
     }
 
     fn decode(&mut self, rows: &[PgRow]) -> Batch {
-        let kinds: Vec<Kind> = self.columns.iter().map(|column| column.kind).collect();
-        decode_rows(&mut self.decoder, rows, |row, cells| {
-            cells.extend(kinds.iter().enumerate().map(|(at, kind)| cell(row, at, *kind)));
-        })
+        let columns = &self.table.columns;
+        decode_rows(&mut self.decoder, rows, |row, cells| cells_of(row, columns, cells))
     }
 
     fn position(&self, row: &PgRow) -> Result<ScanPosition> {
         let at = self.decoder.selection().id;
-        match cell(row, at, self.columns[at].kind) {
-            Cell::Int(id) => Ok(ScanPosition::Id(ReportId::Int(id))),
-            Cell::Uuid(id) => Ok(ScanPosition::Id(ReportId::Uuid(id))),
-            Cell::Text(id) => Ok(ScanPosition::Id(ReportId::Text(id.into()))),
-            _ => Err(Fault::statement("reading a page's last id")(sqlx::Error::RowNotFound)),
+        position_of(cell(row, at, self.table.columns[at].kind))
+            .ok_or_else(|| Fault::statement("reading a page's last id")(sqlx::Error::RowNotFound))
+    }
+}
+
+pub(super) type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
+
+impl IdKind {
+    /// Binds the id behind which a page begins; `None` where ids are of another type now.
+    pub(super) fn bind_position<'q>(&self, query: Query<'q>, position: &ScanPosition) -> Option<Query<'q>> {
+        match (self, position) {
+            (IdKind::Int, ScanPosition::Id(ReportId::Int(id))) => Some(query.bind(*id)),
+            (IdKind::Uuid, ScanPosition::Id(ReportId::Uuid(id))) => Some(query.bind(Uuid::from_bytes(*id))),
+            (IdKind::Text { .. } | IdKind::Numeric, ScanPosition::Id(ReportId::Text(id))) => {
+                Some(query.bind(id.to_string()))
+            }
+            _ => None,
         }
     }
+
+    /// Binds those of some ids that a column of this kind can hold.
+    pub(super) fn bind_ids<'q>(&self, query: Query<'q>, ids: &[ReportId]) -> Query<'q> {
+        let texts = ids.iter().map(ReportId::to_string).filter(|id| !id.contains('\0'));
+        match self {
+            IdKind::Int => {
+                let int = |id: &ReportId| match id {
+                    ReportId::Int(id) => Some(*id),
+                    ReportId::Text(id) => id.parse().ok(),
+                    ReportId::Uuid(_) => None,
+                };
+                query.bind(ids.iter().filter_map(int).collect::<Vec<i64>>())
+            }
+            IdKind::Uuid => {
+                let uuid = |id: &ReportId| match id {
+                    ReportId::Uuid(id) => Some(Uuid::from_bytes(*id)),
+                    ReportId::Text(id) => Uuid::parse_str(id).ok(),
+                    ReportId::Int(_) => None,
+                };
+                query.bind(ids.iter().filter_map(uuid).collect::<Vec<Uuid>>())
+            }
+            IdKind::Text { .. } => query.bind(texts.collect::<Vec<String>>()),
+            IdKind::Numeric => query.bind(texts.filter(|id| is_number(id)).collect::<Vec<String>>()),
+        }
+    }
+
+    /// What a column of this kind calls the report that another column calls so.
+    pub(super) fn known_as(&self, id: ReportId) -> Option<ReportId> {
+        match (self, id) {
+            (IdKind::Int, ReportId::Text(id)) => id.parse().ok().map(ReportId::Int),
+            (IdKind::Uuid, ReportId::Text(id)) => Uuid::parse_str(&id).ok().map(|id| ReportId::Uuid(*id.as_bytes())),
+            (IdKind::Int, id @ ReportId::Int(_)) | (IdKind::Uuid, id @ ReportId::Uuid(_)) => Some(id),
+            (IdKind::Int | IdKind::Uuid, _) => None,
+            (IdKind::Text { .. } | IdKind::Numeric, id) => Some(ReportId::Text(id.to_string().into())),
+        }
+    }
+}
+
+pub(super) fn position_of(id: Cell<'_>) -> Option<ScanPosition> {
+    match id {
+        Cell::Int(id) => Some(ScanPosition::Id(ReportId::Int(id))),
+        Cell::Uuid(id) => Some(ScanPosition::Id(ReportId::Uuid(id))),
+        Cell::Text(id) => Some(ScanPosition::Id(ReportId::Text(id.into()))),
+        _ => None,
+    }
+}
+
+pub(super) fn cells_of<'r>(row: &'r PgRow, columns: &[Column], cells: &mut Vec<Cell<'r>>) {
+    cells.extend(columns.iter().enumerate().map(|(at, column)| cell(row, at, column.kind)));
 }
 
 fn is_number(text: &str) -> bool {
@@ -280,7 +360,7 @@ fn cell(row: &PgRow, at: usize, kind: Kind) -> Cell<'_> {
 }
 
 /// Why the relation can't be described, with what is there instead.
-async fn explain(mapping: &Mapping, conn: &mut PgConnection, error: sqlx::Error) -> Fault {
+pub(super) async fn explain(mapping: &Mapping, conn: &mut PgConnection, error: sqlx::Error) -> Fault {
     let code = match &error {
         sqlx::Error::Database(error) => error.code().unwrap_or_default().into_owned(),
         _ => String::new(),

@@ -2,11 +2,12 @@
 //! which a column of some purpose can't have.
 
 use super::fault::{Fault, listed};
+use super::feed::FeedKind;
 use super::line::Mapping;
 use super::postgres::prepared_columns;
 use super::selection::{CategoryAt, Purpose};
 use super::settings::Unit;
-use super::sql::{self, Parts, not_surely, unit_ceiling, unit_digits};
+use super::sql::{self, FeedParts, Parts, not_surely, unit_ceiling, unit_digits};
 use sqlx::PgConnection;
 use sqlx::postgres::types::Oid;
 use std::collections::BTreeMap;
@@ -158,7 +159,7 @@ fn check_purpose(mapping: &Mapping, column: &Column, purpose: Purpose) -> Result
     }
 }
 
-fn id_kind(column: &Column) -> Option<IdKind> {
+pub fn id_kind(column: &Column) -> Option<IdKind> {
     match (column.kind, column.base.as_str()) {
         (Kind::Int2 | Kind::Int4 | Kind::Int8, _) => Some(IdKind::Int),
         (Kind::Uuid, _) => Some(IdKind::Uuid),
@@ -185,19 +186,46 @@ pub fn parts(mapping: &Mapping, relation: String, columns: &[Column]) -> Result<
     let id_column = sql::column(&id.name).map_err(bad)?;
     let kind = id_kind(id).ok_or_else(|| mapping.wrong(format!("column {} can't be an id", id.name)))?;
     let (id_order, after) = kind.order_and_after(&id_column);
-    let open = match selection.closed() {
-        None => None,
-        Some(closed) => {
-            let name = sql::column(&columns[closed.at].name).map_err(bad)?;
-            Some(not_surely(&name, &surely_a_time(&name, &columns[closed.at], closed.unit)))
+    let name_of = |at: usize| sql::column(&columns[at].name).map_err(bad);
+    let (mut open, mut strays) = (None, None);
+    if let Some(closed) = selection.closed() {
+        let name = name_of(closed.at)?;
+        let is_time = surely_a_time(&name, &columns[closed.at], closed.unit);
+        if matches!(columns[closed.at].kind, Kind::TimestampTz | Kind::Timestamp) {
+            // What an index on the open rows alone can serve. The infinities are looked for now and then.
+            open = Some(format!("{name} IS NULL"));
+            strays = Some(format!("NOT ({is_time})"));
+        } else {
+            open = Some(not_surely(&name, &is_time));
         }
-    };
+    }
+    let mut feeds = BTreeMap::new();
+    let updated = selection.updated.map(|(at, unit)| (FeedKind::Changed, at, unit));
+    let received = selection.received.as_ref().map(|event| (FeedKind::Received, event.at, event.unit));
+    for (kind, at, unit) in updated.into_iter().chain(received) {
+        feeds.insert(kind, feed_parts(name_of(at)?, &columns[at], unit));
+    }
     let category = match &selection.category {
         CategoryAt::Value(_) => None,
         CategoryAt::Column(at) => Some(format!("CAST({} AS text)", sql::column(&columns[*at].name).map_err(bad)?)),
     };
+    let first = match &selection.category {
+        CategoryAt::Value(_) => None,
+        CategoryAt::Column(at) if matches!(columns[*at].base.as_str(), "text" | "varchar") => {
+            Some(format!("{} = ANY($C)", name_of(*at)?))
+        }
+        CategoryAt::Column(_) => category.as_ref().map(|text| format!("{text} = ANY($C)")),
+    };
     let has_id = format!("{id_column} IS NOT NULL");
-    Ok((Parts { relation, select, has_id, id_order, after, open, category }, kind))
+    Ok((Parts { relation, select, has_id, id_order, after, open, category, first, strays, feeds }, kind))
+}
+
+fn feed_parts(stamp: String, column: &Column, unit: Option<Unit>) -> FeedParts {
+    let as_it_is = (column.kind != Kind::Text && column.kind != Kind::Padded)
+        || matches!(column.base.as_str(), "text" | "varchar");
+    let bound = if as_it_is { "$S".to_owned() } else { format!("CAST($S AS {})", column.quoted_type) };
+    let is_time = surely_a_time(&stamp, column, unit);
+    FeedParts { stamp, bound, is_time }
 }
 
 /// True only of values that decode as a time.

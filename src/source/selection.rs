@@ -59,6 +59,8 @@ pub struct Selection {
     pub facts: Vec<FactAt>,
     pub state: Option<usize>,
     pub outcome: Option<usize>,
+    /// The column of changes.
+    pub updated: Option<(usize, Option<Unit>)>,
 }
 
 #[derive(Default)]
@@ -117,10 +119,12 @@ impl Selection {
                 kind: fact.kind,
             })
             .collect();
+        let updated = settings.reading.updated.as_ref();
+        let updated = updated.map(|at| (columns.add(&at.column, Purpose::Time(at.unit)), at.unit));
         let (received, events): (Vec<_>, Vec<_>) = all.into_iter().partition(|event| event.name == EventName::Received);
         let Columns { names: columns, purposes } = columns;
         let received = received.into_iter().next();
-        Selection { columns, purposes, id, category, case, received, events, dues, facts, state, outcome }
+        Selection { columns, purposes, id, category, case, received, events, dues, facts, state, outcome, updated }
     }
 
     /// The column that says when a report was closed.

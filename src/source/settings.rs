@@ -7,6 +7,8 @@ use crate::core::policy::DeletedMeans;
 use crate::core::time::Span;
 use crate::secret::Secret;
 use crate::zone::Zone;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -27,6 +29,7 @@ pub struct Settings {
     pub facts: Vec<FactColumn>,
     pub actors: Actors,
     pub states: States,
+    pub reading: Reading,
 }
 
 impl Settings {
@@ -34,6 +37,57 @@ impl Settings {
     pub fn stale_after(&self) -> Span {
         Span::from_mins(1).max(self.poll.plus(self.poll))
     }
+
+    /// Database time that one poll may spend on reading again what it already knows: a quarter of the
+    /// time between two polls.
+    pub fn budget(&self) -> Span {
+        self.reading.budget.unwrap_or(Span::from_micros(self.poll.micros() / 4))
+    }
+
+    /// How often every open row is read, whatever the cursors have seen.
+    pub fn sweep(&self) -> Span {
+        self.reading.sweep.unwrap_or(Span::from_mins(15))
+    }
+}
+
+/// How the table is read, beyond what its columns mean.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// The column that every change of a row moves forward; `None` where there is none to rely on.
+    pub updated: Option<TimeColumn>,
+    /// How far behind what has been read a change may still be stamped. `None`: as the database needs it.
+    pub overlap: Option<Span>,
+    pub budget: Option<Span>,
+    pub sweep: Option<Span>,
+    /// Where deadlines are verified, where the rows are read from a replica.
+    pub verify_url: Option<Secret>,
+    /// Files from which the urls are read anew for every connection: a password that was rotated is found.
+    pub url_file: Option<PathBuf>,
+    pub verify_url_file: Option<PathBuf>,
+    pub history: Option<History>,
+    /// Categories that a start asks for before all others.
+    pub first: Vec<Name>,
+}
+
+#[derive(Clone, Debug)]
+pub struct TimeColumn {
+    pub column: String,
+    pub unit: Option<Unit>,
+}
+
+/// A log of what happens to reports, one row an action.
+#[derive(Clone, Debug)]
+pub struct History {
+    pub rows: RowsFrom,
+    pub id: String,
+    /// The column with the report's id.
+    pub report: String,
+    pub at: TimeColumn,
+    pub by: Option<String>,
+    /// The column that says what was done.
+    pub name: String,
+    /// What its values mean; any other value means nothing here.
+    pub events: BTreeMap<String, EventName>,
 }
 
 #[derive(Clone, Debug)]

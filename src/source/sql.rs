@@ -1,7 +1,9 @@
 //! SQL text for reading one report table: names quoted by our own rule, values only ever bound, and no
 //! column named that the mapping doesn't name. Text in, text out: nothing here speaks to a database.
 
+use super::feed::FeedKind;
 use super::settings::{RowsFrom, Unit};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Why a name or a query can't stand in a statement.
@@ -84,13 +86,34 @@ pub struct Parts {
     pub open: Option<String>,
     /// The category as text; `None` where the whole table is one category.
     pub category: Option<String>,
+    /// True of a row of the categories bound as $C; `None` where the whole table is one category.
+    pub first: Option<String>,
+    /// True of a row that `open` leaves out although its closing time is none; `None` where there can't
+    /// be any.
+    pub strays: Option<String>,
+    /// The time columns that a cursor can follow.
+    pub feeds: BTreeMap<FeedKind, FeedParts>,
+}
+
+/// A time column that a cursor follows.
+#[derive(Clone, Debug)]
+pub struct FeedParts {
+    pub stamp: String,
+    /// A bound stamp, $S, in the column's type.
+    pub bound: String,
+    /// True only of rows whose stamp is surely a time.
+    pub is_time: String,
 }
 
 /// Which rows a scan reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Which {
     Open,
     All,
+    /// Open rows of the categories that come first.
+    First,
+    /// Rows whose closing time is none, where `Open` leaves them out.
+    Strays,
 }
 
 /// Categories listed at most; a column with more of them is not a reason code.
@@ -104,22 +127,54 @@ pub const WITHOUT_ID_MAX: u32 = 1_000;
 
 impl Parts {
     fn rows_where(&self, which: Which, conditions: &[&str]) -> String {
-        let open = self.open.as_deref().filter(|_| which == Which::Open);
-        let all: Vec<&str> = conditions.iter().copied().chain(open).collect();
+        let open = self.open.as_deref().filter(|_| matches!(which, Which::Open | Which::First));
+        let strays = self.strays.as_deref().filter(|_| which == Which::Strays);
+        let all: Vec<&str> = conditions.iter().copied().chain(open).chain(strays).collect();
         let conditions = if all.is_empty() { String::new() } else { format!(" WHERE {}", all.join(" AND ")) };
         format!(" FROM {} AS r{conditions}", self.relation)
     }
 
-    /// One page from the start; $1 is its size.
+    /// One page from the start; $1 is its size, $2 the categories that come first.
     pub fn first_page(&self, which: Which) -> String {
-        let rows = self.rows_where(which, &[&self.has_id]);
+        let first = self.first_condition(which, "$2");
+        let conditions: Vec<&str> = [&*self.has_id].into_iter().chain(first.as_deref()).collect();
+        let rows = self.rows_where(which, &conditions);
         format!("SELECT {}{rows} ORDER BY {} LIMIT $1", self.select.join(", "), self.id_order)
     }
 
-    /// One page behind the position $1; $2 is its size.
+    /// One page behind the position $1; $2 is its size, $3 the categories that come first.
     pub fn next_page(&self, which: Which) -> String {
-        let rows = self.rows_where(which, &[&self.has_id, &self.after]);
+        let first = self.first_condition(which, "$3");
+        let conditions: Vec<&str> = [&*self.has_id, &*self.after].into_iter().chain(first.as_deref()).collect();
+        let rows = self.rows_where(which, &conditions);
         format!("SELECT {}{rows} ORDER BY {} LIMIT $2", self.select.join(", "), self.id_order)
+    }
+
+    fn first_condition(&self, which: Which, categories: &str) -> Option<String> {
+        let first = self.first.as_ref().filter(|_| which == Which::First);
+        first.map(|first| first.replace("$C", categories))
+    }
+
+    /// One page of a feed from the stamp $1 on; $2 is its size.
+    pub fn feed_since(&self, feed: &FeedParts) -> String {
+        let from = format!("{} >= {}", feed.stamp, feed.bound.replace("$S", "$1"));
+        let rows = self.rows_where(Which::All, &[&self.has_id, &feed.is_time, &from]);
+        format!("SELECT {}{rows} ORDER BY {}, {} LIMIT $2", self.select.join(", "), feed.stamp, self.id_order)
+    }
+
+    /// One page of a feed behind the row of id $1 and stamp $2; $3 is its size.
+    pub fn feed_behind(&self, feed: &FeedParts) -> String {
+        let (stamp, bound) = (&feed.stamp, feed.bound.replace("$S", "$2"));
+        // The first condition is what an index on the column alone can serve.
+        let from = format!("{stamp} >= {bound} AND ({stamp} > {bound} OR ({}))", self.after);
+        let rows = self.rows_where(Which::All, &[&self.has_id, &feed.is_time, &from]);
+        format!("SELECT {}{rows} ORDER BY {stamp}, {} LIMIT $3", self.select.join(", "), self.id_order)
+    }
+
+    /// One written stamp, from which the form of a column of texts is learnt.
+    pub fn feed_sample(&self, feed: &FeedParts) -> String {
+        let rows = self.rows_where(Which::All, &[&feed.is_time]);
+        format!("SELECT CAST({} AS text){rows} LIMIT 1", feed.stamp)
     }
 
     /// The rows of some ids.
@@ -193,7 +248,34 @@ mod tests {
             after: "r.\"id\" > $1".into(),
             open: open.map(str::to_owned),
             category: Some("r.\"c\"".into()),
+            first: Some("r.\"c\" = ANY($C)".into()),
+            strays: None,
+            feeds: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn a_feed_is_read_in_the_order_of_its_column_by_a_condition_that_an_index_serves() {
+        let feed =
+            FeedParts { stamp: "r.\"u\"".into(), bound: "CAST($S AS numeric)".into(), is_time: "r.\"u\" < 9".into() };
+        assert_eq!(
+            parts(None).feed_behind(&feed),
+            "SELECT r.\"id\", r.\"c\" FROM \"t\" AS r WHERE r.\"id\" IS NOT NULL AND r.\"u\" < 9 \
+             AND r.\"u\" >= CAST($2 AS numeric) AND (r.\"u\" > CAST($2 AS numeric) OR (r.\"id\" > $1)) \
+             ORDER BY r.\"u\", r.\"id\" LIMIT $3"
+        );
+        assert!(
+            parts(None)
+                .feed_since(&feed)
+                .ends_with("r.\"u\" >= CAST($1 AS numeric) ORDER BY r.\"u\", r.\"id\" LIMIT $2")
+        );
+    }
+
+    #[test]
+    fn the_categories_that_come_first_are_bound_behind_the_size_of_the_page() {
+        let parts = parts(Some("r.\"done\" IS NULL"));
+        assert!(parts.first_page(Which::First).contains("= ANY($2) AND r.\"done\" IS NULL ORDER BY"));
+        assert!(parts.next_page(Which::First).contains("= ANY($3) AND r.\"done\" IS NULL ORDER BY"));
     }
 
     #[test]

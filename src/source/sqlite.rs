@@ -3,10 +3,12 @@
 
 use super::decode::{Cell, Decoder};
 use super::fault::{Fault, cause, is_schema, listed};
+use super::feed::{FeedKind, Moment};
 use super::line::{Answer, LOCK_TIMEOUT_MS, Mapping, Request, Session, decode_rows, reject_without_id, settle_read};
 use super::selection::{CategoryAt, Purpose};
 use super::settings::{RowsFrom, Unit};
-use super::sql::{self, Parts, Which, not_surely, unit_ceiling, unit_digits};
+use super::sql::{self, FeedParts, Parts, Which, not_surely, unit_ceiling, unit_digits};
+use super::sqlite_feed::HistoryTable;
 use super::{Batch, ColumnFound, ScanPosition, plans};
 use crate::core::id::ReportId;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
@@ -14,6 +16,7 @@ use sqlx::{
     AssertSqlSafe, Column as _, ConnectOptions, Decode, Executor, Row, SqlSafeStr, Sqlite, SqliteConnection, Statement,
     TypeInfo, ValueRef,
 };
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -25,13 +28,15 @@ type Result<T> = std::result::Result<T, Fault>;
 
 #[derive(Debug)]
 pub struct SqliteSession {
-    conn: SqliteConnection,
-    decoder: Decoder,
-    columns: Vec<ColumnFound>,
-    parts: Parts,
+    pub(super) conn: SqliteConnection,
+    pub(super) decoder: Decoder,
+    pub(super) columns: Vec<ColumnFound>,
+    pub(super) parts: Parts,
     id_column: String,
-    open: Pages,
-    all: Pages,
+    pages: BTreeMap<Which, Pages>,
+    /// The categories that come first, as a list in JSON.
+    first: String,
+    pub(super) history: Option<HistoryTable>,
     server: String,
     /// The file that was opened; `None` where there is none to compare.
     file: Option<(PathBuf, FileId)>,
@@ -103,8 +108,8 @@ impl Session for SqliteSession {
     async fn connect(mapping: &Mapping) -> Result<Self> {
         let relation = sql::relation(&mapping.settings.rows).map_err(|bad| mapping.wrong(bad.to_string()))?;
         // Looked at before it is opened: one that is replaced in between is noticed at the first request.
-        let file = file_of(mapping.settings.url.expose());
-        let mut conn = connect(mapping.settings.url.expose()).await.map_err(|reason| mapping.unreachable(reason))?;
+        let file = file_of(mapping.url().expose());
+        let mut conn = connect(mapping.url().expose()).await.map_err(|reason| mapping.unreachable(reason))?;
         let abandoned = Arc::new(AtomicBool::new(false));
         stop_when(&mut conn, abandoned.clone()).await.map_err(Fault::statement("opening the database"))?;
         let found = match columns_of(&mut conn, &relation).await {
@@ -126,9 +131,18 @@ impl Session for SqliteSession {
             .fetch_one(&mut conn)
             .await
             .map_err(Fault::statement("reading the database's version"))?;
-        let (open, all) = (pages(Which::Open), pages(Which::All));
+        let first_too = parts.first.is_some().then_some(Which::First);
+        let kinds = [Which::Open, Which::All].into_iter().chain(first_too);
+        let pages = kinds.map(|which| (which, pages(which))).collect();
+        let history = match &mapping.history {
+            Some(history) => Some(HistoryTable::learn(history, &mut conn).await?),
+            None => None,
+        };
+        let first: Vec<&str> = mapping.settings.reading.first.iter().map(|name| &**name).collect();
+        // A list of texts is always JSON.
+        let first = serde_json::to_string(&first).unwrap_or_default();
         let decoder = mapping.decoder();
-        Ok(SqliteSession { conn, decoder, columns, parts, id_column, open, all, server, file, abandoned })
+        Ok(SqliteSession { conn, decoder, columns, parts, id_column, pages, first, history, server, file, abandoned })
     }
 
     async fn answer(&mut self, request: &Request<'_>) -> Result<Answer> {
@@ -136,6 +150,15 @@ impl Session for SqliteSession {
         match request {
             Request::Page { which, after, limit } => self.page(*which, *after, *limit).await,
             Request::Rows(ids) => self.rows(ids).await,
+            Request::Changes { feed, begin, clock, limit } => {
+                let changes = self.changes(*feed, begin, *clock, *limit).await?;
+                Ok(Answer { changes, ..Answer::default() })
+            }
+            // Its clock is ours, and nobody can see who writes.
+            Request::Moment | Request::Currency => {
+                let moment = Moment { lacks_stamps: self.decoder.lacks_stamps(), ..Moment::default() };
+                Ok(Answer { moment, ..Answer::default() })
+            }
             Request::Categories => self.categories().await,
             Request::Vitals => Ok(Answer::default()),
             Request::Plans => {
@@ -166,19 +189,18 @@ impl SqliteSession {
     }
 
     async fn page(&mut self, which: Which, after: Option<&ScanPosition>, limit: u32) -> Result<Answer> {
-        let pages = match which {
-            Which::Open => &self.open,
-            Which::All => &self.all,
-        };
+        let Some(pages) = self.pages.get(&which) else { return Ok(Answer::default()) };
         let limit = i64::from(limit);
         let mut counts = Vec::new();
         let query = match after {
             None => {
-                let counting = sqlx::query_as(AssertSqlSafe(pages.without_id.clone()));
-                counts = counting
-                    .fetch_all(&mut self.conn)
-                    .await
-                    .map_err(Fault::statement("counting rows without an id"))?;
+                if which != Which::First {
+                    let counting = sqlx::query_as(AssertSqlSafe(pages.without_id.clone()));
+                    counts = counting
+                        .fetch_all(&mut self.conn)
+                        .await
+                        .map_err(Fault::statement("counting rows without an id"))?;
+                }
                 sqlx::query(AssertSqlSafe(pages.first.clone()))
             }
             Some(ScanPosition::Bytes(bytes)) => {
@@ -186,10 +208,12 @@ impl SqliteSession {
             }
             Some(ScanPosition::Id(id)) => bind_id(sqlx::query(AssertSqlSafe(pages.next.clone())), id),
         };
-        let rows =
-            query.bind(limit).fetch_all(&mut self.conn).await.map_err(Fault::statement("reading a page of rows"))?;
+        let query = query.bind(limit);
+        let query = if which == Which::First { query.bind(self.first.clone()) } else { query };
+        let rows = query.fetch_all(&mut self.conn).await.map_err(Fault::statement("reading a page of rows"))?;
         let mut batch = self.decode(&rows);
         reject_without_id(&mut batch, self.decoder.selection(), &counts);
+        self.add_history(&mut batch).await?;
         let next = rows.last().and_then(|row| position(row, self.decoder.selection().id));
         Ok(Answer { batch, next, ..Answer::default() })
     }
@@ -205,6 +229,7 @@ impl SqliteSession {
         let query = filled.fold(sqlx::query(AssertSqlSafe(sql)), bind_id);
         let rows = query.fetch_all(&mut self.conn).await.map_err(Fault::statement("reading rows by id"))?;
         let mut batch = self.decode(&rows);
+        self.add_history(&mut batch).await?;
         settle_read(&mut batch, ids);
         Ok(Answer { batch, ..Answer::default() })
     }
@@ -235,9 +260,9 @@ impl SqliteSession {
     }
 }
 
-type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
+pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
 
-fn bind_id<'q>(query: Query<'q>, id: &ReportId) -> Query<'q> {
+pub(super) fn bind_id<'q>(query: Query<'q>, id: &ReportId) -> Query<'q> {
     match id {
         ReportId::Int(id) => query.bind(*id),
         ReportId::Uuid(id) => query.bind(id.to_vec()),
@@ -257,7 +282,7 @@ fn file_id(path: &Path) -> Option<FileId> {
 }
 
 /// A value by the type that it has, whatever the column's is.
-fn cell(row: &SqliteRow, at: usize) -> Cell<'_> {
+pub(super) fn cell(row: &SqliteRow, at: usize) -> Cell<'_> {
     let Ok(raw) = row.try_get_raw(at) else { return Cell::Other };
     if raw.is_null() {
         return Cell::Null;
@@ -275,7 +300,7 @@ fn cell(row: &SqliteRow, at: usize) -> Cell<'_> {
     }
 }
 
-fn position(row: &SqliteRow, at: usize) -> Option<ScanPosition> {
+pub(super) fn position(row: &SqliteRow, at: usize) -> Option<ScanPosition> {
     match cell(row, at) {
         Cell::Int(id) => Some(ScanPosition::Id(ReportId::Int(id))),
         Cell::Text(id) => Some(ScanPosition::Id(ReportId::Text(id.into()))),
@@ -298,7 +323,7 @@ async fn stop_when(conn: &mut SqliteConnection, flag: Arc<AtomicBool>) -> sqlx::
 }
 
 /// The mapped columns in the order of the selection.
-fn mapped(mapping: &Mapping, found: &[ColumnFound]) -> Result<Vec<ColumnFound>> {
+pub(super) fn mapped(mapping: &Mapping, found: &[ColumnFound]) -> Result<Vec<ColumnFound>> {
     let relation = mapping.relation_name();
     let mut columns = Vec::new();
     for name in &mapping.selection.columns {
@@ -324,7 +349,7 @@ fn is_named(found: &str, name: &str) -> bool {
         && (found.len() == name.len() || found[name.len()..].strip_prefix(':').is_some_and(is_number))
 }
 
-fn parts(mapping: &Mapping, relation: String) -> Result<Parts> {
+pub(super) fn parts(mapping: &Mapping, relation: String) -> Result<Parts> {
     let selection = &mapping.selection;
     let column = |at: usize| sql::column(selection.name(at)).map_err(|bad| mapping.wrong(bad.to_string()));
     let select = (0..selection.columns.len()).map(column).collect::<Result<Vec<String>>>()?;
@@ -338,7 +363,20 @@ fn parts(mapping: &Mapping, relation: String) -> Result<Parts> {
     };
     // By bytes, so that ids which a column's own collation holds for equal still have an order.
     let (id_order, after) = (format!("{id} COLLATE BINARY"), format!("{id} COLLATE BINARY > $1"));
-    Ok(Parts { relation, id_order, after, has_id, open, category, select })
+    let first = match &selection.category {
+        CategoryAt::Value(_) => None,
+        CategoryAt::Column(at) => Some(format!("{} IN (SELECT value FROM json_each($C))", select[*at])),
+    };
+    let updated = selection.updated.map(|(at, unit)| (FeedKind::Changed, at, unit));
+    let received = selection.received.as_ref().map(|event| (FeedKind::Received, event.at, event.unit));
+    let feed = |(kind, at, unit): (FeedKind, usize, Option<Unit>)| {
+        let stamp = select[at].clone();
+        let is_time = format!("({})", surely_a_time(&stamp, unit));
+        (kind, FeedParts { stamp, bound: "$S".to_owned(), is_time })
+    };
+    let feeds = updated.into_iter().chain(received).map(feed).collect();
+    // A column can hold anything, so what is open is judged value by value, and nothing strays.
+    Ok(Parts { relation, id_order, after, has_id, open, category, first, strays: None, feeds, select })
 }
 
 /// True only of values that decode as a time.
@@ -398,7 +436,7 @@ async fn refuse_numbers_without_unit(
 }
 
 /// Why the relation can't be described, with what is there instead.
-async fn explain(mapping: &Mapping, conn: &mut SqliteConnection, error: sqlx::Error) -> Fault {
+pub(super) async fn explain(mapping: &Mapping, conn: &mut SqliteConnection, error: sqlx::Error) -> Fault {
     match &mapping.settings.rows {
         RowsFrom::Table(name) if is_schema(&error) => match tables(conn).await {
             Ok(tables) => mapping.wrong(format!(

@@ -241,6 +241,12 @@ pub struct SourceBody {
     pub poll_every_ms: i64,
     pub stale_after_ms: i64,
     pub last_poll_took_ms: Option<i64>,
+    /// How much of it the database took.
+    #[serde(default)]
+    pub last_poll_database_ms: Option<i64>,
+    /// By priority, the time since which not all of it has been read, or told as unchanged.
+    #[serde(default)]
+    pub staleness_ms: BTreeMap<String, i64>,
     pub rows_last_scan: u64,
     pub caught_up: bool,
 }
@@ -330,6 +336,8 @@ impl SourceBody {
             poll_every_ms: millis(source.poll_every),
             stale_after_ms: millis(source.stale_after),
             last_poll_took_ms: source.last_poll_took.map(millis),
+            last_poll_database_ms: source.last_poll_database.map(millis),
+            staleness_ms: source.looked_at.iter().map(|(p, at)| (p.to_string(), millis(now.since(*at)))).collect(),
             rows_last_scan: source.rows_last_scan,
             caught_up: source.caught_up,
         }

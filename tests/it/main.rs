@@ -30,5 +30,6 @@ mod support;
 mod tidy;
 mod warnings;
 mod watch;
+mod watching;
 mod web_page;
 mod weekly;

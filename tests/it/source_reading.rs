@@ -1,6 +1,6 @@
 //! Reading report databases: what the port promises, held against real databases.
 
-mod postgres;
+pub mod postgres;
 mod postgres_faults;
 mod sqlite;
 
@@ -10,8 +10,8 @@ use tocsin::core::observation::{EventName, Flaw, Observation, Row};
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::keys::Keys;
 use tocsin::secret::Secret;
-use tocsin::source::settings::{Actors, CategoryFrom, Columns, EventColumn, RowsFrom, Settings, States, Unit};
-use tocsin::source::{AnySource, Batch, ScanPosition, Source, SourceError};
+use tocsin::source::settings::{Actors, CategoryFrom, Columns, EventColumn, Reading, RowsFrom, Settings, States, Unit};
+use tocsin::source::{AnySource, Batch, Part, ScanPosition, Source, SourceError};
 
 /// 2025-06-15T15:06:40Z, the instant that the tests write in every encoding.
 const INSTANT: Timestamp = Timestamp::from_secs(1_750_000_000);
@@ -34,6 +34,7 @@ fn settings(url: &str, table: &str) -> Settings {
         facts: vec![],
         actors: Actors::default(),
         states: States::default(),
+        reading: Reading::default(),
     }
 }
 

@@ -17,7 +17,9 @@ use tocsin::run::asks::Asks;
 use tocsin::run::clock::{Clock, VirtualClock};
 use tocsin::run::engine::Engine;
 use tocsin::run::inbox;
-use tocsin::run::poller::{Inputs, PollError, Poller, Scanned};
+use tocsin::run::lists::Lists;
+use tocsin::run::poller::{Inputs, PollError, Poller};
+use tocsin::run::watcher::{Polled, Watcher};
 use tocsin::source::{Batch, ScanPosition, Source, SourceError};
 use tocsin::status::{Mode, SourceStatus, Status, StatusHandle, StoreStatus};
 use tocsin::store::Store;
@@ -119,7 +121,8 @@ impl World {
 pub struct Life<St: Store, So: Source> {
     pub engine: Engine<St, VirtualClock>,
     store: Arc<St>,
-    poller: Poller<So, VirtualClock>,
+    poller: Arc<Poller<So, VirtualClock>>,
+    watcher: Watcher<So, VirtualClock>,
     proofs: mpsc::Receiver<Input>,
     scans: mpsc::Receiver<Input>,
     asks: Arc<Asks>,
@@ -132,20 +135,22 @@ impl<St: Store, So: Source> Life<St, So> {
         let (proof, proofs) = mpsc::channel(100);
         let (scan, scans) = mpsc::channel(100);
         let asks = Arc::new(Asks::default());
-        let poller = Poller {
+        let poller = Arc::new(Poller {
             name: "reports".into(),
             every: Span::from_mins(1),
             source,
             clock: clock.clone(),
             inputs: Inputs { proof, scan },
             asks: asks.clone(),
-        };
-        Life { engine, store, poller, proofs, scans, asks, clock }
+        });
+        // A source that reads everything at every poll asks for no lists.
+        let watcher = Watcher::new(poller.clone(), Lists::new().0);
+        Life { engine, store, poller, watcher, proofs, scans, asks, clock }
     }
 
     /// Reads every open row; what it saw waits to be taken up.
-    pub async fn scan(&self) -> Result<Scanned, PollError> {
-        self.poller.scan().await
+    pub async fn scan(&mut self) -> Result<Polled, PollError> {
+        self.watcher.poll().await
     }
 
     /// Takes up one input: a deadline before proof, proof before the rows of scans. False when none waits.
@@ -192,5 +197,6 @@ fn status() -> StatusHandle {
         engine_alive_at: None,
         sources: vec![SourceStatus::new("reports".into(), Span::from_mins(1), Span::from_mins(5))],
         store: StoreStatus::default(),
+        reload: tocsin::status::Reload::default(),
     })
 }

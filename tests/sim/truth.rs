@@ -71,7 +71,7 @@ impl Night {
     }
 
     /// The process looks at the table, and so does the truth.
-    async fn look(&mut self, life: &Life<ModelStore, Table>) {
+    async fn look(&mut self, life: &mut Life<ModelStore, Table>) {
         if life.scan().await.is_ok() {
             let rows = self.world.table.rows.lock().unwrap().clone();
             self.model.look(&rows, self.world.clock.now());
@@ -88,7 +88,7 @@ impl Night {
             let before = self.world.table.rows.lock().unwrap().clone();
             self.platform.live(&mut self.world.table.rows.lock().unwrap(), minute_no);
             self.trace(minute_no, blind, &before);
-            self.look(&life).await;
+            self.look(&mut life).await;
             let mut inputs = 0;
             loop {
                 if life.step().await {
@@ -101,7 +101,7 @@ impl Night {
                             println!("minute {minute_no}: restart");
                         }
                         self.model.restart();
-                        self.look(&life).await;
+                        self.look(&mut life).await;
                     }
                     continue;
                 }

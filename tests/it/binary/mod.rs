@@ -14,10 +14,11 @@ mod paging;
 mod people;
 mod platform;
 mod process;
-mod proxy;
+pub mod proxy;
 mod reloading;
 mod rig;
 mod sight;
+mod sources;
 mod stopping;
 
 use tocsin::core::time::{Span, Timestamp};

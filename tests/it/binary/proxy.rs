@@ -54,6 +54,12 @@ impl Proxy {
         self.wire.send_replace(wire);
     }
 
+    /// Returns once the program has sent so many bytes.
+    pub async fn has_sent(&self, bytes: u64) {
+        // An error would mean that the sender is gone, which lives in `self`.
+        let _ = self.sent.subscribe().wait_for(|sent| *sent >= bytes).await;
+    }
+
     pub fn bytes_sent(&self) -> u64 {
         *self.sent.borrow()
     }

@@ -111,6 +111,8 @@ pub struct Settings {
     pub channels: String,
     /// More environment.
     pub variables: Vec<(&'static str, String)>,
+    /// More of the configuration.
+    pub more: String,
 }
 
 pub struct Rig {
@@ -148,6 +150,7 @@ impl Rig {
             notify: "\"hook\"",
             channels: String::new(),
             variables: Vec::new(),
+            more: String::new(),
         };
         Rig { scratch, platform, receiver, settings, port: free_port(), keys: Keys::new(DEPLOYMENT_SECRET.as_bytes()) }
     }
@@ -210,7 +213,8 @@ impl Rig {
             ("NOTIFY", notify),
             ("CHANNELS", channels),
         ];
-        let text = words.iter().fold(CONFIG.to_owned(), |text, (word, value)| text.replace(word, value));
+        let config = format!("{CONFIG}{}", self.settings.more);
+        let text = words.iter().fold(config, |text, (word, value)| text.replace(word, value));
         let file = format!("{name}.toml");
         std::fs::write(self.scratch.path().join(&file), text).unwrap();
         file

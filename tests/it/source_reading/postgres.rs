@@ -222,8 +222,11 @@ async fn a_report_closed_at_infinity_or_at_zero_is_open() {
          (3, 'spam', now(), now(), 1750000000), (4, 'spam', now(), NULL, 1750000000000000)",
     )
     .await;
+    // An index on the open rows can't find an infinity, so those are asked for apart.
     let source = open(settings(&database.url(), "reports"));
-    assert_eq!(ids(&scan(&source, 10).await), ["1", "2", "4"]);
+    assert_eq!(ids(&scan(&source, 10).await), ["4"]);
+    let (strays, _) = source.scan_part(Part::Strays, None, 10).await.expect("strays");
+    assert_eq!(ids(&strays), ["1", "2"]);
     let events =
         vec![event(EventName::Received, "created", None), event(EventName::Closed, "secs", Some(Unit::Seconds))];
     let source = open(Settings { events, ..settings(&database.url(), "reports") });

@@ -302,7 +302,7 @@ async fn what_the_configuration_names_reports_from_the_first_scrape() {
 async fn counters_and_durations_hold_what_was_counted() {
     let served_state = bad_night();
     served_state.metrics.observe_commit(Span::from_micros(700));
-    served_state.metrics.observe_poll("reports", Span::from_micros(4_200));
+    served_state.metrics.observe_poll("reports", Span::from_micros(4_200), Span::from_micros(1_100));
     let found = Exposition::parse(&get(&Served::of(served_state).await, "/metrics").await);
     let breaches =
         "tocsin_breaches_total{source=\"reports\",category=\"csam\",priority=\"P0\",target=\"first_response\"}";

@@ -1,0 +1,310 @@
+//! Polls one source: follows its cursors, reads again what nothing tells of, and sweeps. What is read goes
+//! on to the engine as it comes; a poll that fails is made again from where it began.
+
+use crate::core::id::ReportId;
+use crate::core::plan::{BATCH, Input};
+use crate::core::policy::Priority;
+use crate::core::time::{Span, Timestamp};
+use crate::core::watch::{Reread, RestPlace, ToReread};
+use crate::run::clock::Clock;
+use crate::run::lists::Lists;
+use crate::run::poller::{PollError, Poller, proof, send};
+use crate::run::rounds::{BY_KEY_MAX, Rounds};
+use crate::source::cursor::Cursor;
+use crate::source::feed::{Begin, Changes, FeedKind, Moment};
+use crate::source::{Batch, PAGE_MAX, Part, ScanPosition, Source, SourceError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::Arc;
+
+/// How far behind what has been read a change may still be stamped, unless the configuration says: where
+/// transactions can be seen, and elsewhere.
+const OVERLAP_SEEN: Span = Span::from_secs(2);
+const OVERLAP_UNSEEN: Span = Span::from_secs(30);
+/// How often rows are looked for that a scan of the open ones leaves out.
+const STRAYS_EVERY: Span = Span::from_mins(15);
+
+pub struct Watcher<S: Source, C: Clock> {
+    poller: Arc<Poller<S, C>>,
+    lists: Lists,
+    overlap: Option<Span>,
+    cursors: BTreeMap<FeedKind, Cursor>,
+    follows: BTreeSet<FeedKind>,
+    rounds: Rounds,
+    tells_changes: bool,
+    /// The categories that come first have been asked for.
+    asked_first: bool,
+    /// Where the lap under way stands, and the round of the rest.
+    lap_after: Option<ScanPosition>,
+    rest_from: RestPlace,
+    strays_at: Option<Timestamp>,
+    /// Database time of the poll under way.
+    spent: Span,
+}
+
+/// What one poll did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Polled {
+    pub began: Timestamp,
+    pub ended: Timestamp,
+    /// Time spent waiting for the database.
+    pub database: Span,
+    /// Rows that the lap saw which came to its end.
+    pub rows: Option<u64>,
+    /// Whether all of it has been read once.
+    pub has_looked: bool,
+    pub looked_at: BTreeMap<Priority, Timestamp>,
+}
+
+/// The poll under way: the database as it was at its beginning.
+struct Look {
+    began: Timestamp,
+    until: Timestamp,
+    /// The database's clock.
+    clock: Timestamp,
+    moment: Moment,
+}
+
+impl<S: Source, C: Clock> Watcher<S, C> {
+    pub fn new(poller: Arc<Poller<S, C>>, lists: Lists) -> Self {
+        let watching = poller.source.watching();
+        let tells = watching.tells_changes.then_some(FeedKind::Changed);
+        let history = watching.has_history.then_some(FeedKind::History);
+        Watcher {
+            poller,
+            lists,
+            overlap: watching.overlap,
+            cursors: BTreeMap::new(),
+            follows: tells.into_iter().chain(history).collect(),
+            tells_changes: watching.tells_changes,
+            rounds: Rounds::new(watching),
+            asked_first: false,
+            lap_after: None,
+            rest_from: RestPlace::default(),
+            strays_at: None,
+            spent: Span::ZERO,
+        }
+    }
+
+    /// Polls once.
+    ///
+    /// # Errors
+    /// Of the source; what was read before the error has been handed on.
+    #[tracing::instrument(name = "poll", level = "debug", skip_all, fields(source = %self.poller.name))]
+    pub async fn poll(&mut self) -> Result<Polled, PollError> {
+        self.spent = Span::ZERO;
+        let began = self.poller.clock.now();
+        let source = self.poller.source.clone();
+        let moment = self.timed(source.moment()).await?;
+        if moment.lacks_stamps {
+            self.rounds.lacks_stamps();
+        }
+        let (until, clock) = (began.plus(self.poller.every), moment.clock.unwrap_or(began));
+        let look = Look { began, until, clock, moment };
+        let round = self.rounds.next(began, until);
+        if !self.asked_first {
+            self.part(&look, Part::First).await?;
+            self.asked_first = true;
+        }
+        self.follow_all(&look, round.arrivals).await?;
+        if round.urgent {
+            self.read_urgent(&look).await?;
+        }
+        if let Some(slice) = round.rest {
+            self.read_rest(&look, slice).await?;
+        }
+        let mut rows = None;
+        if let Some(slice) = round.lap {
+            rows = self.lap(&look, slice).await.inspect_err(|_| {
+                self.lap_after = None;
+                self.rounds.lap_failed();
+            })?;
+        }
+        Ok(Polled {
+            began,
+            ended: self.poller.clock.now(),
+            database: self.spent,
+            rows,
+            has_looked: self.rounds.has_looked(),
+            looked_at: self.rounds.looked_at().clone(),
+        })
+    }
+
+    /// Follows every cursor to its end. One that isn't followed now begins anew when it is needed again.
+    async fn follow_all(&mut self, look: &Look, arrivals: bool) -> Result<(), PollError> {
+        if !arrivals {
+            self.cursors.remove(&FeedKind::Received);
+        }
+        let kinds = self.follows.iter().copied().chain(arrivals.then_some(FeedKind::Received));
+        for kind in kinds.collect::<Vec<_>>() {
+            let unseen = || if look.moment.live.is_some() { OVERLAP_SEEN } else { OVERLAP_UNSEEN };
+            let overlap = self.overlap.unwrap_or_else(unseen);
+            let mut cursor = self.cursors.remove(&kind).unwrap_or_else(|| Cursor::new(kind, overlap));
+            let followed = self.follow(look, &mut cursor).await;
+            if cursor.has_missed() {
+                self.rounds.sweep_soon();
+            }
+            self.cursors.insert(kind, cursor);
+            followed?;
+        }
+        self.rounds.followed(proof(look.began, look.moment.replica, &[]));
+        Ok(())
+    }
+
+    async fn follow(&mut self, look: &Look, cursor: &mut Cursor) -> Result<(), PollError> {
+        // What came in since the last lap began may have been missed by it.
+        let since = self.rounds.last_lap_began().map_or(Span::ZERO, |lap| look.began.since(lap).max(Span::ZERO));
+        let mut begin = cursor.begin(look.clock, look.clock.minus(since), &look.moment);
+        loop {
+            let (source, read_began) = (self.poller.source.clone(), self.poller.clock.now());
+            let mut page = self.timed(source.changes(cursor.kind, &begin, look.clock, PAGE_MAX)).await?;
+            let is_full = page.rows.len() >= PAGE_MAX as usize;
+            let next = page.next.take();
+            cursor.take(&mut page, &look.moment);
+            if page.lost {
+                self.rounds.sweep_soon();
+                return Ok(());
+            }
+            self.hand_changes(look, cursor.kind, page, read_began).await?;
+            match next {
+                Some(next) if is_full => begin = Begin::Behind(next),
+                _ => break,
+            }
+        }
+        cursor.end(look.clock, &look.moment);
+        Ok(())
+    }
+
+    /// Rows go on as they are; of actions, the reports that they are about are read.
+    async fn hand_changes(
+        &mut self,
+        look: &Look,
+        kind: FeedKind,
+        page: Changes,
+        read_began: Timestamp,
+    ) -> Result<(), PollError> {
+        if kind == FeedKind::History {
+            let reports: BTreeSet<ReportId> = page.rows.into_iter().filter_map(|change| change.report).collect();
+            return self.reread(look, &reports.into_iter().collect::<Vec<_>>()).await;
+        }
+        let mut batch = Batch::default();
+        for change in page.rows {
+            batch.rows.extend(change.seen);
+            batch.rejects.extend(change.rejects);
+        }
+        self.hand(look, batch, read_began).await
+    }
+
+    async fn read_urgent(&mut self, look: &Look) -> Result<(), PollError> {
+        let why = if self.tells_changes { Reread::Untold } else { Reread::Urgent };
+        let ids = self.ask(why).await?.ids;
+        if ids.len() as u64 <= BY_KEY_MAX {
+            self.reread(look, &ids).await?;
+            if !self.tells_changes {
+                self.rounds.read_urgent(proof(look.began, look.moment.replica, &[]));
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_rest(&mut self, look: &Look, slice: Span) -> Result<(), PollError> {
+        let spent_before = self.spent;
+        let began = proof(look.began, look.moment.replica, &[]);
+        while self.spent.minus(spent_before) < slice {
+            let ToReread { ids, next } = self.ask(Reread::Rest { from: self.rest_from.clone(), limit: BATCH }).await?;
+            self.reread(look, &ids).await?;
+            self.rounds.read_rest(began, next.is_none());
+            self.rest_from = next.clone().unwrap_or_default();
+            if next.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, why: Reread) -> Result<ToReread, PollError> {
+        self.lists.ask(&self.poller.name, why).await.ok_or(PollError::Stopped)
+    }
+
+    /// Reads reports by key, over the connection of the scans.
+    async fn reread(&mut self, look: &Look, ids: &[ReportId]) -> Result<(), PollError> {
+        for ids in ids.chunks(BATCH) {
+            let (source, read_began) = (self.poller.source.clone(), self.poller.clock.now());
+            let batch = self.timed(source.reread(ids)).await?;
+            self.hand(look, batch, read_began).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads open rows page by page, from where the last poll left off; gives how many there are when
+    /// the last page has been read.
+    async fn lap(&mut self, look: &Look, slice: Option<Span>) -> Result<Option<u64>, PollError> {
+        let spent_before = self.spent;
+        let began = self.rounds.lap_began(proof(look.began, look.moment.replica, &[]));
+        loop {
+            let (source, read_began) = (self.poller.source.clone(), self.poller.clock.now());
+            let (before, after) = (self.spent, self.lap_after.take());
+            let (batch, next) = self.timed(source.scan_open(after.as_ref(), PAGE_MAX)).await?;
+            self.rounds.read_page(self.spent.minus(before), batch.rows.len() as u64);
+            self.hand(look, batch, read_began).await?;
+            if next.is_none() {
+                break;
+            }
+            self.lap_after = next;
+            let out_of_time = !self.rounds.has_looked() && self.poller.clock.now() >= look.until;
+            if slice.is_some_and(|slice| out_of_time || self.spent.minus(spent_before) >= slice) {
+                return Ok(None);
+            }
+        }
+        self.look_for_strays(look).await?;
+        send(&self.poller.inputs.scan, Input::ScanEnded { source: self.poller.name.clone(), began }).await?;
+        Ok(Some(self.rounds.lap_ended()))
+    }
+
+    /// A table in which they can't be found in time is watched without them, and the log says so.
+    async fn look_for_strays(&mut self, look: &Look) -> Result<(), PollError> {
+        if self.strays_at.is_some_and(|at| look.began < at.plus(STRAYS_EVERY)) {
+            return Ok(());
+        }
+        self.strays_at = Some(look.began);
+        match self.part(look, Part::Strays).await {
+            Err(PollError::Source(error @ SourceError::Failed { .. })) => {
+                tracing::warn!(%error, "rows whose closing time is infinite can't be looked for");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    async fn part(&mut self, look: &Look, part: Part) -> Result<(), PollError> {
+        let mut after = None;
+        loop {
+            let (source, read_began) = (self.poller.source.clone(), self.poller.clock.now());
+            let (batch, next) = self.timed(source.scan_part(part, after.as_ref(), PAGE_MAX)).await?;
+            self.hand(look, batch, read_began).await?;
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Hands on what one read saw, in batches that the core takes.
+    async fn hand(&self, look: &Look, batch: Batch, read_began: Timestamp) -> Result<(), PollError> {
+        let Batch { rows, mut rejects } = batch;
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() || !rejects.is_empty() {
+            let part = Batch { rows: rows.by_ref().take(BATCH).collect(), rejects: std::mem::take(&mut rejects) };
+            let input = self.poller.rows(part, read_began, look.moment.replica);
+            send(&self.poller.inputs.scan, input).await?;
+        }
+        Ok(())
+    }
+
+    async fn timed<T>(&mut self, asked: impl Future<Output = T>) -> T {
+        let began = self.poller.clock.now();
+        let answer = asked.await;
+        self.spent = self.spent.plus(self.poller.clock.now().since(began).max(Span::ZERO));
+        answer
+    }
+}
