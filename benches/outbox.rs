@@ -210,6 +210,7 @@ fn pages(count: usize) -> Vec<NewPage> {
             created_at: rfc3339(now),
             part: None,
             blind: None,
+            news: Default::default(),
             count: 1,
             cases: vec![case.clone()],
         };

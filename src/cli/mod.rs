@@ -2,9 +2,11 @@
 //! library's.
 
 mod ack;
+mod audit;
 pub mod check;
 mod demo;
 mod deployment;
+mod event;
 mod explain;
 pub mod init;
 mod inspect;
@@ -50,6 +52,10 @@ enum Command {
     Init(init::InitArgs),
     /// Take an incident, by name.
     Ack(ack::Args),
+    /// Say what happened to a report that its database can't tell.
+    Event(event::Args),
+    /// Print who did what, and what became of it.
+    Audit(audit::Args),
     /// Print the ranked queue of the running monitor.
     Queue(queue::Args),
     /// Play a source's history through a configuration.
@@ -106,6 +112,8 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Check(args) => return check::check(&args, inspect::inspect).await,
         Command::Init(args) => return Ok(init::init(&args)),
         Command::Ack(args) => ack::run(args).await,
+        Command::Event(args) => event::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Queue(args) => queue::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Explain(args) => explain::run(args).await,

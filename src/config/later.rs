@@ -7,7 +7,6 @@ pub fn advice(title: &str, key: &str) -> Option<&'static str> {
 }
 
 const RULES: &[&str] = &["[[rules]]"];
-const TARGETS: &[&str] = &["a target", "a target of [minor_safety]"];
 const ESCALATIONS: &[&str] = &["[[escalations]]"];
 const ROOT: &[&str] = &["the configuration"];
 const SOURCES: &[&str] = &["[[sources]]"];
@@ -26,7 +25,6 @@ const LATER: &[(&[&str], &str, &str)] = &[
     (RULES, "obligations", "write them as targets for now"),
     (RULES, "raised_when", "write it under [categories], for all rules at once"),
     (RULES, "spread", "give `targets` the shortest time that you need"),
-    (TARGETS, "repeat", "a target runs once an episode for now"),
     (ESCALATIONS, "warn", "pages ring at the breach for now"),
     (&["[blind]"], "expect", "silence isn't watched for now"),
     (&["[blind]"], "stale_after", "a stale source shows on /readyz for now"),

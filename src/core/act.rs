@@ -3,6 +3,7 @@
 
 use super::id::{IncidentNo, Name};
 use super::time::Timestamp;
+use super::told::Word;
 use serde::{Deserialize, Serialize};
 
 /// One entry of the inbox.
@@ -13,6 +14,8 @@ pub struct Act {
     pub by: Name,
     /// When they did it, by the clock of the process that they spoke to.
     pub at: Timestamp,
+    /// A program did it in their name, such as a pager product: it is not a person's deed.
+    pub integration: bool,
     pub deed: Deed,
 }
 
@@ -21,6 +24,8 @@ pub struct Act {
 pub enum Deed {
     /// Takes an incident.
     Acknowledge { incident: IncidentNo },
+    /// Says something of a report, by the id that its table gives it.
+    Tell { source: Name, report: Name, word: Word, at: Timestamp },
     /// Written by another version: taken up without effect, or it would come for ever.
     #[serde(other)]
     Unknown,
@@ -31,7 +36,88 @@ impl Deed {
     pub const fn kind(&self) -> &'static str {
         match self {
             Deed::Acknowledge { .. } => "acknowledge",
+            Deed::Tell { .. } => "event",
             Deed::Unknown => "unknown",
+        }
+    }
+}
+
+/// What became of a deed when the core took it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    Done,
+    /// No incident of this number is open.
+    NotOpen,
+    /// No open case holds this report.
+    NotHeld,
+    /// It said that a vanished report was looked into, but the report is there.
+    NotVanished,
+    /// The same person had said the same.
+    SaidBefore,
+    /// Written by another version.
+    NotUnderstood,
+}
+
+impl Effect {
+    pub const ALL: [Effect; 6] = [
+        Effect::Done,
+        Effect::NotOpen,
+        Effect::NotHeld,
+        Effect::NotVanished,
+        Effect::SaidBefore,
+        Effect::NotUnderstood,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Effect::Done => "done",
+            Effect::NotOpen => "not_open",
+            Effect::NotHeld => "not_held",
+            Effect::NotVanished => "not_vanished",
+            Effect::SaidBefore => "said_before",
+            Effect::NotUnderstood => "not_understood",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Effect> {
+        Effect::ALL.into_iter().find(|effect| effect.as_str() == text)
+    }
+}
+
+/// One line of the audit log: who did what to what, and what became of it. Written by the commit that takes
+/// the deed up, and never changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audited {
+    pub taken_at: Timestamp,
+    pub done_at: Timestamp,
+    pub by: Name,
+    pub integration: bool,
+    /// As `Deed::kind`.
+    pub kind: Name,
+    /// What it was done to: "I-42", or a source and a report's id.
+    pub subject: Name,
+    /// What was said of a report, and when that happened.
+    pub said: Option<(Name, Timestamp)>,
+    pub effect: Effect,
+}
+
+impl Audited {
+    pub fn new(act: &Act, effect: Effect, taken_at: Timestamp) -> Self {
+        let (subject, said) = match &act.deed {
+            Deed::Acknowledge { incident } => (incident.to_string(), None),
+            Deed::Tell { source, report, word, at } => (format!("{source}:{report}"), Some((Name::from(*word), *at))),
+            Deed::Unknown => (String::new(), None),
+        };
+        Audited {
+            taken_at,
+            done_at: act.at,
+            by: act.by.clone(),
+            integration: act.integration,
+            kind: act.deed.kind().into(),
+            subject: subject.as_str().into(),
+            said,
+            effect,
         }
     }
 }

@@ -2,12 +2,12 @@
 //! committed plan in. Deadlines wait in an ordered index, so a decision touches only what changed and
 //! what is due.
 
-use super::act::{Act, Deed};
+use super::act::{Act, Audited, Deed, Effect};
 use super::case::Case;
-use super::draft::{Draft, MemberKey, member_of};
+use super::draft::{Closer, Draft, MemberKey, member_of};
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
-use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
+use super::plan::{Alarm, BATCH, Home, Input, News, Page, PageCase, PageKind, Plan, Rows};
 use super::policy::{Policy, Priority};
 use super::rank::Rank;
 use super::time::Timestamp;
@@ -30,6 +30,10 @@ pub struct Core {
     /// When each case wakes: P0 apart, so that a pass takes all of it first.
     due: [BTreeSet<(Timestamp, EpisodeKey)>; 2],
     rings: BTreeSet<(Timestamp, IncidentNo)>,
+    /// F20: closures of P0 cases in memory, by account.
+    pub(super) closers: BTreeMap<Closer, BTreeSet<(Timestamp, EpisodeKey)>>,
+    /// Cases of each bulk that wait for a review.
+    pub(super) waiting: BTreeMap<IncidentNo, BTreeSet<EpisodeKey>>,
     caught_up: BTreeSet<Name>,
     tally: Tally,
 }
@@ -60,6 +64,8 @@ impl Core {
             queue: BTreeSet::new(),
             due: [BTreeSet::new(), BTreeSet::new()],
             rings: BTreeSet::new(),
+            closers: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             caught_up: BTreeSet::new(),
             tally: Tally::default(),
         }
@@ -130,8 +136,9 @@ impl Core {
             }
             Input::Sight { source, blind_since } => self.sight(&mut draft, source, *blind_since, now),
             Input::Act(act) => {
-                self.take_up(&mut draft, act, now);
+                let effect = self.take_up(&mut draft, act, now);
                 draft.plan.taken_up = Some(act.inbox);
+                draft.plan.audited = Some(Audited::new(act, effect, now));
             }
         }
         self.wake_incidents(&mut draft, now);
@@ -175,6 +182,8 @@ impl Core {
             let acted = forgotten && draft.was_acted_on(no);
             let Some(incident) = draft.incident_mut(no) else { continue };
             incident.take_step(now);
+            let escalation = self.policy.escalations.get(&incident.escalation);
+            incident.take_repeat(escalation.map_or(0, |escalation| escalation.steps.len()), now);
             match (forgotten, acted) {
                 (true, true) => incident.act_by = None,
                 (true, false) => incident.forgotten(now),
@@ -202,15 +211,24 @@ impl Core {
         }
     }
 
-    fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) {
+    fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) -> Effect {
         match &act.deed {
-            Deed::Acknowledge { incident } => self.acknowledge(draft, *incident, &act.by, now),
-            Deed::Unknown => {}
+            Deed::Acknowledge { incident } if !draft.incident(*incident).is_some_and(Incident::is_open) => {
+                Effect::NotOpen
+            }
+            Deed::Acknowledge { incident } => {
+                self.acknowledge(draft, *incident, act, now);
+                Effect::Done
+            }
+            // What a program says of a report is no evidence: its own table is where it would write it.
+            Deed::Tell { .. } if act.integration => Effect::NotUnderstood,
+            Deed::Tell { source, report, word, at } => draft.tell(source, report, (*word, *at), &act.by),
+            Deed::Unknown => Effect::NotUnderstood,
         }
     }
 
     /// An acknowledgement of a bundle covers the incidents that it told of.
-    fn acknowledge(&self, draft: &mut Draft<'_>, no: IncidentNo, by: &Name, now: Timestamp) {
+    fn acknowledge(&self, draft: &mut Draft<'_>, no: IncidentNo, act: &Act, now: Timestamp) {
         let members = match draft.incident(no).map(|incident| &incident.kind) {
             Some(IncidentKind::Bundle { members }) => members.clone(),
             _ => Vec::new(),
@@ -221,7 +239,7 @@ impl Core {
             // The incidents of a bundle are asked about through the bundle.
             let act_within = act_within.filter(|_| incident.bundle.is_none() || incident.next_step.is_some());
             if let Some(incident) = draft.incident_mut(no) {
-                incident.acknowledge(by.clone(), act_within, now);
+                incident.acknowledge(act.by.clone(), act.integration, act_within, now);
             }
         }
     }
@@ -237,15 +255,18 @@ impl Core {
                 IncidentKind::Bundle { .. } if rings => self.ring_bundle(draft, no, now),
                 IncidentKind::Blind { .. } if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
                 IncidentKind::Bundle { .. } | IncidentKind::Blind { .. } => {}
+                IncidentKind::Bulk { .. } => self.ring_bulk(draft, no, now),
                 IncidentKind::Episode(_) if rings => p0.push(no),
                 IncidentKind::Group { .. } if rings && count > 0 => self.ring_group(draft, no, count, &first, now),
-                IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 => self.resolve(draft, no, now),
+                IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 && !draft.waits_for_action(no) => {
+                    self.resolve(draft, no, now);
+                }
                 IncidentKind::Episode(_) | IncidentKind::Group { .. } => {}
             }
         }
         self.ring_p0(draft, &p0, now);
         for no in p0 {
-            if draft.members(no, 1).0 == 0 {
+            if draft.members(no, 1).0 == 0 && !draft.waits_for_action(no) {
                 self.resolve(draft, no, now);
             }
         }
@@ -255,6 +276,18 @@ impl Core {
         let priority = first.first().map_or(Priority::P4, |(priority, _, _)| *priority);
         let cases = first.iter().filter_map(|(_, _, key)| draft.page_case(key)).collect();
         self.page(draft, no, priority, (count, cases), None, now);
+    }
+
+    /// F20: rings for closures in bulk, and is over when none of them waits for its review.
+    fn ring_bulk(&self, draft: &mut Draft<'_>, no: IncidentNo, now: Timestamp) {
+        let waiting = draft.waiting(no);
+        let rings = draft.incident(no).and_then(|incident| incident.ring_at).is_some_and(|at| at <= now);
+        if waiting.is_empty() {
+            self.resolve(draft, no, now);
+        } else if rings {
+            let cases = waiting.iter().take(CASES_PER_PAGE).filter_map(|key| draft.page_case(key)).collect();
+            self.page(draft, no, Priority::P0, (waiting.len() as u64, cases), None, now);
+        }
     }
 
     fn ring_p0(&self, draft: &mut Draft<'_>, ringing: &[IncidentNo], now: Timestamp) {
@@ -327,6 +360,7 @@ impl Core {
     ) {
         let Some(incident) = draft.incident_mut(no) else { return };
         let escalation = self.policy.escalations.get(&incident.escalation);
+        let news = news(incident, &cases, now);
         let round = incident.ring(priority, escalation, now);
         let step = incident.step;
         let steps = escalation.map(|escalation| &escalation.steps[..]).unwrap_or_default();
@@ -344,6 +378,7 @@ impl Core {
             created_at: now,
             part,
             blind: blind.clone(),
+            news,
             count,
             cases: cases.clone(),
         };
@@ -442,6 +477,7 @@ impl Core {
                     self.members.remove(&no);
                 }
             }
+            self.index_closures(&held, false);
             self.count(&held, -1);
             // A settled episode takes its resolved incident out of memory with it.
             let over = held.incident.filter(|no| self.incidents.get(no).is_some_and(|incident| !incident.is_open()));
@@ -459,8 +495,20 @@ impl Core {
         if let Some((no, member)) = member_of(&case) {
             self.members.entry(no).or_default().insert(member);
         }
+        self.index_closures(&case, true);
         self.count(&case, 1);
         self.cases.insert(key, Box::new(case));
+    }
+
+    /// F20: who closed it, and in which bulks it waits for a review.
+    fn index_closures(&mut self, case: &Case, present: bool) {
+        for closed in &case.closed_by {
+            let closer = (case.key.case.source().clone(), closed.by.clone());
+            place(&mut self.closers, closer, (closed.at, case.key.clone()), present);
+        }
+        for no in case.waits_in_bulk() {
+            place(&mut self.waiting, no, case.key.clone(), present);
+        }
     }
 
     fn count(&mut self, case: &Case, by: i64) {
@@ -499,12 +547,14 @@ impl Core {
             IncidentKind::Episode(key) => self.cases.get(key).map_or_else(|| "".into(), |case| case.category.clone()),
             IncidentKind::Bundle { .. } => "several".into(),
             IncidentKind::Blind { .. } => "monitor blind".into(),
+            IncidentKind::Bulk { .. } => "bulk closures".into(),
         };
         let count = match &incident.kind {
             IncidentKind::Bundle { members } => {
                 members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
             }
             IncidentKind::Blind { .. } => 0,
+            IncidentKind::Bulk { .. } => self.waiting.get(&incident.no).map_or(0, BTreeSet::len),
             IncidentKind::Episode(_) | IncidentKind::Group { .. } => members.map_or(0, BTreeSet::len),
         };
         IncidentRow {
@@ -537,6 +587,19 @@ impl Core {
     }
 }
 
+/// Puts an entry under a key of an index, or takes it out; a key without entries goes.
+fn place<K: Ord + Clone, V: Ord>(index: &mut BTreeMap<K, BTreeSet<V>>, key: K, entry: V, present: bool) {
+    let entries = index.entry(key.clone()).or_default();
+    if present {
+        entries.insert(entry);
+    } else {
+        entries.remove(&entry);
+    }
+    if entries.is_empty() {
+        index.remove(&key);
+    }
+}
+
 /// Whether any open incident that a bundle lists still looks to it.
 fn tells_of_any(draft: &Draft<'_>, bundle: IncidentNo, looks_to_it: impl Fn(&Incident) -> bool) -> bool {
     match draft.incident(bundle).map(|incident| &incident.kind) {
@@ -552,6 +615,7 @@ fn tells_of_any(draft: &Draft<'_>, bundle: IncidentNo, looks_to_it: impl Fn(&Inc
 fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>, now: Timestamp) {
     let Some(incident) = draft.incident(no) else { return };
     let (priority, blind) = (incident.rung_priority.unwrap_or(Priority::P4), incident.blind());
+    let news = news(incident, &[], now);
     let page = |(round, channel): (u32, Name)| Page {
         incident: no,
         round,
@@ -562,10 +626,21 @@ fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>,
         created_at: now,
         part: None,
         blind: blind.clone(),
+        news,
         count: 0,
         cases: Vec::new(),
     };
     draft.plan.pages.extend(rounds.into_iter().map(page));
+}
+
+/// What an incident that rings or ends tells of. A bundle of P0 of which nothing is overdue tells of repeats.
+fn news(incident: &Incident, cases: &[PageCase], now: Timestamp) -> News {
+    let due_later = |case: &PageCase| case.priority == Priority::P0 && case.deadline >= now;
+    match &incident.kind {
+        IncidentKind::Bulk { .. } => News::BulkClosures,
+        _ if incident.repeats.due || (!cases.is_empty() && cases.iter().all(due_later)) => News::Repeat,
+        _ => News::Overdue,
+    }
 }
 
 /// The cases of these P0 incidents, the most urgent first.

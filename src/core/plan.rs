@@ -1,11 +1,12 @@
 //! What goes into the core and what comes out. A plan is a set of facts to commit: the shell stores it
 //! in one transaction and only then hands it back to `Core::apply`. A discarded plan never happened.
 
-use super::act::Act;
+use super::act::{Act, Audited};
 use super::case::{Case, Conclusion};
 use super::clock::Ending;
 use super::id::{EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::Incident;
+use super::known::Known;
 use super::observation::{Observation, Reject};
 use super::policy::{Priority, Standing};
 use super::time::Timestamp;
@@ -63,6 +64,8 @@ pub struct BreachRecord {
     pub contradicted_at: Option<Timestamp>,
     pub incident: Option<IncidentNo>,
     pub policy_hash: Name,
+    /// What was known when it was found.
+    pub known: Known,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -109,10 +112,31 @@ pub struct Page {
     pub part: Option<(u32, u32)>,
     /// Set where the page tells that the monitor itself can't see: the source, and since when.
     pub blind: Option<(Name, Timestamp)>,
-    /// Overdue cases in the incident, all of them.
+    #[serde(default)]
+    pub news: News,
+    /// Cases in the incident that it tells of, all of them.
     pub count: u64,
     /// The most urgent of them, at most `CASES_PER_PAGE`.
     pub cases: Vec<PageCase>,
+}
+
+/// What a page tells of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum News {
+    /// Deadlines that have passed unmet.
+    #[default]
+    Overdue,
+    /// F4: an open P0 was reported again; whether it is overdue is said by its deadline.
+    Repeat,
+    /// F20: many P0 cases were closed at once under one account.
+    BulkClosures,
+}
+
+impl News {
+    pub fn is_overdue(&self) -> bool {
+        *self == News::Overdue
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -139,7 +163,7 @@ pub struct PageCase {
     pub priority: Priority,
     pub standing: Standing,
     pub reports: u32,
-    /// The overdue target with the earliest deadline.
+    /// The overdue target with the earliest deadline; where none is overdue, the one due next.
     pub target: Name,
     pub deadline: Timestamp,
     pub unverified: bool,
@@ -209,6 +233,8 @@ pub struct Plan {
     pub rejects: Vec<(Name, Reject)>,
     /// The entry of the store's inbox that this plan takes up.
     pub taken_up: Option<i64>,
+    /// What it did, for the audit log.
+    pub audited: Option<Audited>,
     pub alarms: BTreeSet<Alarm>,
     /// Deadlines that come near.
     pub warnings: Vec<Warning>,

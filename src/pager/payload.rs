@@ -1,7 +1,7 @@
 //! The one payload from which every channel renders. It is frozen as JSON when the page is created, and
 //! has no field that could hold content, an identity, a URL or a report's own id.
 
-use crate::core::plan::{Page, PageKind};
+use crate::core::plan::{News, Page, PageKind};
 use crate::keys::Keys;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,9 @@ pub struct Payload {
     /// Set where the page tells that the monitor itself can't see a source, and of no case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blind: Option<PayloadBlind>,
-    /// Overdue cases in the incident; `cases` lists the most urgent of them.
+    #[serde(default, skip_serializing_if = "News::is_overdue")]
+    pub news: News,
+    /// Cases in the incident that it tells of; `cases` lists the most urgent of them.
     pub count: u64,
     pub cases: Vec<PayloadCase>,
 }
@@ -76,6 +78,7 @@ impl Payload {
                 source: source.to_string(),
                 since: crate::zone::rfc3339(*since),
             }),
+            news: page.news,
             count: page.count,
             cases: page.cases.iter().map(case).collect(),
         }

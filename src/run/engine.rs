@@ -153,6 +153,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
             let act = inbox::act(&entry);
             match &act.deed {
                 Deed::Acknowledge { incident } => tracing::info!(%incident, by = %act.by, "acknowledged"),
+                Deed::Tell { source, word, .. } => {
+                    tracing::info!(%source, word = word.as_str(), by = %act.by, "something was said of a report");
+                }
                 Deed::Unknown => {
                     tracing::error!(inbox = entry.id, kind = entry.kind, "an inbox entry that this version can't read");
                 }

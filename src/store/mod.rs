@@ -2,6 +2,7 @@
 //! the leader's token; what is committed happened, nothing else did. One SQL text serves SQLite and
 //! PostgreSQL.
 
+mod audit;
 mod commit;
 mod db;
 mod load;

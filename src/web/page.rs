@@ -206,6 +206,7 @@ impl IncidentLine {
             IncidentKind::Group { category } => words::category_words(category).to_owned(),
             IncidentKind::Bundle { members } => format!("bundle of {} incidents", members.len()),
             IncidentKind::Blind { source, .. } => format!("the monitor can't see {source}"),
+            IncidentKind::Bulk { source, .. } => format!("P0 cases of {source} closed in bulk"),
         };
         let mut rung = match (incident.rounds, incident.rung_at) {
             (0, _) | (_, None) => "not yet".to_owned(),

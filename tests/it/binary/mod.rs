@@ -8,6 +8,7 @@ mod demo;
 mod fencing;
 mod outages;
 mod paging;
+mod people;
 mod platform;
 mod process;
 mod proxy;

@@ -65,6 +65,7 @@ fn page(incident: u64, kind: PageKind, priority: Priority, created_at: Timestamp
         created_at: rfc3339(created_at),
         part: None,
         blind: None,
+        news: Default::default(),
         count: 1,
         cases: vec![case],
     };

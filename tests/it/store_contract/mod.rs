@@ -7,6 +7,7 @@ mod lost_answers;
 mod measure;
 mod opening;
 mod outbox;
+mod port;
 mod reading;
 mod records;
 
