@@ -234,7 +234,9 @@ impl<'c> Draft<'c> {
         let known_and_closed = latest.reports.contains_key(report) && row.event(EventName::Closed).is_some();
         let p0 = latest.is_p0() || assessment.priority == Priority::P0;
         if latest.ended.is_some() && p0 && !known_and_closed {
-            return EpisodeKey { case, episode: latest.key.episode + 1 };
+            // A later one may have settled while an earlier one still runs: no number is given twice.
+            let stored = recalled.as_ref().map_or(0, |recalled| recalled.key.episode);
+            return EpisodeKey { case, episode: latest.key.episode.max(stored) + 1 };
         }
         let key = latest.key.clone();
         if let (None, Some(recalled)) = (known, recalled) {

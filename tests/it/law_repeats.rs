@@ -296,3 +296,33 @@ fn f20_a_restart_in_the_middle_of_a_bulk_still_finds_it() {
     assert_eq!(open.len(), 1);
     assert!(bench.plans.iter().flat_map(|plan| &plan.breaches).all(|b| b.status != BreachStatus::Withdrawn));
 }
+
+#[test]
+fn f20_whoever_closed_in_bulk_and_closes_the_same_again_is_told_of_anew() {
+    let mut bench = Bench::new();
+    open(&mut bench, 0..11);
+    bench.until(minute(2));
+    close(&mut bench, 0..11, "ada", 2);
+    assert_eq!(bulk(&bench), 1);
+    open(&mut bench, 0..11);
+    bench.until(minute(20));
+    assert_eq!(bench.core.view(bench.now).incidents.iter().filter(|i| &*i.category == "bulk closures").count(), 0);
+    close(&mut bench, 0..1, "ada", 20);
+    assert_eq!(bulk(&bench), 2, "alone it would be no bulk");
+}
+
+#[test]
+fn no_number_of_an_episode_is_given_twice_while_an_earlier_one_still_runs() {
+    let mut policy = policy();
+    policy.minor_safety.targets.push(target(EventName::Filed, 10_000));
+    let mut bench = Bench::with(policy);
+    let closed = |at: i64| row("csam", minute(at)).about(7).closed(minute(at), person("ada"), Verdict::Violation);
+    bench.put(1, closed(0));
+    bench.until(minute(10));
+    bench.put(2, closed(10).with(EventName::Filed, minute(10), Actor::Automated));
+    bench.until(minute(20));
+    bench.put(3, row("csam", minute(20)).about(7));
+    let mut numbers: Vec<u32> = bench.core.cases().map(|case| case.key.episode).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [0, 2], "the first still waits for its filing, the second has settled");
+}

@@ -23,9 +23,21 @@ impl Draft<'_> {
             closers.entry((source.clone(), closed.by.clone())).or_default().push(closed.at);
         }
         for (closer, instants) in closers {
-            let bulk = in_bulk(&self.closures(&closer, &instants), self.core.policy.minor_safety.bulk);
+            let mut bulk = in_bulk(&self.closures(&closer, &instants), self.core.policy.minor_safety.bulk);
+            bulk.extend(self.suspect(&closer, read_began));
             self.tell_bulk(&closer, &bulk);
         }
+    }
+
+    /// Cases of an earlier bulk of this account that it has closed again: its word on them needs a review still.
+    fn suspect(&self, closer: &Closer, read_began: Timestamp) -> Vec<EpisodeKey> {
+        let again = |closed: &Closed| closed.by == closer.1 && closed.seen == read_began && closed.bulk.is_some();
+        let touched = self.touched.iter().filter_map(|key| self.case(key));
+        touched.filter(|case| case.closed_by.iter().any(again)).map(|case| case.key.clone()).collect()
+    }
+
+    fn is_open(&self, no: IncidentNo) -> bool {
+        self.incident(no).is_some_and(Incident::is_open)
     }
 
     /// What an account closed around these instants, as this draft leaves it.
@@ -44,7 +56,8 @@ impl Draft<'_> {
     fn tell_bulk(&mut self, closer: &Closer, bulk: &BTreeSet<EpisodeKey>) {
         let is_new = |key: &&EpisodeKey| {
             let case = self.case(key);
-            case.is_some_and(|case| case.closed_by.iter().any(|c| c.by == closer.1 && c.bulk.is_none()))
+            let untold = |closed: &Closed| closed.by == closer.1 && !closed.bulk.is_some_and(|no| self.is_open(no));
+            case.is_some_and(|case| case.closed_by.iter().any(untold))
         };
         let new: Vec<EpisodeKey> = bulk.iter().filter(is_new).cloned().collect();
         if new.is_empty() {
@@ -67,7 +80,7 @@ impl Draft<'_> {
         let kind = IncidentKind::Bulk { source: source.clone(), by: by.clone() };
         let is_it = |incident: &&Incident| incident.is_open() && incident.kind == kind;
         let open = self.plan.incidents.values().chain(self.core.incidents.values()).find(is_it).map(|held| held.no);
-        let open = open.filter(|no| self.incident(*no).is_some_and(Incident::is_open));
+        let open = open.filter(|no| self.is_open(*no));
         let policy = self.core.policy.clone();
         let escalation = policy.operators.as_ref().unwrap_or(&policy.minor_safety.escalation);
         open.unwrap_or_else(|| self.open_incident(kind, escalation.clone()))
