@@ -131,7 +131,12 @@ fn feed(core: &mut Core, input: &Input) {
     }
     let now = match input {
         Input::Rows(rows) => rows.read_began,
-        Input::ScanEnded { .. } | Input::Sight { .. } | Input::Act(_) | Input::Tick => NOW,
+        Input::ScanEnded { .. }
+        | Input::Sight { .. }
+        | Input::Recalled(_)
+        | Input::Act(_)
+        | Input::Reassess { .. }
+        | Input::Tick => NOW,
     };
     let decision = core.decide(input, now);
     core.apply(decision);

@@ -110,6 +110,7 @@ fn policy() -> Policy {
             bulk: Default::default(),
         },
         rules: (0..50).map(rule).collect(),
+        obligations: Vec::new(),
         escalations: BTreeMap::new(),
         operators: None,
         sources: BTreeMap::new(),

@@ -6,9 +6,12 @@
 
 use super::{CliError, EXIT_CONFIG, drawing, load_config};
 use crate::config::{Config, Mode, Need};
+use crate::core::obligation::Obligation;
 use crate::core::policy::{Categories, CategoryClass, Due, Target};
 use crate::core::time::Span;
+use crate::source::gaps::gaps;
 use crate::source::settings::{RowsFrom, Settings};
+use crate::zone::rfc3339;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +36,11 @@ pub async fn check(
     let config = load_config(&args.config, need)?;
     print!("{}", summary(&config));
     let mut fits = run_tests(&config);
+    for source in &config.sources {
+        for gap in gaps(source) {
+            println!("source {} lacks {}: {}", source.name, gap.lacks, gap.behaviour);
+        }
+    }
     if !args.offline {
         for source in &config.sources {
             match inspect(&config, source).await {
@@ -115,7 +123,33 @@ pub fn summary(config: &Config) -> String {
         line(format!("  {}  {} [{categories}]{when} -> {escalation}", rule.priority, rule.name));
         line(format!("      {}", targets(&rule.targets)));
     }
+    if !policy.obligations.is_empty() {
+        line("\nobligations, each that matches, on wall time:".to_owned());
+    }
+    for obligation in &policy.obligations {
+        let when = obligation.when.as_ref().map(|when| format!(" when {}", when.text())).unwrap_or_default();
+        let told = obligation.escalation.as_deref().unwrap_or("whom the rule names");
+        line(format!("  {}{when} -> {told}", obligation.name()));
+        line(format!("      {}{}", promise(&obligation.target), dates(obligation)));
+    }
     out
+}
+
+/// "removed within 48h of valid_request".
+fn promise(target: &Target) -> String {
+    match &target.due {
+        Due::Within { span, .. } => format!("{} within {span} of {}", target.until, target.from),
+        Due::Stated { column } => format!("{} by {column}", target.until),
+    }
+}
+
+/// ", begun since 2026-05-19T04:00:00Z", where it wasn't always in force; ", assumed from received".
+fn dates(obligation: &Obligation) -> String {
+    let from = obligation.in_force.from.map(|at| format!(", begun since {}", rfc3339(at)));
+    let until = obligation.in_force.until.map(|at| format!(", begun before {}", rfc3339(at)));
+    let assumed = obligation.assumed.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
+    let assumed = (!assumed.is_empty()).then(|| format!("; counted from received in {assumed}"));
+    from.into_iter().chain(until).chain(assumed).collect()
 }
 
 /// "closed within 4h, filed within 24h of confirmed".

@@ -39,6 +39,19 @@ pub fn keys(config: &Config) -> Result<Keys, CliError> {
     Ok(Keys::new(secret.as_bytes()))
 }
 
+/// The keys of this deployment where it has a secret already; makes none.
+///
+/// # Errors
+/// When the file of the secret can't be read.
+pub fn existing_keys(config: &Config) -> Result<Option<Keys>, CliError> {
+    if let Some(secret) = &config.deployment_secret {
+        return Ok(Some(Keys::new(secret.expose().as_bytes())));
+    }
+    let path = beside_the_store(config);
+    let secret = read(&path).map_err(|cause| CliError::Write { path: path.clone(), cause })?;
+    Ok(secret.map(|secret| Keys::new(secret.as_bytes())))
+}
+
 /// Keys for a look that stores and sends nothing.
 pub fn throwaway_keys() -> Keys {
     Keys::new(b"nothing made with this is kept")

@@ -287,6 +287,7 @@ struct Now<'a> {
 #[derive(Serialize)]
 struct TargetBody<'a> {
     name: &'a str,
+    obligation: bool,
     from: &'static str,
     until: &'static str,
     started: Option<String>,
@@ -337,6 +338,7 @@ fn target_body(target: &TargetExplained) -> TargetBody<'_> {
     };
     TargetBody {
         name: &target.name,
+        obligation: target.obligation,
         from: target.from.as_str(),
         until: target.until.as_str(),
         started: target.started.map(rfc3339),
@@ -359,7 +361,8 @@ fn print_text(case: &Case, explanation: &Explanation, now: Timestamp) {
             Due::Stated { column } => format!("at the time that {column} states"),
         };
         println!();
-        println!("{}: from {} until {}, {due}", target.name, target.from, target.until);
+        let imposed = if target.obligation { ", an obligation" } else { "" };
+        println!("{}: from {} until {}, {due}{imposed}", target.name, target.from, target.until);
         let deadline = target.deadline.map_or_else(|| "none yet".to_owned(), rfc3339);
         println!("  {}, elapsed {}, deadline {deadline}", target.state.as_str().replace('_', " "), target.elapsed);
         for (interval, stretch) in &target.walk {

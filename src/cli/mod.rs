@@ -6,13 +6,19 @@ mod audit;
 pub mod check;
 mod demo;
 mod deployment;
+mod doctor;
 mod event;
 mod explain;
 pub mod init;
 mod inspect;
+mod packs;
 pub mod queue;
+mod rejects;
+mod reload;
 mod replay;
 pub mod serve;
+pub mod status;
+mod weekly;
 
 use crate::config::{Config, Drawing, Need};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -48,6 +54,8 @@ enum Command {
     Run(serve::Args),
     /// Say whether a configuration can be used, and what it means.
     Check(check::CheckArgs),
+    /// List the obligations by law that a configuration can switch on, and the vocabularies it can name.
+    Packs,
     /// Write a commented configuration to start from.
     Init(init::InitArgs),
     /// Take an incident, by name.
@@ -58,10 +66,20 @@ enum Command {
     Audit(audit::Args),
     /// Print the ranked queue of the running monitor.
     Queue(queue::Args),
+    /// Say how the running monitor sees, writes and pages.
+    Status(status::Args),
+    /// List what could not be read in the reports' rows.
+    Rejects(rejects::Args),
+    /// Connect to everything and say what would hurt at night.
+    Doctor(doctor::Args),
     /// Play a source's history through a configuration.
     Replay(replay::Args),
     /// Say why a report's deadlines are what they are.
     Explain(explain::Args),
+    /// Write the SLA report of a week.
+    Weekly(weekly::Args),
+    /// Say what the next shift must know.
+    Handover(weekly::HandoverArgs),
 }
 
 /// What a command ends with when it doesn't succeed. Each says what was tried, on what, and what to do.
@@ -110,13 +128,22 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Demo(args) => demo::run(args).await,
         Command::Run(args) => serve::run(args).await,
         Command::Check(args) => return check::check(&args, inspect::inspect).await,
-        Command::Init(args) => return Ok(init::init(&args)),
+        Command::Packs => {
+            packs::print();
+            Ok(())
+        }
+        Command::Init(args) => return init::init(&args).await,
         Command::Ack(args) => ack::run(args).await,
         Command::Event(args) => event::run(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Queue(args) => queue::run(args).await,
+        Command::Status(args) => return status::run(args).await,
+        Command::Rejects(args) => rejects::run(args).await,
+        Command::Doctor(args) => return doctor::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Explain(args) => explain::run(args).await,
+        Command::Weekly(args) => weekly::run(args).await,
+        Command::Handover(args) => weekly::handover(args).await,
     };
     done.map(|()| ExitCode::SUCCESS)
 }

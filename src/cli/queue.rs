@@ -6,7 +6,7 @@ use crate::config::Need;
 use crate::web::api::{QueueBody, QueueEntry};
 use crate::web::words::{category_words, counted};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use unicode_width::UnicodeWidthChar;
 
@@ -33,15 +33,23 @@ pub struct Args {
 /// Prints the head of the running monitor's queue.
 #[expect(clippy::print_stdout, reason = "the command's output")]
 pub async fn run(args: Args) -> Result<(), CliError> {
-    let url = match args.at {
-        Some(url) => url,
-        None => format!("http://{}", load_config(&args.config, Need::Nothing)?.web.listen),
-    };
+    let url = running(args.at, &args.config)?;
     let json = fetch(&url, args.limit).await?;
     let table = if args.json { Ok(json) } else { render_table(&json) };
     let text = table.map_err(|cause| QueueError::Unreadable { url, cause })?;
     println!("{}", text.trim_end());
     Ok(())
+}
+
+/// Where the running monitor's page is: as given, or as the configuration says.
+///
+/// # Errors
+/// Where the configuration doesn't load.
+pub fn running(at: Option<String>, config: &Path) -> Result<String, CliError> {
+    match at {
+        Some(url) => Ok(url),
+        None => Ok(format!("http://{}", load_config(config, Need::Nothing)?.web.listen)),
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +58,7 @@ pub enum QueueError {
     Unreachable { url: String, cause: String },
     #[error("ask {url}: it answered {status}; is it a tocsin of this version?")]
     Refused { url: String, status: u16 },
-    #[error("ask {url}: the answer is not a queue ({cause}); is it a tocsin of this version?")]
+    #[error("ask {url}: the answer can't be read ({cause}); is it a tocsin of this version?")]
     Unreadable { url: String, cause: serde_json::Error },
 }
 
@@ -59,7 +67,19 @@ pub enum QueueError {
 /// # Errors
 /// When nothing answers there, or something that isn't a tocsin.
 pub async fn fetch(base_url: &str, limit: usize) -> Result<String, QueueError> {
-    let url = format!("{}/api/v1/queue?limit={limit}", base_url.trim_end_matches('/'));
+    let (url, text) = ask(base_url, &format!("/api/v1/queue?limit={limit}")).await?;
+    match serde_json::from_str::<QueueBody>(&text) {
+        Ok(_) => Ok(text),
+        Err(cause) => Err(QueueError::Unreadable { url, cause }),
+    }
+}
+
+/// The url of a path of the running process, and what it answered.
+///
+/// # Errors
+/// When nothing answers there, or not with success.
+pub async fn ask(base_url: &str, path: &str) -> Result<(String, String), QueueError> {
+    let url = format!("{}{path}", base_url.trim_end_matches('/'));
     let unreachable = |error: reqwest::Error| QueueError::Unreachable { url: url.clone(), cause: deepest(&error) };
     // Whoever is first in the process installs it; a second time changes nothing.
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
@@ -70,10 +90,7 @@ pub async fn fetch(base_url: &str, limit: usize) -> Result<String, QueueError> {
         return Err(QueueError::Refused { url: url.clone(), status: status.as_u16() });
     }
     let text = answer.text().await.map_err(unreachable)?;
-    match serde_json::from_str::<QueueBody>(&text) {
-        Ok(_) => Ok(text),
-        Err(cause) => Err(QueueError::Unreadable { url, cause }),
-    }
+    Ok((url, text))
 }
 
 /// reqwest's own words end before the cause.
@@ -166,7 +183,7 @@ fn fitted(cell: &str, width: usize) -> String {
 }
 
 /// Pieces of at most `COLUMNS` columns.
-fn wrapped(line: &str) -> Vec<String> {
+pub fn wrapped(line: &str) -> Vec<String> {
     let (mut parts, mut part, mut used) = (Vec::new(), String::new(), 0);
     for c in line.chars() {
         if used + columns(c) > COLUMNS {
@@ -185,7 +202,7 @@ fn columns(c: char) -> usize {
 }
 
 /// The text with what a terminal would obey, or would show in another order, made visible as "�".
-fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let obeyed = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}')

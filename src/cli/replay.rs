@@ -5,13 +5,16 @@ use crate::cli::{CliError, deployment, load_config};
 use crate::config::{Config, Need};
 use crate::core::id::{Name, ReportId};
 use crate::core::observation::Row;
-use crate::core::plan::{BATCH, BreachRecord, Page};
+use crate::core::observed::Observed;
+use crate::core::plan::{BATCH, Page};
 use crate::core::time::Timestamp;
 use crate::keys::Keys;
 use crate::pager::payload::Payload;
 use crate::run::clock::{Clock, SystemClock};
 use crate::run::replay::{Replay, Replayed};
+use crate::run::what_if::{Changed, Changes, changes};
 use crate::source::AnySource;
+use crate::store::{SqlStore, probe};
 use crate::zone::{Zone, parse_local_or_rfc3339, rfc3339};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -24,6 +27,9 @@ pub struct Args {
     /// The configuration whose rules and targets are applied.
     #[arg(long, value_name = "FILE", default_value = "tocsin.toml")]
     config: PathBuf,
+    /// Another configuration, such as the one that is live: print what `--config` changes against it.
+    #[arg(long, value_name = "OLD")]
+    against: Option<PathBuf>,
     /// Begin here; earlier history is seen at once then, as at a first start. RFC 3339, or a local time
     /// in the source's zone, or one followed by a zone ("2016-01-13T00:00:00 America/New_York").
     #[arg(long, value_name = "TIME")]
@@ -41,20 +47,32 @@ pub struct Args {
 
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = load_config(&args.config, Need::Sources)?;
-    let keys = deployment::throwaway_keys();
+    let (keys, observations) = remembered(&config).await?;
     let zone = config.sources.first().map_or(Zone::UTC, |source| source.timezone);
     let from = args.from.as_deref().map(|text| instant("--from", text, zone)).transpose()?;
     let until = args.until.as_deref().map(|text| instant("--until", text, zone)).transpose()?;
     let until = until.unwrap_or_else(|| SystemClock.now());
     let rows = read_all(&config, &keys).await?;
-    let replayed = Replay::new(Arc::new(config.policy), rows, from).run(until);
+    let before = match &args.against {
+        Some(file) => {
+            let against = load_config(file, Need::Sources)?;
+            let rows = read_all(&against, &keys).await?;
+            Some(Replay::new(Arc::new(against.policy), rows, from).run(until))
+        }
+        None => None,
+    };
+    let replay = Replay::new(Arc::new(config.policy), rows, from).with_observations(observations);
+    let replayed = replay.run(until);
     if let Some(path) = &args.breaches {
-        write_breaches(path, &replayed.breaches).map_err(|cause| CliError::Write { path: path.clone(), cause })?;
+        write_breaches(path, &replayed).map_err(|cause| CliError::Write { path: path.clone(), cause })?;
     }
     if let Some(path) = &args.pages {
         write_pages(path, &replayed.pages, &keys).map_err(|cause| CliError::Write { path: path.clone(), cause })?;
     }
     summarise(&replayed, until);
+    if let Some(before) = before {
+        print_changes(&changes(&before, &replayed));
+    }
     Ok(())
 }
 
@@ -62,12 +80,54 @@ pub async fn run(args: Args) -> Result<(), CliError> {
 fn summarise(replayed: &Replayed, until: Timestamp) {
     let inherited = replayed.breaches.iter().filter(|breach| breach.inherited).count();
     println!(
-        "{} reports replayed to {}: {} breaches ({inherited} of them already overdue when first seen), {} pages",
+        "{} reports replayed to {}, {} of them as they were observed: \
+         {} breaches ({inherited} of them already overdue when first seen), {} pages",
         replayed.reports,
         rfc3339(until),
+        replayed.observed.len(),
         replayed.breaches.len(),
         replayed.pages.len(),
     );
+}
+
+/// What a change of configuration does, per rule and category, and the cases behind each line.
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn print_changes(changes: &Changes) {
+    if changes.lines.is_empty() {
+        println!("nothing changes: the same breaches and the same pages");
+    }
+    for ((rule, category, target), line) in &changes.lines {
+        println!("\n{rule}, {category}, {target}: {line}");
+        for (report, change) in &line.cases {
+            let told = match change {
+                Changed::Appears { deadline } => format!("appears, due {}", rfc3339(*deadline)),
+                Changed::Disappears { deadline } => format!("disappears, was due {}", rfc3339(*deadline)),
+                Changed::Moves { from, to } => format!("moves from {} to {}", rfc3339(*from), rfc3339(*to)),
+            };
+            println!("  {}#{}: {told}", report.source, report.id);
+        }
+    }
+    for ((category, channel), (before, after)) in &changes.pages {
+        println!("\npages about {category} to {channel}: {before} before, {after} now");
+    }
+}
+
+/// What the store, where there is one, remembers of how reports looked, and the keys under which it does.
+async fn remembered(config: &Config) -> Result<(Keys, Vec<Observed>), CliError> {
+    let used = probe(&config.store.url).await.is_ok_and(|found| found.schema.is_some());
+    let none = || (deployment::throwaway_keys(), Vec::new());
+    let Some(keys) = deployment::existing_keys(config)?.filter(|_| used) else { return Ok(none()) };
+    match SqlStore::open(&config.store.url, &keys.fingerprint()).await {
+        Ok(store) => {
+            let observations = store.observations().await?;
+            store.close().await;
+            Ok((keys, observations))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the store can't be read: everything is replayed from final rows");
+            Ok(none())
+        }
+    }
 }
 
 /// A time as a person types it.
@@ -100,10 +160,10 @@ async fn read_all(config: &Config, keys: &Keys) -> Result<BTreeMap<(Name, Report
     Ok(rows)
 }
 
-fn write_breaches(path: &Path, breaches: &[BreachRecord]) -> std::io::Result<()> {
+fn write_breaches(path: &Path, replayed: &Replayed) -> std::io::Result<()> {
     let mut out = csv::Writer::from_path(path)?;
     out.write_record(["report_id", "case", "rule", "priority", "target", "deadline", "detected_at", "basis"])?;
-    for breach in breaches {
+    for breach in &replayed.breaches {
         out.write_record([
             &breach.first_report.id.to_string(),
             &breach.episode.case.to_string(),
@@ -112,7 +172,7 @@ fn write_breaches(path: &Path, breaches: &[BreachRecord]) -> std::io::Result<()>
             &*breach.target,
             &rfc3339(breach.deadline),
             &rfc3339(breach.detected_at),
-            "row",
+            replayed.basis(breach),
         ])?;
     }
     out.flush()

@@ -1,13 +1,14 @@
 //! `[[tests]]`: reports that the configuration itself says how to judge, so that a change of rules which
 //! wasn't meant is seen before it is live. `tocsin check` runs them.
 
-use super::read::{Entry, Reader, Table, nearest};
+use super::read::{Empty, Entry, Reader, Table, nearest};
 use crate::core::facts::{CATEGORY, Fact, FactType, FactTypes, Real};
 use crate::core::id::Name;
+use crate::core::obligation::Obligation;
 use crate::core::observation::{Received, Row, Verdict};
 use crate::core::policy::{Assessment, Categories, CategoryClass, Due, Policy, Priority, Standing, Target};
 use crate::core::time::Span;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use toml::de::DeValue;
 
 const GIVEN: &str = "given = { category = \"spam\", views = 3 }";
@@ -19,7 +20,10 @@ pub struct RuleTest {
     pub given: Row,
     pub priority: Option<Priority>,
     pub rule: Option<Name>,
+    /// Obligations are among them by their names.
     pub targets: BTreeMap<Name, ExpectedDue>,
+    /// Exactly the obligations that apply, whatever the source and the date.
+    pub obligations: Option<BTreeSet<Name>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +42,7 @@ pub fn read(r: &Reader, root: &Table, facts: &FactTypes) -> Vec<RuleTest> {
 fn read_one(r: &Reader, table: &Table, facts: &FactTypes) -> Option<RuleTest> {
     let given = table.require(r, "given", GIVEN).and_then(|entry| given(r, &entry, facts));
     let expect = table.require(r, "expect", EXPECT)?;
-    let expect = expect.table(r, "`expect`", &["priority", "rule", "targets"], EXPECT)?;
+    let expect = expect.table(r, "`expect`", &["priority", "rule", "targets", "obligations"], EXPECT)?;
     let priority = expect.get("priority").and_then(|entry| {
         let text = entry.text(r, "priority = \"P2\"")?;
         let found = Priority::ALL.into_iter().find(|priority| priority.as_str() == text.value);
@@ -61,7 +65,11 @@ fn read_one(r: &Reader, table: &Table, facts: &FactTypes) -> Option<RuleTest> {
         Some((entry.key.name(), due))
     });
     let targets = targets.collect();
-    Some(RuleTest { given: given?, priority, rule, targets })
+    let obligations = expect.get("obligations").map(|entry| {
+        let texts = entry.texts(r, Empty::Allowed, "obligations = [\"us-take-it-down\"]");
+        texts.iter().map(|text| text.name()).collect()
+    });
+    Some(RuleTest { given: given?, priority, rule, targets, obligations })
 }
 
 fn given(r: &Reader, entry: &Entry, facts: &FactTypes) -> Option<Row> {
@@ -137,11 +145,17 @@ impl RuleTest {
             wrong.push(format!("expected the rule \"{rule}\", got \"{}\"", got.rule));
         }
         for (name, expected) in &self.targets {
-            let found = got.targets.iter().find(|target| target.name == *name);
+            let imposed = owed(policy, &got).map(|obligation| &obligation.target);
+            let found = got.targets.iter().chain(imposed).find(|target| target.name == *name);
             if !found.is_some_and(|target| is_due(target, expected)) {
                 let found = found.map_or_else(|| "no such target".to_owned(), due);
                 wrong.push(format!("expected the target {name} {}, got {found}", spoken(expected)));
             }
+        }
+        let applies: BTreeSet<Name> = owed(policy, &got).map(|obligation| obligation.name().clone()).collect();
+        if let Some(expected) = self.obligations.as_ref().filter(|expected| **expected != applies) {
+            wrong.push(format!("expected the obligations {}, got {}", listed(expected), listed(&applies)));
+            wrong.extend(self.unmatched(policy, expected.difference(&applies)));
         }
         if wrong.is_empty() {
             return None;
@@ -151,6 +165,16 @@ impl RuleTest {
         let facts = self.given.facts.iter().map(|(name, fact)| format!(", {name} = {}", value(fact)));
         let given = format!("given category = \"{}\"{}", self.given.category, facts.collect::<String>());
         Some(format!("{given}\n  {}", wrong.join("\n  ")))
+    }
+
+    /// Why the obligations that were expected don't apply.
+    fn unmatched<'n>(&self, policy: &Policy, missing: impl Iterator<Item = &'n Name>) -> Vec<String> {
+        let why = |name: &'n Name| match policy.obligation(name).map(|obligation| &obligation.when) {
+            None => format!("not \"{name}\": no obligation has that name"),
+            Some(None) => format!("not \"{name}\""),
+            Some(Some(when)) => format!("not \"{name}\": {} is false", when.text()),
+        };
+        missing.map(why).collect()
     }
 
     fn passed_over(&self, policy: &Policy, got: &Assessment<'_>) -> Vec<String> {
@@ -178,6 +202,20 @@ impl RuleTest {
             Some(format!("not \"{}\": {why}", rule.name))
         });
         reasons.collect()
+    }
+}
+
+/// The obligations that apply to it.
+fn owed<'p>(policy: &'p Policy, got: &Assessment<'_>) -> impl Iterator<Item = &'p Obligation> {
+    let matched = got.obligations;
+    let all = policy.obligations.iter().enumerate();
+    all.filter(move |(place, _)| matched.contains(*place)).map(|(_, obligation)| obligation)
+}
+
+fn listed(names: &BTreeSet<Name>) -> String {
+    match names.len() {
+        0 => "none".to_owned(),
+        _ => names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", "),
     }
 }
 

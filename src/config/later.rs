@@ -7,29 +7,19 @@ pub fn advice(title: &str, key: &str) -> Option<&'static str> {
 }
 
 const RULES: &[&str] = &["[[rules]]"];
-const ESCALATIONS: &[&str] = &["[[escalations]]"];
 const ROOT: &[&str] = &["the configuration"];
 const SOURCES: &[&str] = &["[[sources]]"];
 
 const LATER: &[(&[&str], &str, &str)] = &[
-    (ROOT, "packs", "write what the law asks as targets of your own rules for now"),
-    (ROOT, "obligations", "write them as targets of your rules for now"),
     (ROOT, "heartbeat", "watch /healthz from outside for now"),
-    (ROOT, "weekly", "`tocsin replay` writes every breach of a span of time for now"),
     (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
     (SOURCES, "history", "map what has a column of its own under [sources.events]"),
     (SOURCES, "verify_url", "deadlines are verified on the source's own url for now"),
     (SOURCES, "verify_url_env", "deadlines are verified on the source's own url for now"),
     (SOURCES, "verify_url_file", "deadlines are verified on the source's own url for now"),
     (&["[sources.columns]"], "updated", "every poll reads all open rows for now"),
-    (RULES, "obligations", "write them as targets for now"),
+    (RULES, "obligations", "write [[obligations]] beside the rules, with `when`: each that matches applies"),
     (RULES, "raised_when", "write it under [categories], for all rules at once"),
     (RULES, "spread", "give `targets` the shortest time that you need"),
-    (ESCALATIONS, "warn", "pages ring at the breach for now"),
-    (&["[blind]"], "expect", "silence isn't watched for now"),
-    (&["[blind]"], "stale_after", "a stale source shows on /readyz for now"),
     (&["[store]"], "keep_months", "everything is kept for now"),
 ];
-
-/// Kinds of channels that are not built yet.
-pub const CHANNEL_KINDS: &[&str] = &["alertmanager", "directory"];

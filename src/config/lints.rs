@@ -3,10 +3,14 @@
 use super::Mode;
 use super::calendars::CalendarsRead;
 use super::channels::{ChannelsRead, LOG_CHANNEL};
+use super::conflicts::listed;
+use super::obligations::ObligationRead;
+use super::problem::Place;
 use super::read::Reader;
 use super::rules::{CategoriesRead, EscalationRead, MinorSafetyRead, RuleRead};
 use super::sources::SourceRead;
 use super::targets::TargetRead;
+use super::weekly::WeeklySettings;
 use crate::core::id::Name;
 use crate::core::observation::EventName;
 use crate::core::policy::{Categories, CategoryClass, Due};
@@ -21,10 +25,12 @@ pub struct Parts<'p, 't> {
     pub categories: &'p CategoriesRead,
     pub minor_safety: &'p MinorSafetyRead,
     pub rules: &'p [RuleRead],
+    pub obligations: &'p [ObligationRead],
     pub escalations: &'p [EscalationRead<'t>],
     pub operators: Option<&'p Name>,
     pub channels: &'p ChannelsRead<'t>,
     pub calendars: &'p CalendarsRead<'t>,
+    pub weekly: Option<&'p WeeklySettings>,
 }
 
 pub fn warn(r: &Reader, parts: &Parts) {
@@ -125,16 +131,22 @@ fn warn_of_categories(r: &Reader, parts: &Parts) {
         let advice = "list here the codes that concern minors, if the sources can write any";
         r.warn(&parts.categories.minor_safety, what, advice);
     }
+    // A vocabulary's categories stand at one place and are told of together.
+    let mut unmatched: BTreeMap<(usize, bool), (&Place, Vec<&Name>)> = BTreeMap::new();
     for (name, (class, place)) in classes {
         let matched = parts.rules.iter().any(|rule| rule.when.is_none() && names(rule, name));
         if *class == CategoryClass::Other && !matched {
             let named = parts.rules.iter().any(|rule| names(rule, name));
-            let what = match named {
-                false => format!("no rule matches \"{name}\": its reports rank as P4 and have no deadline"),
-                true => format!("where no `when` is true, \"{name}\" ranks as P4 and has no deadline"),
-            };
-            r.warn(place, what, "name it in a rule without `when`, or end with a rule for categories = [\"*\"]");
+            unmatched.entry((place.start, named)).or_insert((place, Vec::new())).1.push(name);
         }
+    }
+    for ((_, named), (place, categories)) in unmatched {
+        let which = listed(&categories);
+        let what = match named {
+            false => format!("no rule matches {which}: such reports rank as P4 and have no deadline"),
+            true => format!("where no `when` is true, {which} ranks as P4 and has no deadline"),
+        };
+        r.warn(place, what, "name it in a rule without `when`, or end with a rule for categories = [\"*\"]");
     }
 }
 
@@ -150,6 +162,11 @@ fn warn_of_rules(r: &Reader, parts: &Parts) {
     let others: BTreeSet<&Name> = others.map(|(name, _)| name).collect();
     let mut taken: BTreeMap<&Name, &Name> = BTreeMap::new();
     for rule in parts.rules {
+        if rule.targets.is_empty() {
+            let what =
+                format!("the rule \"{}\" has no target: what it matches has no deadline and rings nobody", rule.name);
+            r.warn(&rule.place, what, "add: targets = { closed = \"40h\" }");
+        }
         let wanted: BTreeSet<&Name> = match &rule.categories {
             Categories::AllNamed => others.clone(),
             Categories::Listed(listed) => listed.iter().collect(),
@@ -202,7 +219,9 @@ fn warn_of_facts(r: &Reader, parts: &Parts) {
     let (categories, rules) = (parts.categories, parts.rules);
     let predicates = rules.iter().filter_map(|rule| rule.when.as_ref());
     let predicates = predicates.chain(&categories.minor_when).chain(&categories.raised_when);
-    let mut read: BTreeSet<&str> = predicates.flat_map(|predicate| words(predicate.text())).collect();
+    let obligations = parts.obligations.iter().filter_map(|read| read.obligation.when.as_ref());
+    let mut read: BTreeSet<&str> =
+        predicates.chain(obligations).flat_map(|predicate| words(predicate.text())).collect();
     read.extend(parts.minor_safety.spread.as_ref().map(|spread| &*spread.fact));
     for (fact, key) in parts.sources.iter().flat_map(|source| &source.facts) {
         if !read.contains(&*fact.name) {
@@ -223,18 +242,20 @@ fn warn_of_unused(r: &Reader, parts: &Parts) {
         .iter()
         .flat_map(|escalation| &escalation.escalation.steps)
         .flat_map(|step| step.notify.iter().map(|name| &**name))
+        .chain(parts.weekly.iter().flat_map(|weekly| &weekly.deliver).map(|name| &**name))
         .collect();
     for (name, place) in &parts.channels.places {
         if &**name != LOG_CHANNEL && !notified.contains(&**name) {
             r.warn(
                 place,
-                format!("no escalation notifies the channel \"{name}\""),
-                "add it to a `notify`, or remove it",
+                format!("nothing uses the channel \"{name}\""),
+                "add it to a `notify` or to `deliver` of [weekly], or remove it",
             );
         }
     }
     let used: BTreeSet<&Name> = (parts.rules.iter().filter_map(|rule| rule.escalation.as_ref()))
         .chain(&parts.minor_safety.escalation)
+        .chain(parts.obligations.iter().filter_map(|read| read.obligation.escalation.as_ref()))
         .chain(parts.operators)
         .collect();
     for escalation in parts.escalations {

@@ -3,12 +3,15 @@
 
 use super::facts::predicate;
 use super::problem::Place;
-use super::read::{Empty, Entry, Reader, Table, Text};
+use super::read::{Empty, Entry, Reader, Table, Text, nearest};
 use super::targets::{TargetRead, TargetTerms, Whose, undefined};
+use crate::compile::vocabulary::{self, Vocabulary};
 use crate::core::bulk::BulkBound;
 use crate::core::facts::{FactType, FactTypes, Predicate};
 use crate::core::id::Name;
-use crate::core::policy::{Categories, CategoryClass, Escalation, MINOR_SAFETY_RULE, NO_RULE, Priority, Spread, Step};
+use crate::core::policy::{
+    Categories, CategoryClass, Escalation, MINOR_SAFETY_RULE, NO_RULE, Priority, Spread, Step, Warn,
+};
 use crate::core::time::Span;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,11 +29,15 @@ pub fn categories(r: &Reader, root: &Table, facts: &FactTypes) -> CategoriesRead
     const EXAMPLE: &str = "[categories] with minor_safety = [\"csam\"] and other = [\"spam\"]";
     let mut read = CategoriesRead::default();
     let table = root.require(r, "categories", EXAMPLE).and_then(|entry| {
-        entry.table(r, "[categories]", &["minor_safety", "other", "minor_when", "raised_when"], EXAMPLE)
+        let known = ["minor_safety", "other", "minor_when", "raised_when", "unsorted"];
+        entry.table(r, "[categories]", &known, EXAMPLE)
     });
     let Some(table) = table else { return read };
     read.minor_when = table.get("minor_when").and_then(|entry| predicate(r, &entry, facts));
     read.raised_when = table.get("raised_when").and_then(|entry| predicate(r, &entry, facts));
+    if let Some(entry) = table.get("unsorted") {
+        refuse_unsorted(r, &entry);
+    }
     let lists = [("minor_safety", CategoryClass::MinorSafety, "csam"), ("other", CategoryClass::Other, "spam")];
     for (key, class, sample) in lists {
         let example = format!("{key} = [\"{sample}\"]");
@@ -39,18 +46,74 @@ pub fn categories(r: &Reader, root: &Table, facts: &FactTypes) -> CategoriesRead
             read.minor_safety = entry.key.place.clone();
         }
         for text in entry.texts(r, Empty::Allowed, &example) {
-            if text.value == "*" {
+            if let Some(name) = text.value.strip_prefix(vocabulary::PREFIX) {
+                add_vocabulary(r, &text, name, class, &mut read);
+            } else if text.value == "*" {
                 let what = "\"*\" is not a category: a code that no list names is presumed to be minor safety";
                 r.refuse(&text.place, what, "list the codes that the sources write");
-            } else if read.classes.contains_key(text.value) {
+            } else if read.classes.get(text.value).is_some_and(|(held, _)| *held != class) {
                 let what = format!("\"{}\" is in both lists", text.value);
                 r.refuse(&text.place, what, "remove it from `other` if it concerns minors, else from `minor_safety`");
             } else {
+                // A code that a vocabulary brought already may be spelled out as well.
                 read.classes.insert(text.name(), (class, text.place));
             }
         }
     }
     read
+}
+
+/// Adds the codes of a vocabulary. One that is about minors can stand nowhere but under minor safety.
+fn add_vocabulary(r: &Reader, text: &Text, name: &str, class: CategoryClass, read: &mut CategoriesRead) {
+    let Some(found) = vocabulary(r, text, name) else { return };
+    if found.minor_safety && class == CategoryClass::Other {
+        let what = format!("every code of the vocabulary \"{name}\" is about minors");
+        r.refuse(&text.place, what, "move it to `minor_safety`");
+        return;
+    }
+    for code in found.codes {
+        match read.classes.get(*code) {
+            Some((held, _)) if *held != class => {
+                let what = format!("\"{code}\" of the vocabulary \"{name}\" is in both lists");
+                r.refuse(
+                    &text.place,
+                    what,
+                    "remove it from `other` if it concerns minors, else name single codes here",
+                );
+            }
+            Some(_) => {}
+            None => {
+                read.classes.insert((*code).into(), (class, text.place.clone()));
+            }
+        }
+    }
+}
+
+fn vocabulary(r: &Reader, text: &Text, name: &str) -> Option<&'static Vocabulary> {
+    let found = vocabulary::named(name);
+    if found.is_none() {
+        let known = vocabulary::ALL.iter().map(|known| known.name);
+        let advice = match nearest(name, known.clone()) {
+            Some(near) => format!("did you mean \"{}{near}\"?", vocabulary::PREFIX),
+            None => format!("there are {}", known.collect::<Vec<_>>().join(", ")),
+        };
+        r.refuse(&text.place, format!("no vocabulary is named \"{name}\""), advice);
+    }
+    found
+}
+
+/// What `init` found and nobody has sorted yet: nothing but a person may say what doesn't concern minors.
+fn refuse_unsorted(r: &Reader, entry: &Entry) {
+    let unsorted = entry.texts(r, Empty::Allowed, "unsorted = []");
+    if unsorted.is_empty() {
+        return;
+    }
+    let what = match unsorted.len() {
+        1 => format!("the category \"{}\" is not sorted yet", unsorted[0].value),
+        count => format!("{count} categories are not sorted yet"),
+    };
+    let advice = "move each to `minor_safety` if it can concern a minor, else to `other`; then remove `unsorted`";
+    r.refuse(&entry.key.place, what, advice);
 }
 
 /// What rules and minor safety may refer to.
@@ -236,6 +299,10 @@ fn rule_categories(r: &Reader, entry: &Entry, known: &CategoriesRead) -> Categor
             r.refuse(&text.place, what, "write categories = [\"*\"] alone, or names alone");
             continue;
         }
+        if let Some(name) = text.value.strip_prefix(vocabulary::PREFIX) {
+            listed.extend(rule_vocabulary(r, &text, name, known));
+            continue;
+        }
         match known.classes.get(text.value) {
             Some((CategoryClass::Other, _)) => {
                 listed.insert(text.name());
@@ -252,6 +319,22 @@ fn rule_categories(r: &Reader, entry: &Entry, known: &CategoriesRead) -> Categor
         }
     }
     Categories::Listed(listed)
+}
+
+/// The codes of a vocabulary that a rule names.
+fn rule_vocabulary(r: &Reader, text: &Text, name: &str, known: &CategoriesRead) -> Vec<Name> {
+    let Some(found) = vocabulary(r, text, name) else { return Vec::new() };
+    let is_other = |code: &&&str| matches!(known.classes.get(**code), Some((CategoryClass::Other, _)));
+    let codes: Vec<Name> = found.codes.iter().filter(is_other).map(|code| (*code).into()).collect();
+    if codes.is_empty() {
+        let what = format!("no code of the vocabulary \"{name}\" is under `other`");
+        let advice = match found.minor_safety {
+            true => "remove it here: it is minor safety, which no rule can rank or time".to_owned(),
+            false => format!("add \"{}{name}\" to `other` in [categories]", vocabulary::PREFIX),
+        };
+        r.refuse(&text.place, what, advice);
+    }
+    codes
 }
 
 fn priority(r: &Reader, entry: &Entry) -> Option<Priority> {
@@ -286,7 +369,7 @@ pub fn escalations<'t>(r: &Reader, root: &Table<'t>, channels: &BTreeSet<&str>) 
     for table in entry.tables(
         r,
         "[[escalations]]",
-        &["name", "steps", "repeat", "act_within"],
+        &["name", "steps", "repeat", "act_within", "warn"],
         "[[escalations]] with name and steps",
     ) {
         let name = table.require(r, "name", "name = \"on-call\"").and_then(|entry| entry.text(r, "name = \"on-call\""));
@@ -306,13 +389,14 @@ pub fn escalations<'t>(r: &Reader, root: &Table<'t>, channels: &BTreeSet<&str>) 
         };
         let repeat = length("repeat", "repeat = \"10m\"");
         let act_within = length("act_within", "act_within = \"15m\"");
+        let warn = table.get("warn").and_then(|entry| warn(r, &entry, channels));
         let Some(name) = name else { continue };
         if read.iter().any(|known| known.name.value == name.value) {
             let what = format!("two escalations are named \"{}\"", name.value);
             r.refuse(&name.place, what, "give each a name of its own, or join their `notify`");
         }
         let steps = steps.unwrap_or_default();
-        read.push(EscalationRead { name, escalation: Escalation { steps, repeat, act_within } });
+        read.push(EscalationRead { name, escalation: Escalation { steps, repeat, act_within, warn } });
     }
     read
 }
@@ -347,6 +431,27 @@ fn steps(r: &Reader, entry: &Entry, channels: &BTreeSet<&str>) -> Vec<Step> {
     steps
 }
 
+/// What rings before a deadline: how long before, on which channels, or both.
+fn warn(r: &Reader, entry: &Entry, channels: &BTreeSet<&str>) -> Option<Warn> {
+    const EXAMPLE: &str = "warn = { before = \"5m\", notify = [\"log\"] }";
+    let table = entry.table(r, "`warn`", &["before", "notify"], EXAMPLE)?;
+    let before = match table.get("before") {
+        Some(entry) => Some(entry.duration(r, "before = \"5m\"")?.span),
+        None => None,
+    };
+    if before == Some(Span::ZERO) {
+        let what = "`before` is zero, so it would warn of what is late already";
+        r.refuse(&entry.place, what, "write: before = \"5m\"");
+        return None;
+    }
+    let notify = table.get("notify").map(|entry| notify(r, &entry, channels));
+    if before.is_none() && notify.is_none() {
+        r.refuse(&entry.place, "`warn` says neither when nor whom to warn", format!("write: {EXAMPLE}"));
+        return None;
+    }
+    Some(Warn { before, notify: notify.unwrap_or_default() })
+}
+
 fn notify(r: &Reader, entry: &Entry, channels: &BTreeSet<&str>) -> Vec<Name> {
     let mut names = Vec::new();
     for text in entry.texts(r, Empty::Refused, "notify = [\"log\"]") {
@@ -358,11 +463,4 @@ fn notify(r: &Reader, entry: &Entry, channels: &BTreeSet<&str>) -> Vec<Name> {
         undefined(r, &text, "channel", channels.iter().copied(), &add);
     }
     names
-}
-
-/// Who hears that the monitor itself is in trouble.
-pub fn operators(r: &Reader, root: &Table, terms: &Terms) -> Option<Name> {
-    const EXAMPLE: &str = "escalation = \"operators\"";
-    let table = root.get("blind")?.table(r, "[blind]", &["escalation"], EXAMPLE)?;
-    escalation_name(r, &table.require(r, "escalation", EXAMPLE)?, terms)
 }

@@ -2,6 +2,8 @@
 //! applied by exactly one commit.
 
 use super::id::{IncidentNo, Name};
+use super::policy::Priority;
+use super::selfcheck::Findings;
 use super::time::Timestamp;
 use super::told::Word;
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,13 @@ pub enum Deed {
     Acknowledge { incident: IncidentNo },
     /// Says something of a report, by the id that its table gives it.
     Tell { source: Name, report: Name, word: Word, at: Timestamp },
+    /// Told by the outbox: a round has rung on a channel that stands in for one that failed, and is to be
+    /// closed there too.
+    FellBack { incident: IncidentNo, round: u32, channel: Name, priority: Priority },
+    /// Rings the first step of an escalation, marked as a test.
+    TestPage { escalation: Name },
+    /// Told by the auditor: what in the store should have rung and did not, all of it as of now.
+    Audit { found: Findings },
     /// Written by another version: taken up without effect, or it would come for ever.
     #[serde(other)]
     Unknown,
@@ -37,6 +46,9 @@ impl Deed {
         match self {
             Deed::Acknowledge { .. } => "acknowledge",
             Deed::Tell { .. } => "event",
+            Deed::FellBack { .. } => "fell_back",
+            Deed::TestPage { .. } => "test_page",
+            Deed::Audit { .. } => "audit",
             Deed::Unknown => "unknown",
         }
     }
@@ -103,13 +115,16 @@ pub struct Audited {
 }
 
 impl Audited {
-    pub fn new(act: &Act, effect: Effect, taken_at: Timestamp) -> Self {
+    /// `None` of what no person does: the outbox's and the auditor's own words.
+    pub fn new(act: &Act, effect: Effect, taken_at: Timestamp) -> Option<Self> {
         let (subject, said) = match &act.deed {
             Deed::Acknowledge { incident } => (incident.to_string(), None),
             Deed::Tell { source, report, word, at } => (format!("{source}:{report}"), Some((Name::from(*word), *at))),
+            Deed::TestPage { escalation } => (escalation.to_string(), None),
             Deed::Unknown => (String::new(), None),
+            Deed::FellBack { .. } | Deed::Audit { .. } => return None,
         };
-        Audited {
+        Some(Audited {
             taken_at,
             done_at: act.at,
             by: act.by.clone(),
@@ -118,6 +133,6 @@ impl Audited {
             subject: subject.as_str().into(),
             said,
             effect,
-        }
+        })
     }
 }

@@ -4,18 +4,22 @@
 
 mod again;
 mod closures;
+mod owed;
+mod said;
+mod spread;
 
 use super::bulk::Closed;
 use super::calendar::Interval;
 use super::clock::{self, Clock, ClockState, Evidence, Turn};
-use super::facts::{self, Fact};
+use super::facts;
 use super::id::{EpisodeKey, IncidentNo, Name, ReportKey};
+use super::obligation::{Matched, Obligation};
 use super::observation::{Actor, Event, EventName, Received, Row, Verdict};
-use super::policy::{Assessment, DeletedMeans, Due, Policy, Priority, Spread, Standing, Target};
+use super::policy::{Assessment, DeletedMeans, Due, Policy, Priority, Standing, Target};
 use super::rank::Rank;
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
-use super::told::{self, Told};
+use super::told::Told;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -51,6 +55,10 @@ pub struct Look {
 
 /// Growth is measured over at least this long, so that a single view between two polls is no spread.
 pub const SPREAD_WINDOW: Span = Span::from_mins(6);
+
+/// How often the store learns that a pause goes on: well within the time after which a gap between two reads
+/// credits nothing, so that a restart loses none of it.
+const PAUSE_TOLD_EVERY: Span = Span::from_secs(30);
 
 /// How an episode ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,21 +193,6 @@ impl Report {
         seen.chain(told).map(|at| at.max(self.received))
     }
 
-    /// Its row's events, and what people said beside them.
-    pub fn events(&self) -> impl Iterator<Item = &Event> {
-        self.row.events.iter().chain(self.told.iter().filter_map(Told::event))
-    }
-
-    /// Since when nothing more can be learnt of a vanished one: a named person looked into it.
-    fn looked_into(&self) -> Option<Timestamp> {
-        self.gone.and_then(|gone| Some(told::looked_into(&self.told)?.max(gone)))
-    }
-
-    /// Two different people said that it is no P0.
-    pub fn is_released(&self) -> bool {
-        told::is_released(&self.told)
-    }
-
     /// The event of the closure that counts.
     fn closing(&self, p0: bool) -> Option<&Event> {
         self.row.events.iter().find(|event| event.name == EventName::Closed && counts(event, p0))
@@ -209,23 +202,6 @@ impl Report {
     fn closure(&self, p0: bool, deleted_means: DeletedMeans) -> Option<Timestamp> {
         let deleted = self.gone.filter(|_| !p0 && deleted_means == DeletedMeans::Closed);
         self.event(EventName::Closed, p0).or(deleted)
-    }
-
-    /// Where its growth is measured from: an earlier look, or nothing at all when it was received.
-    fn measured_from(&self) -> (Timestamp, Option<&facts::Facts>) {
-        self.base.as_ref().map_or((self.received, None), |base| (base.at, Some(&base.facts)))
-    }
-
-    fn spreads_faster_than(&self, spread: &Spread) -> bool {
-        let count = |facts: &facts::Facts| {
-            let fact = facts.iter().find(|(name, _)| *name == spread.fact).map(|(_, fact)| fact);
-            fact.and_then(Fact::count).unwrap_or(0)
-        };
-        let (from, before) = self.measured_from();
-        let grown = count(&self.row.facts).saturating_sub(before.map_or(0, count));
-        let elapsed = self.read_began.since(from).max(SPREAD_WINDOW);
-        let elapsed_secs = u128::try_from(elapsed.secs()).unwrap_or(1);
-        u128::from(grown) * 3_600 >= u128::from(spread.per_hour) * elapsed_secs
     }
 
     pub fn is_paused(&self) -> bool {
@@ -243,6 +219,8 @@ fn counts(event: &Event, p0: bool) -> bool {
     };
     match event.name {
         EventName::Removed | EventName::Filed | EventName::ReporterNotified => true,
+        // They only begin a clock: whoever took a request or an order down, it has come.
+        EventName::ValidRequest | EventName::AuthorityOrder => true,
         EventName::FirstResponse | EventName::ReviewerAction | EventName::SecondReview => !machine,
         _ => !(machine && p0),
     }
@@ -332,14 +310,12 @@ impl Case {
         self.clocks.iter().filter_map(Clock::unmet_deadline).min()
     }
 
-    /// When time alone changes the case. Below P0 a pause stops that: each poll that sees it credits it
-    /// and looks at the clocks.
+    /// When time alone changes the case. Below P0 a pause stops that but for obligations: each poll that
+    /// sees it credits it and looks at the clocks.
     pub fn wakes_at(&self) -> Option<Timestamp> {
-        if !self.is_p0() && self.reports.values().any(Report::is_paused) {
-            return None;
-        }
-        let clocks = self.clocks.iter().filter_map(|clock| clock.wakes_at(self.is_p0()));
-        clocks.chain(self.held_until).min()
+        let paused = !self.is_p0() && self.reports.values().any(Report::is_paused);
+        let awake = self.clocks.iter().filter(|clock| clock.obligation || !paused);
+        awake.filter_map(|clock| clock.wakes_at(self.is_p0())).chain(self.held_until).min()
     }
 
     pub fn rank(&self) -> Rank {
@@ -369,7 +345,15 @@ impl Case {
             }
             case
         };
-        remembered(self) == remembered(stored)
+        let mut now = remembered(self);
+        // A pause that goes on is told every now and then, not at every poll.
+        if let (Some(last), Some(known)) = (now.pauses.last_mut(), stored.pauses.last())
+            && last.from == known.from
+            && last.until.since(known.until) < PAUSE_TOLD_EVERY
+        {
+            last.until = known.until;
+        }
+        now == remembered(stored)
     }
 
     /// The pauses that move its deadlines: none on P0.
@@ -436,8 +420,8 @@ impl Case {
         self.category = category;
         if self.is_p0() != (assessment.priority == Priority::P0) {
             // What was promised as the one is neither met nor broken as the other; a breach that has
-            // happened stays in the store.
-            self.clocks.clear();
+            // happened stays in the store. An obligation holds for both.
+            self.clocks.retain(|clock| clock.obligation);
             // Closures of what is no P0 are judged by nobody; one that becomes P0 has noted its own.
             if self.is_p0() {
                 self.closed_by.clear();
@@ -454,16 +438,33 @@ impl Case {
         let within = policy.minor_safety.bulk.within;
         let bulk_until = self.closed_by.iter().map(|closed| closed.seen.plus(within)).max();
         self.held_until = bulk_until.filter(|at| self.is_p0() && self.ended.is_some() && *at > now);
-        self.match_clocks_to(assessment.targets);
+        let owed = self.owed(policy, assessment.obligations, &facts, deleted_means);
+        self.match_clocks_to(assessment.targets, &owed);
         let mut turns = Vec::new();
         for index in 0..self.clocks.len() {
-            let Some(target) = assessment.targets.iter().find(|t| t.name == self.clocks[index].target) else {
-                continue;
+            let clock = &self.clocks[index];
+            let (warn, mut evidence, deadline) = if clock.obligation {
+                let Some(obligation) = owed.iter().find(|owed| *owed.name() == clock.target) else { continue };
+                let evidence = self.evidence_of_obligation(obligation, clock, &facts, deleted_means);
+                let warn = policy.warns_before(&obligation.target, obligation.escalation.as_ref());
+                (warn, evidence, Case::obligation_due(obligation, &evidence))
+            } else {
+                let left_over;
+                let promised = |t: &&Target| (&t.name, t.until) == (&clock.target, clock.until);
+                let target = match assessment.targets.iter().find(promised) {
+                    Some(target) => target,
+                    None => {
+                        left_over = clock.left_over();
+                        &left_over
+                    }
+                };
+                let evidence = self.evidence(target, clock, &facts, deleted_means);
+                let warn = policy.warns_before(target, self.escalation.as_ref());
+                (warn, evidence, self.deadline(target, clock, &evidence, policy))
             };
-            let evidence = self.evidence(target, &self.clocks[index], &facts, deleted_means);
-            let deadline = self.deadline(target, &self.clocks[index], &evidence, policy);
+            evidence.due = deadline;
             let clock = &mut self.clocks[index];
-            clock.set_deadline(evidence.started, deadline, target.warn, now);
+            clock.set_deadline(evidence.started, deadline, warn, now);
             let turn = clock.step(&evidence, now);
             if turn != Turn::Nothing {
                 turns.push((index, turn));
@@ -474,9 +475,10 @@ impl Case {
 
     /// The strictest of what the policy says of its reports; a known P0 is latched whatever they say.
     fn assess<'p>(&self, policy: &'p Policy) -> Option<(Assessment<'p>, Name)> {
-        let mut raised = Some(false);
+        let (mut raised, mut obligations) = (Some(false), Matched::default());
         let assessed = self.reports.iter().map(|(key, report)| {
             let assessment = policy.assess(&report.row);
+            obligations = obligations.with(assessment.obligations);
             raised = match (raised, assessment.raised) {
                 (Some(true), _) | (_, Some(true)) => Some(true),
                 (None, _) | (_, None) => None,
@@ -486,20 +488,10 @@ impl Case {
         });
         let (strictest, report, _) = assessed.min_by_key(|(a, r, key)| (a.priority, a.standing, r.received, *key))?;
         if self.is_latched() && (strictest.priority != Priority::P0 || strictest.standing == Standing::Presumed) {
-            let latched = Assessment { raised, ..policy.assess_p0(Standing::Known) };
+            let latched = Assessment { raised, obligations, ..policy.assess_p0(Standing::Known) };
             return Some((latched, self.category.clone()));
         }
-        Some((Assessment { raised, ..strictest }, report.row.category.clone()))
-    }
-
-    /// F6: how wide it has spread, and since when it spreads too fast. The crossing happens once.
-    fn measure_spread(&mut self, spread: Option<&Spread>) {
-        let Some(spread) = spread.filter(|_| self.is_p0()) else { return };
-        let widest = self.reports.values().filter_map(|report| report.row.fact(&spread.fact)).filter_map(Fact::count);
-        self.spread = widest.max().map_or(0, |count| (u64::BITS - count.leading_zeros()) as u8);
-        let crossings =
-            self.reports.values().filter(|report| !report.is_superseded() && report.spreads_faster_than(spread));
-        self.crossed = self.crossed.or(crossings.map(|report| report.read_began).min());
+        Some((Assessment { raised, obligations, ..strictest }, report.row.category.clone()))
     }
 
     fn facts(&self, deleted_means: DeletedMeans) -> Facts {
@@ -559,7 +551,7 @@ impl Case {
     /// F3: only a known human who had closed none of the reports by then meets a second review: what a
     /// reviewer closes later doesn't take the review back. Where the source maps no actor, difference
     /// can't be enforced and the event alone counts.
-    fn second_review(&self, no_violation: Timestamp) -> Option<Timestamp> {
+    pub(super) fn second_review(&self, no_violation: Timestamp) -> Option<Timestamp> {
         let had_closed = |review: &Event| {
             let mut events = self.reports.values().flat_map(|report| &report.row.events);
             events.any(|event| event.name == EventName::Closed && event.by == review.by && event.at <= review.at)
@@ -575,25 +567,31 @@ impl Case {
     }
 
     /// One clock a target, for `reporter_notified` of P0 one a report. A clock whose target is no
-    /// longer promised goes; its breach, if it had one, stays in the store.
-    fn match_clocks_to(&mut self, targets: &[Target]) {
-        let mut wanted = Vec::with_capacity(targets.len());
-        for target in targets {
+    /// longer promised goes, unless it is overdue.
+    fn match_clocks_to(&mut self, targets: &[Target], owed: &[&Obligation]) {
+        let mut wanted: Vec<Clock> = Vec::with_capacity(targets.len() + owed.len());
+        let promised = targets.iter().map(|target| (target, false));
+        for (target, obligation) in promised.chain(owed.iter().map(|owed| (&owed.target, true))) {
+            let new = if obligation { Clock::of_obligation } else { Clock::new };
             if target.until == EventName::ReporterNotified && self.is_p0() {
-                wanted.extend(self.reports.keys().map(|key| Clock::new(target, Some(key.clone()))));
+                wanted.extend(self.reports.keys().map(|key| new(target, Some(key.clone()))));
             } else {
-                wanted.push(Clock::new(target, None));
+                wanted.push(new(target, None));
             }
         }
-        let same = |a: &Clock, b: &Clock| (&a.target, a.until, &a.report) == (&b.target, b.until, &b.report);
+        let name = |clock: &Clock| (clock.obligation, clock.target.clone(), clock.until, clock.report.clone());
+        let same = |a: &Clock, b: &Clock| {
+            (a.obligation, &a.target, a.until, &a.report) == (b.obligation, &b.target, b.until, &b.report)
+        };
         if self.clocks.len() == wanted.len() && self.clocks.iter().zip(&wanted).all(|(held, clock)| same(held, clock)) {
             return;
         }
-        let name = |clock: &Clock| (clock.target.clone(), clock.until, clock.report.clone());
         let held = std::mem::take(&mut self.clocks).into_iter();
         let mut held: BTreeMap<_, Clock> = held.map(|clock| (name(&clock), clock)).collect();
         self.clocks.reserve_exact(wanted.len());
         self.clocks.extend(wanted.into_iter().map(|clock| held.remove(&name(&clock)).unwrap_or(clock)));
+        // What was broken as a promise stays overdue until it is met, whatever is promised now.
+        self.clocks.extend(held.into_values().filter(|clock| !clock.obligation && clock.is_overdue()));
     }
 
     fn evidence(&self, target: &Target, clock: &Clock, facts: &Facts, deleted_means: DeletedMeans) -> Evidence {
@@ -616,7 +614,7 @@ impl Case {
         };
         let moot = self.ended.filter(|(_, how)| leaves_moot(*how, target.until)).map(|(at, _)| at);
         let moot = moot.or_else(|| clock.since.and_then(|_| self.closed_for(clock, deleted_means)));
-        Evidence { started, happened, read_began, moot, first_seen, joined: facts.joined, p0: self.is_p0() }
+        Evidence { started, happened, due: None, read_began, moot, first_seen, joined: facts.joined, p0: self.is_p0() }
     }
 
     /// The earliest event of this name that counts, over the case or in one report. A closure that

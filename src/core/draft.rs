@@ -2,6 +2,7 @@
 //! but the draft, so a plan that isn't committed leaves no trace.
 
 mod bulk;
+mod page;
 mod repeats;
 mod told;
 
@@ -14,10 +15,10 @@ use super::facts::Predicate;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{HOLD_AT_START, Incident, IncidentKind};
 use super::known::Known;
+use super::lines::Slot;
 use super::observation::{EventName, Observation, Received, Row};
-use super::plan::{
-    Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, TargetOutcome, Warning,
-};
+use super::observed;
+use super::plan::{Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, Plan, Rows, Warning};
 use super::policy::{Assessment, Priority, Standing};
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
@@ -28,8 +29,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type MemberKey = (Priority, Timestamp, EpisodeKey);
 
 pub struct Draft<'c> {
-    core: &'c Core,
-    now: Timestamp,
+    pub(super) core: &'c Core,
+    pub(super) now: Timestamp,
     pub plan: Plan,
     /// Cases of the input that the store remembered, by the case they are of.
     recalled: BTreeMap<CaseKey, Case>,
@@ -70,28 +71,50 @@ impl<'c> Draft<'c> {
     }
 
     /// The case to change: laid over the core's own at the first touch.
-    fn case_mut(&mut self, key: &EpisodeKey) -> Option<&mut Case> {
+    pub(super) fn case_mut(&mut self, key: &EpisodeKey) -> Option<&mut Case> {
         let core = self.core;
         let held = || core.cases.get(key).map(|case| Case::clone(case));
         self.plan.cases.entry(key.clone()).or_insert_with(held).as_mut()
     }
 
-    fn home(&self, source: &Name, id: &ReportId) -> Option<&Home> {
+    pub(super) fn home(&self, source: &Name, id: &ReportId) -> Option<Home> {
         let place = (source.clone(), id.clone());
         match self.plan.homes.get(&place) {
-            Some(changed) => changed.as_ref(),
-            None => self.core.homes.get(&place),
+            Some(changed) => changed.clone(),
+            None => self.core.homes.get(&place).cloned(),
+        }
+    }
+
+    /// The line of a report whose case this draft has not made whole.
+    fn line_of(&self, source: &Name, id: &ReportId) -> Option<Slot> {
+        let slot = self.core.lines.slot(source, id)?;
+        let key = self.core.lines.key(slot)?;
+        (!self.plan.cases.contains_key(&key)).then_some(slot)
+    }
+
+    /// Makes a case whole of which the core holds a line, to be derived anew.
+    fn make_whole(&mut self, slot: Slot) -> Option<Home> {
+        let case = self.core.lines.without_clocks(slot)?;
+        let report = self.core.lines.report_key(slot)?;
+        let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
+        self.plan.homes.insert((report.source, report.id), Some(home.clone()));
+        self.touched.insert(case.key.clone());
+        self.plan.cases.insert(case.key.clone(), Some(case));
+        Some(home)
+    }
+
+    /// Asks for proof of what is due of cases that are lines, and leaves them so until it comes.
+    pub fn ask_lines(&mut self, slots: impl Iterator<Item = Slot>) {
+        for slot in slots {
+            self.plan.asks.extend(self.core.lines.report_key(slot));
+            self.plan.lines.asked.push(slot);
         }
     }
 
     /// Takes in the rows of one read.
     pub fn see(&mut self, rows: &Rows) {
-        self.recalled = rows.recalled.iter().map(|case| (case.key.case.clone(), case.clone())).collect();
-        let no_id = rows.rejects.iter().filter(|reject| reject.id.is_none()).count() as u64;
-        if no_id > 0 {
-            self.plan.alarms.insert(Alarm::RowsWithoutId { source: rows.source.clone(), count: no_id });
-        }
-        self.plan.rejects.extend(rows.rejects.iter().map(|reject| (rows.source.clone(), reject.clone())));
+        self.recall(&rows.recalled);
+        self.see_rejects(rows);
         for observation in &rows.rows {
             self.see_one(&rows.source, observation, rows.read_began);
         }
@@ -99,15 +122,55 @@ impl<'c> Draft<'c> {
         self.refresh_touched();
     }
 
-    fn refresh_touched(&mut self) {
+    /// What the store remembers of cases that this input may continue.
+    pub fn recall(&mut self, cases: &[Case]) {
+        self.recalled = cases.iter().map(|case| (case.key.case.clone(), case.clone())).collect();
+    }
+
+    pub fn refresh_touched(&mut self) {
         let touched = std::mem::take(&mut self.touched);
         for key in by_priority(&touched, |key| self.case(key)) {
             self.refresh(&key);
         }
     }
 
+    pub fn reassess_line(&mut self, slot: Slot) {
+        if let Some(home) = self.make_whole(slot) {
+            self.reassess(&home.episode);
+        }
+    }
+
+    /// Judges a case anew from its reports as last read: those that belong elsewhere now, move.
+    pub fn reassess(&mut self, key: &EpisodeKey) {
+        self.touched.insert(key.clone());
+        let Some(case) = self.case(key) else { return };
+        let (latched, own) = (case.is_latched(), case.key.case.clone());
+        let live = case.reports.iter().filter(|(_, report)| !report.is_superseded());
+        let reports: Vec<(ReportKey, Report)> = live.map(|(key, report)| (key.clone(), report.clone())).collect();
+        for (key_of_report, known) in reports {
+            let row = known.row.clone();
+            let assessment = self.core.policy.assess(&row);
+            if !latched && case_key(&key_of_report, &row, &assessment) != own {
+                let read_began = known.read_began;
+                self.move_out(key, &key_of_report);
+                self.place(key_of_report, &row, Some(known), read_began);
+            }
+        }
+    }
+
     fn see_one(&mut self, source: &Name, observation: &Observation, read_began: Timestamp) {
-        let home = self.home(source, &observation.id).cloned();
+        let home = match self.line_of(source, &observation.id) {
+            Some(slot) if self.core.lines.read_began(slot) > Some(read_began) => return,
+            Some(slot) if self.core.lines.is_unchanged(slot, observation.row.as_ref(), read_began) => {
+                self.plan.lines.seen.push((slot, read_began));
+                return;
+            }
+            Some(slot) => self.make_whole(slot),
+            None => self.home(source, &observation.id),
+        };
+        if home.is_none() {
+            self.find_expected(source, observation, read_began);
+        }
         match (home, &observation.row) {
             (None, None) => {}
             (None, Some(row)) => {
@@ -178,12 +241,15 @@ impl<'c> Draft<'c> {
 
     /// Finds a case for a report that has none, or makes one. `known` is the report as the case that it
     /// leaves knew it.
-    fn place(&mut self, report: ReportKey, row: &Row, known: Option<Report>, read_began: Timestamp) {
+    pub(super) fn place(&mut self, report: ReportKey, row: &Row, known: Option<Report>, read_began: Timestamp) {
         let policy = self.core.policy.clone();
         let report = self.incarnation_of(report, row, read_began);
         let blind_after = self.blind_after(&report.source);
         let assessment = policy.assess(row);
         self.alarm(&report, row, &assessment, read_began);
+        if known.is_none() {
+            self.count_arrival(&report, row, read_began);
+        }
         let case_key = case_key(&report, row, &assessment);
         let episode = self.episode_for(case_key, &report, row, &assessment);
         let place = (report.source.clone(), report.id.clone());
@@ -282,7 +348,7 @@ impl<'c> Draft<'c> {
     /// Derives a case anew and lets every turn of its clocks take effect.
     pub fn refresh(&mut self, key: &EpisodeKey) {
         let (policy, now) = (self.core.policy.clone(), self.now);
-        let before = self.case(key).and_then(member_of);
+        let before = self.case(key).map(members_of).unwrap_or_default();
         let waited: Vec<IncidentNo> =
             self.core.cases.get(key).into_iter().flat_map(|case| case.waits_in_bulk()).collect();
         let Some(case) = self.case_mut(key) else { return };
@@ -305,17 +371,18 @@ impl<'c> Draft<'c> {
             turns = case.refresh(&policy, now);
         }
         self.repeat(key);
-        let (after, incident) = (self.case(key).and_then(member_of), self.case(key).and_then(|case| case.incident));
-        self.move_member(before, after);
+        let incident = self.case(key).and_then(|case| case.incident);
+        let after = self.case(key).map(members_of).unwrap_or_default();
+        self.move_members(before, after);
         self.looked_at.extend(incident);
         self.look_at_bulk(key, &waited);
         self.settle(key);
     }
 
     /// A case whose last report belongs elsewhere now: presumption ended, or a lesser report became P0.
-    fn dissolve(&mut self, key: &EpisodeKey, before: Option<(IncidentNo, MemberKey)>) {
+    fn dissolve(&mut self, key: &EpisodeKey, before: BTreeMap<IncidentNo, MemberKey>) {
         self.plan.cases.insert(key.clone(), None);
-        self.move_member(before, None);
+        self.move_members(before, BTreeMap::new());
         self.looked_at.extend(self.core.cases.get(key).and_then(|case| case.incident));
         if let Some(case) = self.core.cases.get(key).filter(|case| case.stored) {
             // Without its reports: they live on elsewhere, and no recall may bring them back here.
@@ -353,7 +420,7 @@ impl<'c> Draft<'c> {
         let clock = &case.clocks[index];
         let Some(breach) = clock.breach() else { return };
         let watched_p0 = case.is_p0() && !breach.inherited;
-        let Some(escalation) = case.escalation.clone() else { return };
+        let Some(escalation) = case.told(clock, &self.core.policy) else { return };
         if !clock.is_overdue() && !watched_p0 {
             return;
         }
@@ -409,25 +476,24 @@ impl<'c> Draft<'c> {
         self.plan.incidents.get_mut(&no)
     }
 
-    fn move_member(&mut self, before: Option<(IncidentNo, MemberKey)>, after: Option<(IncidentNo, MemberKey)>) {
-        if before == after {
-            return;
-        }
-        if let Some((no, _)) = &before {
+    fn move_members(&mut self, before: BTreeMap<IncidentNo, MemberKey>, mut after: BTreeMap<IncidentNo, MemberKey>) {
+        for (no, member) in before {
+            if after.get(&no) == Some(&member) {
+                after.remove(&no);
+                continue;
+            }
             let now = self.now;
-            if let Some(incident) = self.incident_mut(*no).filter(|incident| incident.acknowledged.is_some()) {
+            if let Some(incident) = self.incident_mut(no).filter(|incident| incident.acknowledged.is_some()) {
                 incident.acted_at = Some(now);
             }
+            if !self.joined.get_mut(&no).is_some_and(|joined| joined.remove(&member)) {
+                self.left.entry(no).or_default().insert(member);
+            }
         }
-        if let Some((no, member)) = before
-            && !self.joined.get_mut(&no).is_some_and(|joined| joined.remove(&member))
-        {
-            self.left.entry(no).or_default().insert(member);
-        }
-        if let Some((no, member)) = after
-            && !self.left.get_mut(&no).is_some_and(|left| left.remove(&member))
-        {
-            self.joined.entry(no).or_default().insert(member);
+        for (no, member) in after {
+            if !self.left.get_mut(&no).is_some_and(|left| left.remove(&member)) {
+                self.joined.entry(no).or_default().insert(member);
+            }
         }
     }
 
@@ -458,8 +524,9 @@ impl<'c> Draft<'c> {
         match &incident.kind {
             IncidentKind::Episode(key) => case_acted(key),
             IncidentKind::Group { .. } => self.members(no, usize::MAX).1.iter().any(|(_, _, key)| case_acted(key)),
-            IncidentKind::Blind { .. } => false,
+            IncidentKind::Blind(_) | IncidentKind::Audit { .. } | IncidentKind::Test { .. } => false,
             IncidentKind::Bulk { .. } => self.waiting(no).iter().any(case_acted),
+            IncidentKind::Warning(_) => true,
             IncidentKind::Bundle { members } => members.iter().any(|member| match self.incident(*member) {
                 Some(Incident { kind: IncidentKind::Episode(key), resolved_at: None, .. }) => case_acted(key),
                 _ => true,
@@ -473,41 +540,13 @@ impl<'c> Draft<'c> {
         moved.chain(self.plan.incidents.keys()).chain(&self.looked_at).copied().collect()
     }
 
-    /// A case as a page may tell of it: by the overdue target, else by the breach that rings, else by the next
-    /// deadline, else by its last breach.
-    pub fn page_case(&self, key: &EpisodeKey) -> Option<PageCase> {
-        let held = || self.core.cases.get(key).map(|case| &**case);
-        let case = self.case(key).or_else(|| self.freed.get(key)).or_else(held)?;
-        let overdue = case.clocks.iter().filter(|clock| clock.is_overdue());
-        let worst = overdue.min_by_key(|clock| clock.unmet_deadline());
-        let fresh = |clock: &&Clock| clock.breach().is_some_and(|breach| breach.detected_at == self.now);
-        let unmet = || {
-            let unmet = case.clocks.iter().filter(|clock| case.ended.is_none() && clock.unmet_deadline().is_some());
-            unmet.min_by_key(|clock| clock.unmet_deadline())
-        };
-        let clock = worst.or_else(|| case.clocks.iter().rfind(fresh)).or_else(unmet);
-        let clock = clock.or_else(|| case.clocks.iter().rfind(|clock| clock.breach().is_some()));
-        let clock = clock.or(case.clocks.first())?;
-        let breach = clock.breach();
-        Some(PageCase {
-            episode: key.clone(),
-            category: case.category.clone(),
-            priority: case.priority,
-            standing: case.standing,
-            reports: u32::try_from(case.reports.len()).unwrap_or(u32::MAX),
-            target: clock.target.clone(),
-            deadline: breach.map(|breach| breach.deadline).or(clock.deadline).unwrap_or(self.now),
-            unverified: matches!(clock.state, ClockState::Unverified { .. }),
-            inherited: breach.is_some_and(|breach| breach.inherited),
-        })
-    }
-
     fn warn(&mut self, key: &EpisodeKey, index: usize) {
         let Some(case) = self.case(key) else { return };
         let clock = &case.clocks[index];
         let Some(deadline) = clock.deadline else { return };
         let (category, target) = (case.category.clone(), clock.target.clone());
-        let warning = Warning { episode: key.clone(), category, priority: case.priority, target, deadline };
+        let escalation = case.told(clock, &self.core.policy);
+        let warning = Warning { episode: key.clone(), category, priority: case.priority, target, deadline, escalation };
         self.plan.warnings.push(warning);
     }
 
@@ -561,8 +600,12 @@ impl<'c> Draft<'c> {
         let stored = self.core.cases.get(key).filter(|held| held.stored);
         let is_news = settled || !stored.is_some_and(|stored| case.is_remembered_by(stored));
         let kept = (keep && is_news).then(|| KeptCase { case: Case { stored: true, ..case.clone() }, settled });
-        let outcome = settled.then(|| outcome(case)).flatten();
+        let outcome = settled.then(|| Outcome::of(case)).flatten();
         let reports: Vec<ReportKey> = if settled { case.reports.keys().cloned().collect() } else { Vec::new() };
+        if kept.is_some() {
+            let held = self.core.cases.get(key).map(|case| &**case);
+            self.plan.observed.extend(observed::news(case, stored.map(|case| &**case), held));
+        }
         self.plan.kept.extend(kept);
         self.plan.outcomes.extend(outcome);
         if let Some(case) = self.case_mut(key) {
@@ -583,11 +626,17 @@ impl<'c> Draft<'c> {
     }
 }
 
-/// The incident that an overdue case stands in, and its place there.
-pub fn member_of(case: &Case) -> Option<(IncidentNo, MemberKey)> {
-    let overdue = case.clocks.iter().filter(|clock| clock.is_overdue()).filter_map(Clock::breach);
-    let worst = overdue.filter(|breach| breach.incident.is_some()).min_by_key(|breach| breach.deadline)?;
-    Some((worst.incident?, (case.priority, worst.deadline, case.key.clone())))
+/// The incidents that an overdue case stands in, with its place in each, which its earliest deadline there
+/// gives it. More than one where an obligation tells others than the rule does.
+pub fn members_of(case: &Case) -> BTreeMap<IncidentNo, MemberKey> {
+    let mut members: BTreeMap<IncidentNo, MemberKey> = BTreeMap::new();
+    for breach in case.clocks.iter().filter(|clock| clock.is_overdue()).filter_map(Clock::breach) {
+        let Some(no) = breach.incident else { continue };
+        let member = (case.priority, breach.deadline, case.key.clone());
+        let held = members.entry(no).or_insert_with(|| member.clone());
+        *held = member.min(held.clone());
+    }
+    members
 }
 
 fn same_clock(a: &Clock, b: &Clock) -> bool {
@@ -636,33 +685,4 @@ fn by_priority<'a>(keys: &BTreeSet<EpisodeKey>, case: impl Fn(&EpisodeKey) -> Op
     let mut ordered: Vec<_> = keys.iter().map(|key| (case(key).map_or(Priority::P0, |c| c.priority), key)).collect();
     ordered.sort();
     ordered.into_iter().map(|(_, key)| key.clone()).collect()
-}
-
-fn outcome(case: &Case) -> Option<Outcome> {
-    let (ended_at, conclusion) = case.ended?;
-    let target = |clock: &Clock| TargetOutcome {
-        target: clock.target.clone(),
-        deadline: clock.breach().map(|breach| breach.deadline).or(clock.deadline),
-        met_at: match &clock.state {
-            ClockState::Met { at } => Some(*at),
-            ClockState::Breached { ended: Some(super::clock::Ending::Met { at }), .. } => Some(*at),
-            _ => None,
-        },
-        breached: clock.breach().is_some(),
-    };
-    let first_response = case.first_response();
-    Some(Outcome {
-        episode: case.key.clone(),
-        category: case.category.clone(),
-        rule: case.rule.clone(),
-        priority: case.priority,
-        standing: case.standing,
-        received: case.received(),
-        first_response,
-        ended_at,
-        conclusion,
-        reports: u32::try_from(case.reports.len()).unwrap_or(u32::MAX),
-        reopenings: case.reopenings,
-        targets: case.clocks.iter().map(target).collect(),
-    })
 }

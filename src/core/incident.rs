@@ -3,8 +3,12 @@
 
 use super::id::{EpisodeKey, IncidentNo, Name};
 use super::observation::Actor;
+use super::plan::Notice;
 use super::policy::{Escalation, Priority};
+use super::selfcheck::Findings;
+use super::sight::BlindKind;
 use super::time::{Span, Timestamp};
+use super::warning::Nearing;
 use serde::{Deserialize, Serialize};
 
 /// In a lesser incident, breaches of equal or lower priority ring together at most this often.
@@ -28,13 +32,38 @@ pub enum IncidentKind {
     /// A P0 episode has one incident, whatever happens in it.
     Episode(EpisodeKey),
     /// Lesser breaches of one category under one escalation.
-    Group { category: Name },
+    Group {
+        category: Name,
+    },
     /// P0 incidents that rang at one instant; over when all of them are.
-    Bundle { members: Vec<IncidentNo> },
+    Bundle {
+        members: Vec<IncidentNo>,
+    },
     /// The monitor can't see a source, or can't trust what it sees; over when it can.
-    Blind { source: Name, since: Timestamp },
     /// F20: one actor closed many P0 cases at once; over when no closure of these waits for its review.
-    Bulk { source: Name, by: Actor },
+    Bulk {
+        source: Name,
+        by: Actor,
+    },
+    Blind(Blind),
+    /// Deadlines that come near: no incident that anybody must take, and over when they were met or have passed.
+    Warning(Nearing),
+    /// What the auditor found that should have rung and did not; over when nothing is left of it.
+    Audit {
+        found: Findings,
+    },
+    /// A test of the way that pages take: it tells of no report, stands in no figure, and is over by itself.
+    Test {
+        until: Timestamp,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blind {
+    pub source: Name,
+    pub since: Timestamp,
+    #[serde(default)]
+    pub what: BlindKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +96,9 @@ pub struct Incident {
     /// Bundles that told of it before, and close with it.
     #[serde(default)]
     pub told_by: Vec<IncidentNo>,
+    /// When time alone ends it; `None` where only evidence does.
+    #[serde(default)]
+    pub over_at: Option<Timestamp>,
     /// F4: what reports that came again did to it.
     #[serde(default)]
     pub repeats: Repeats,
@@ -123,6 +155,7 @@ impl Incident {
             bundle: None,
             told_by: Vec::new(),
             repeats: Repeats::default(),
+            over_at: None,
         }
     }
 
@@ -135,24 +168,21 @@ impl Incident {
     pub fn breach(&mut self, priority: Priority, hold_until: Option<Timestamp>, now: Timestamp) {
         self.resolved_at = None;
         let at = match (&self.kind, self.rung_at) {
-            (IncidentKind::Episode(_) | IncidentKind::Bundle { .. } | IncidentKind::Blind { .. }, _) => now,
             (IncidentKind::Group { .. } | IncidentKind::Bulk { .. }, None) => hold_until.unwrap_or(now),
             (IncidentKind::Group { .. } | IncidentKind::Bulk { .. }, Some(rung_at)) => {
                 let higher = self.rung_priority.is_none_or(|rung| priority < rung);
                 if higher { now } else { now.max(rung_at.plus(RING_AGAIN_AFTER)) }
             }
+            _ => now,
         };
         self.ring_at = Some(self.ring_at.map_or(at, |held| held.min(at)));
     }
 
-    /// The source that it is about, where the monitor is blind, and since when.
-    pub fn blind(&self) -> Option<(Name, Timestamp)> {
+    /// What it is about, where the monitor is blind.
+    pub fn blind(&self) -> Option<Blind> {
         match &self.kind {
-            IncidentKind::Blind { source, since } => Some((source.clone(), *since)),
-            IncidentKind::Episode(_)
-            | IncidentKind::Group { .. }
-            | IncidentKind::Bundle { .. }
-            | IncidentKind::Bulk { .. } => None,
+            IncidentKind::Blind(blind) => Some(blind.clone()),
+            _ => None,
         }
     }
 
@@ -182,10 +212,54 @@ impl Incident {
         }
     }
 
+    /// What the auditor found, where it is about that.
+    pub fn found(&self) -> Option<Findings> {
+        match &self.kind {
+            IncidentKind::Audit { found } => Some(*found),
+            _ => None,
+        }
+    }
+
+    pub fn is_test(&self) -> bool {
+        matches!(self.kind, IncidentKind::Test { .. })
+    }
+
+    /// When a test is over by itself.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        match self.kind {
+            IncidentKind::Test { until } => Some(until).filter(|_| self.is_open()),
+            _ => None,
+        }
+    }
+
+    /// What its pages tell of where it isn't a breach.
+    pub fn notice(&self) -> Option<Notice> {
+        match &self.kind {
+            IncidentKind::Warning(_) => Some(Notice::Warning),
+            _ => None,
+        }
+    }
+
+    /// Whether it is something that people take, and that climbs until somebody does.
+    pub fn is_taken(&self) -> bool {
+        !matches!(self.kind, IncidentKind::Warning(_))
+    }
+
+    /// Whom its page at this step tells.
+    pub fn notified(&self, escalation: Option<&Escalation>) -> Vec<Name> {
+        let Some(escalation) = escalation else { return Vec::new() };
+        if !self.is_taken() {
+            return escalation.warned().to_vec();
+        }
+        let step = escalation.steps.get(self.step as usize).or(escalation.steps.last());
+        step.map(|step| step.notify.clone()).unwrap_or_default()
+    }
+
     /// When time alone makes it ring or asks whether somebody has acted.
     pub fn wakes_at(&self) -> Option<Timestamp> {
         let step = self.next_step.map(|next| next.at);
-        self.ring_at.into_iter().chain(step).chain(self.act_by).chain(self.repeats.ring_at).min()
+        let times = [self.ring_at, step, self.act_by, self.over_at, self.ends_at(), self.repeats.ring_at];
+        times.into_iter().flatten().min()
     }
 
     /// A step or repeat that is due makes it ring at `now`, on that step.
@@ -248,7 +322,7 @@ impl Incident {
     pub fn resolve(&mut self, now: Timestamp) -> Vec<(u32, Name)> {
         self.resolved_at = Some(now);
         (self.ring_at, self.next_step, self.acknowledged, self.act_by) = (None, None, None, None);
-        (self.step, self.repeats) = (0, Repeats::default());
+        (self.step, self.over_at, self.repeats) = (0, None, Repeats::default());
         std::mem::take(&mut self.rung)
     }
 }

@@ -1,6 +1,7 @@
 //! The pure core: std, serde and each other. It decides; the shell reads, commits and sends.
 
 pub mod act;
+pub mod arrivals;
 pub mod bulk;
 pub mod calendar;
 pub mod case;
@@ -9,14 +10,25 @@ mod draft;
 pub mod engine;
 pub mod explain;
 pub mod facts;
+pub mod fallback;
 pub mod id;
 pub mod incident;
 pub mod known;
+mod lines;
+pub mod obligation;
 pub mod observation;
+pub mod observed;
+pub mod outcome;
 pub mod plan;
 pub mod policy;
 pub mod rank;
+pub mod rejected;
+mod reload;
 pub mod reports;
+pub mod segments;
+pub mod selfcheck;
+pub mod sight;
 pub mod time;
 pub mod told;
 pub mod view;
+pub mod warning;

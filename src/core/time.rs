@@ -106,6 +106,9 @@ impl fmt::Display for SpanError {
         match self {
             SpanError::Empty => write!(f, "the duration is empty; {right}"),
             SpanError::NoUnit(text) => write!(f, "the duration \"{text}\" ends without a unit; {right}"),
+            SpanError::UnknownUnit(text) if text.contains(['.', ',']) => {
+                write!(f, "the duration \"{text}\" is a fraction; {right}")
+            }
             SpanError::UnknownUnit(text) => write!(f, "the duration \"{text}\" has an unknown unit; {right}"),
             SpanError::NotANumber(text) => write!(f, "the duration \"{text}\" has a unit without a number; {right}"),
             SpanError::TooLong(text) => write!(f, "the duration \"{text}\" is longer than 100 years; {right}"),

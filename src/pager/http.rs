@@ -52,6 +52,25 @@ impl Client {
         self.post(url, headers, body, now).await
     }
 
+    /// Whether a receiver's host is there: a connection alone, or over TLS one HEAD of its root; whatever it
+    /// answers, it was reached.
+    pub async fn reach(&self, url: &Url) -> Answer {
+        if url.scheme() == "http" {
+            return connect(url).await;
+        }
+        let mut root = url.clone();
+        root.set_path("/");
+        root.set_query(None);
+        root.set_fragment(None);
+        match self.inner.head(root).send().await {
+            Ok(response) => Answer::accepted(format!("reached, HTTP {}", response.status().as_u16())),
+            Err(error) if self.rootless && is_tls(&error) => {
+                Answer::retry("tls: this machine has no root certificates; install ca-certificates")
+            }
+            Err(error) => Answer::retry(cause(&error)),
+        }
+    }
+
     /// One POST. Whatever goes wrong on the way is an answer.
     pub async fn post(&self, url: &Url, headers: HeaderMap, body: Vec<u8>, now: Timestamp) -> Answer {
         match self.inner.post(url.clone()).headers(headers).body(body).send().await {
@@ -64,6 +83,18 @@ impl Client {
             }
             Err(error) => Answer::retry(cause(&error)),
         }
+    }
+}
+
+async fn connect(url: &Url) -> Answer {
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return Answer::permanent("its url names no host");
+    };
+    let connecting = tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), port));
+    match tokio::time::timeout(REQUEST_TIMEOUT.to_std(), connecting).await {
+        Ok(Ok(_)) => Answer::accepted("reached"),
+        Ok(Err(error)) => Answer::retry(io_cause(&error).unwrap_or_else(|| error.kind().to_string())),
+        Err(_) => Answer::retry(timed_out()),
     }
 }
 

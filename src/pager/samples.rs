@@ -31,6 +31,10 @@ pub fn payload(cases: usize) -> Payload {
         part: None,
         blind: None,
         news: Default::default(),
+        notice: None,
+        found: None,
+        in_place_of: None,
+        is_test: false,
         count: cases as u64,
         cases: (0..cases).map(case).collect(),
     }

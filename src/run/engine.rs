@@ -2,23 +2,28 @@
 //! A plan that can't be committed is discarded and decided anew, so nothing is lost and nothing happens
 //! twice. It runs on a thread of its own; everything else reaches it through bounded channels.
 
-use crate::core::act::Deed;
+use crate::core::act::{Act, Deed};
 use crate::core::engine::{Core, Decision};
-use crate::core::id::ReportKey;
+use crate::core::id::{CaseKey, Name, ReportKey};
 use crate::core::plan::{Alarm, Input, Plan, Rows};
 use crate::core::policy::{Policy, Priority};
+use crate::core::segments::Recalled;
+use crate::core::sight::{Blindness, Looked};
 use crate::core::time::{Span, Timestamp};
 use crate::keys::Keys;
 use crate::pager::payload::Payload;
 use crate::run::clock::Clock;
-use crate::run::inbox;
 use crate::status::{Failure, StatusHandle};
 use crate::store::{Commit, NewPage, Store, StoreError};
+use crate::zone::rfc3339;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How long a failed commit waits before it is tried again: at first, and at most.
 const RETRY_FIRST: Span = Span::from_micros(50_000);
 const RETRY_MOST: Span = Span::from_secs(1);
+/// How often the store must have refused a value before the input that holds it is changed.
+const REFUSALS_MIN: u32 = 2;
 
 pub struct Engine<S: Store, C: Clock> {
     core: Core,
@@ -28,8 +33,9 @@ pub struct Engine<S: Store, C: Clock> {
     status: StatusHandle,
     token: u64,
     sequence: u64,
-    /// Whether the last look into the inbox failed.
-    inbox_fails: bool,
+    /// The last commit before this process, and of each source the last of its segments that was taken up.
+    began_after: u64,
+    recalled: BTreeMap<Name, Option<u64>>,
 }
 
 /// What one input led to.
@@ -66,12 +72,20 @@ impl<S: Store, C: Clock> Engine<S, C> {
             incidents = stored.incidents.len(),
             "leading the store"
         );
-        let core = Core::restore(policy, stored.cases, stored.incidents, stored.next_incident);
+        let mut core = Core::restore(policy, stored.cases, stored.incidents, stored.next_incident);
+        core.remember(stored.arrived, stored.watched);
         status.update(|status| {
             status.leader = true;
             status.store.sequence = stored.sequence;
         });
-        Ok(Engine { core, store, clock, keys, status, token, sequence: stored.sequence, inbox_fails: false })
+        let sequence = stored.sequence;
+        let (began_after, recalled) = (sequence, BTreeMap::new());
+        Ok(Engine { core, store, clock, keys, status, token, sequence, began_after, recalled })
+    }
+
+    /// Takes a policy that was validated: decided by from now on, and every case is judged anew by it.
+    pub fn adopt(&mut self, policy: Arc<Policy>) {
+        self.core.adopt(policy);
     }
 
     pub fn core(&self) -> &Core {
@@ -87,8 +101,10 @@ impl<S: Store, C: Clock> Engine<S, C> {
     /// # Errors
     /// Only `Fenced` and `Unreadable`: this process must stop writing.
     pub async fn feed(&mut self, mut input: Input) -> Result<Fed, StoreError> {
-        if let Input::Rows(rows) = &mut input {
-            rows.recalled = self.recall(rows).await?;
+        match &mut input {
+            Input::Rows(rows) => rows.recalled = self.recall(self.core.strangers(rows)).await?,
+            Input::Reassess { recalled } => *recalled = self.recall(self.core.strangers_of_reassess()).await?,
+            Input::ScanEnded { .. } | Input::Sight { .. } | Input::Recalled(_) | Input::Act(_) | Input::Tick => {}
         }
         let (mut failed, mut wait) = (0, RETRY_FIRST);
         loop {
@@ -110,6 +126,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
             if let Some((first, second)) = self.halves(&input, &error, failed) {
                 return self.feed_halves(first, second).await;
             }
+            if let Some(without) = without_effect(&input, &error, failed) {
+                input = without;
+            }
             self.wait_for_the_store(&error, &mut wait).await;
         }
     }
@@ -129,45 +148,41 @@ impl<S: Store, C: Clock> Engine<S, C> {
         });
     }
 
-    /// Takes up what people did since the last look.
+    /// From now on the reports that were open before the start are taken up: the first look at the source is
+    /// complete, so what it didn't see must be read by key.
+    pub fn begin_recall(&mut self, source: &Name) {
+        self.recalled.entry(source.clone()).or_insert(Some(0));
+    }
+
+    /// Takes up the next segment of each source.
     ///
     /// # Errors
     /// As `feed`; a store that doesn't answer is asked again at the next look.
-    pub async fn take_up_inbox(&mut self) -> Result<Vec<Fed>, StoreError> {
-        let entries = match self.store.inbox().await {
-            Ok(entries) => entries,
-            Err(error @ StoreError::Unreadable { .. }) => return Err(error),
-            Err(error) => {
-                tracing::debug!(%error, "the inbox can't be read; asking again");
-                self.inbox_fails = true;
-                self.tell_failure(&error);
-                return Ok(Vec::new());
-            }
-        };
-        // An empty inbox leads to no commit, which would tell that the store is back.
-        if std::mem::take(&mut self.inbox_fails) {
-            self.status.update(|status| status.store.last_error = None);
-        }
+    pub async fn recall_segments(&mut self) -> Result<Vec<Fed>, StoreError> {
+        let waiting = self.recalled.iter().filter_map(|(source, after)| Some((source.clone(), (*after)?)));
         let mut fed = Vec::new();
-        for entry in entries {
-            let act = inbox::act(&entry);
-            match &act.deed {
-                Deed::Acknowledge { incident } => tracing::info!(%incident, by = %act.by, "acknowledged"),
-                Deed::Tell { source, word, .. } => {
-                    tracing::info!(%source, word = word.as_str(), by = %act.by, "something was said of a report");
+        for (source, after) in waiting.collect::<Vec<_>>() {
+            let (next, reports) = match self.store.segment(&source, after, self.began_after).await {
+                Ok(Some((no, segment))) => (Some(no), segment.reports),
+                Ok(None) => (None, Vec::new()),
+                Err(error @ StoreError::Unreadable { .. }) => {
+                    tracing::error!(%error, "what was open before the start is not all known");
+                    (None, Vec::new())
                 }
-                Deed::Unknown => {
-                    tracing::error!(inbox = entry.id, kind = entry.kind, "an inbox entry that this version can't read");
+                Err(error) => {
+                    tracing::debug!(%error, "a segment can't be read; asking again");
+                    continue;
                 }
-            }
-            fed.push(self.feed(Input::Act(act)).await?);
+            };
+            self.recalled.insert(source.clone(), next);
+            let last = next.is_none();
+            fed.push(self.feed(Input::Recalled(Recalled { source, reports, last })).await?);
         }
         Ok(fed)
     }
 
-    /// The store's memory of cases that these rows may continue.
-    async fn recall(&self, rows: &Rows) -> Result<Vec<crate::core::case::Case>, StoreError> {
-        let strangers = self.core.strangers(rows);
+    /// The store's memory of cases that an input may continue.
+    async fn recall(&self, strangers: Vec<CaseKey>) -> Result<Vec<crate::core::case::Case>, StoreError> {
         if strangers.is_empty() {
             return Ok(Vec::new());
         }
@@ -224,15 +239,20 @@ impl<S: Store, C: Clock> Engine<S, C> {
             alert_key: self.keys.alert(page.incident, page.round),
             delivery_key: self.keys.delivery(page.incident, page.round, page.step, &page.channel, page.kind),
             payload,
+            fallbacks: page.fallbacks.clone(),
+            in_place_of: None,
+            is_test: page.is_test,
         })
     }
 
+    /// Whether a commit whose answer was lost happened. Asked until the store says so, because nothing else
+    /// may be decided before: what is committed is what is applied.
     async fn was_committed(&self) -> Result<bool, StoreError> {
         let (mut failing, mut wait) = (false, RETRY_FIRST);
         loop {
-            let error = match self.store.sequence().await {
+            let error = match self.store.settle(self.token).await {
                 Ok(sequence) => return Ok(sequence > self.sequence),
-                Err(error @ StoreError::Unreadable { .. }) => return Err(error),
+                Err(error @ (StoreError::Fenced { .. } | StoreError::Unreadable { .. })) => return Err(error),
                 Err(error) => error,
             };
             if !failing {
@@ -271,6 +291,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
             pages_lesser: plan.pages.iter().any(|page| page.priority != Priority::P0),
             commit_took,
         };
+        if let Some(looked) = &plan.looked {
+            tell_sight(self.core.blindness(&looked.source), looked);
+        }
         self.core.apply(decision);
         fed
     }
@@ -278,7 +301,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
     /// A value that the store refuses is found by halving the batch that holds it; other failures pass.
     fn halves(&self, input: &Input, error: &StoreError, failed: u32) -> Option<(Input, Input)> {
         let Input::Rows(rows) = input else { return None };
-        if !error.is_refused_value() || failed < 2 {
+        if !error.is_refused_value() || failed < REFUSALS_MIN {
             return None;
         }
         if rows.rows.len() < 2 {
@@ -303,8 +326,35 @@ impl<S: Store, C: Clock> Engine<S, C> {
     }
 }
 
+/// What a person did and the store refuses to keep is taken up without effect: it must not hold up a child's
+/// case. An acknowledgement that has no effect lets the incident ring on.
+fn without_effect(input: &Input, error: &StoreError, failed: u32) -> Option<Input> {
+    let Input::Act(act) = input else { return None };
+    if !error.is_refused_value() || failed < REFUSALS_MIN || act.deed == Deed::Unknown {
+        return None;
+    }
+    tracing::error!(%error, inbox = act.inbox, kind = act.deed.kind(), "the store refuses what this entry leads to; it is taken up without effect");
+    Some(Input::Act(Act { deed: Deed::Unknown, ..act.clone() }))
+}
+
 fn asks(core: &Core, plan: &Plan) -> Vec<(Priority, ReportKey)> {
     plan.asks.iter().map(|report| (core.priority_of(report), report.clone())).collect()
+}
+
+/// Each way to be blind as it begins and as it ends.
+fn tell_sight(before: &[Blindness], looked: &Looked) {
+    let source = &looked.source;
+    for now in &looked.blindness {
+        let known = before.iter().find(|before| before.kind == now.kind);
+        if known.is_none_or(|known| known.categories != now.categories) {
+            let since = rfc3339(now.since);
+            tracing::error!(%source, kind = %now.kind, since, why = %now.why, "blind: {}", now.kind.words());
+        }
+    }
+    for over in before.iter().filter(|before| looked.blindness.iter().all(|now| now.kind != before.kind)) {
+        let since = rfc3339(over.since);
+        tracing::info!(%source, kind = %over.kind, since, "no longer blind: it was that {}", over.kind.words());
+    }
 }
 
 /// The operators' log; names, categories and ids only.

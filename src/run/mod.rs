@@ -7,4 +7,8 @@ pub mod inbox;
 pub mod monitor;
 pub mod outbox;
 pub mod poller;
+pub mod repeat;
 pub mod replay;
+pub mod watch;
+pub mod weekly;
+pub mod what_if;

@@ -12,10 +12,11 @@ use crate::pager::Sender;
 use crate::run::asks::Asks;
 use crate::run::clock::Clock;
 use crate::run::engine::{Engine, Fed};
+use crate::run::inbox;
 use crate::run::outbox::{Outbox, OutboxStats};
 use crate::run::poller::{Inputs, PollError, Poller};
 use crate::source::Source;
-use crate::status::{Failure, Sight, StatusHandle};
+use crate::status::{Failure, STORE, SourceStatus, StatusHandle};
 use crate::store::{Lane, Store, StoreError};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
@@ -26,12 +27,13 @@ use tokio::task::JoinSet;
 /// Inputs that may wait for the engine: a scan is held back by its source, proof is not.
 const SCAN_INPUTS: usize = 2;
 const PROOF_INPUTS: usize = 64;
+const ACT_INPUTS: usize = 16;
 /// How stale the published view may be while the engine is busy.
 const VIEW_EVERY: Span = Span::from_micros(250_000);
 /// How long a plan may take to reach the store once the process is told to stop.
 const STOP_WITHIN: Span = Span::from_secs(5);
-/// How often the engine looks for what people did.
-const INBOX_EVERY: Span = Span::from_secs(1);
+/// How often the core is told whether the sources can be seen.
+const SIGHT_EVERY: Span = Span::from_secs(1);
 /// The engine shows that it is alive at least this often.
 const ALIVE_EVERY: Span = Span::from_secs(1);
 
@@ -67,10 +69,24 @@ pub enum MonitorError {
     Thread(std::io::Error),
 }
 
-/// Runs until `shutdown` turns true.
+/// Policies that may wait for the engine.
+const RELOADS: usize = 1;
+
+/// Where a running monitor takes another policy from.
+pub struct Reloads(mpsc::Receiver<Arc<Policy>>);
+
+impl Reloads {
+    /// A way to hand over policies, each validated before.
+    pub fn channel() -> (mpsc::Sender<Arc<Policy>>, Reloads) {
+        let (sender, receiver) = mpsc::channel(RELOADS);
+        (sender, Reloads(receiver))
+    }
+}
+
+/// As [`run_with`], with one policy for as long as it runs.
 ///
 /// # Errors
-/// When the store can't be led or read at the start, or another process has taken the lead.
+/// As [`run_with`].
 pub async fn run<St, So, Se, C>(
     parts: Parts<St, So, Se, C>,
     shutdown: watch::Receiver<bool>,
@@ -81,11 +97,30 @@ where
     Se: Sender,
     C: Clock,
 {
+    run_with(parts, Reloads::channel().1, shutdown).await
+}
+
+/// Runs until `shutdown` turns true.
+///
+/// # Errors
+/// When the store can't be led or read at the start, or another process has taken the lead.
+pub async fn run_with<St, So, Se, C>(
+    parts: Parts<St, So, Se, C>,
+    reloads: Reloads,
+    shutdown: watch::Receiver<bool>,
+) -> Result<(), MonitorError>
+where
+    St: Store,
+    So: Source,
+    Se: Sender,
+    C: Clock,
+{
     let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats, metrics } = parts;
-    let engine = Engine::start(policy, store.clone(), clock.clone(), keys, status.clone(), &holder).await?;
+    let engine = Engine::start(policy, store.clone(), clock.clone(), keys.clone(), status.clone(), &holder).await?;
     view.store(Arc::new(engine.core().view(clock.now())));
     let (proof, proof_inputs) = mpsc::channel(PROOF_INPUTS);
     let (scan, scan_inputs) = mpsc::channel(SCAN_INPUTS);
+    let (acts, act_inputs) = mpsc::channel(ACT_INPUTS);
     let inputs = Inputs { proof, scan };
     let lanes = [Arc::new(Notify::new()), Arc::new(Notify::new())];
     let mut loops = JoinSet::new();
@@ -99,7 +134,8 @@ where
         loops.spawn(answer(poller, shutdown.clone()));
     }
     drop(inputs);
-    let outbox = Outbox::new(store, sender, clock.clone(), outbox_stats);
+    loops.spawn(inbox::watch(store.clone(), clock.clone(), status.clone(), acts, shutdown.clone()));
+    let outbox = Outbox::new(store, sender, clock.clone(), keys, outbox_stats);
     for (lane, wake) in [Lane::P0, Lane::Lesser].into_iter().zip(&lanes) {
         let (outbox, wake, shutdown) = (outbox.clone(), wake.clone(), shutdown.clone());
         loops.spawn(async move { outbox.run(lane, wake, shutdown).await });
@@ -112,9 +148,10 @@ where
         view,
         asks,
         lanes,
+        act_inputs,
         proof_inputs,
         scan_inputs,
-        told_blind: BTreeMap::new(),
+        reloads: reloads.0,
         shutdown,
     };
     let ended = on_a_thread_of_its_own(seat).await;
@@ -147,10 +184,10 @@ struct Seat<St: Store, C: Clock> {
     view: Arc<ArcSwap<View>>,
     asks: BTreeMap<Name, Arc<Asks>>,
     lanes: [Arc<Notify>; 2],
+    act_inputs: mpsc::Receiver<Input>,
     proof_inputs: mpsc::Receiver<Input>,
     scan_inputs: mpsc::Receiver<Input>,
-    /// Whether the core was last told that a source is blind.
-    told_blind: BTreeMap<Name, bool>,
+    reloads: mpsc::Receiver<Arc<Policy>>,
     shutdown: watch::Receiver<bool>,
 }
 
@@ -169,38 +206,51 @@ impl<St: Store, C: Clock> Seat<St, C> {
         }
     }
 
-    /// Takes up inputs, what is due before all: a deadline, then proof, then the rows of scans.
+    /// Takes up inputs, what is due before all: a deadline, then what people did, proof, the rows of scans.
     async fn work(mut self) -> Result<(), StoreError> {
         let mut published = Timestamp::MIN;
         let mut looked = Timestamp::MIN;
         loop {
             let now = self.clock.now();
-            if now >= looked.plus(INBOX_EVERY) {
+            if now >= looked.plus(SIGHT_EVERY) {
                 looked = now;
-                for fed in self.engine.take_up_inbox().await? {
-                    self.pass_on(fed);
-                }
-                for input in self.changed_sight(now) {
+                for input in self.measured(now) {
                     let fed = self.engine.feed(input).await?;
                     self.pass_on(fed);
                 }
+                self.publish_sight();
+                for fed in self.engine.recall_segments().await? {
+                    self.pass_on(fed);
+                }
+            }
+            if let Ok(policy) = self.reloads.try_recv() {
+                self.adopt(policy, now);
             }
             self.status.update(|status| status.engine_alive_at = Some(now));
             let wake = self.engine.core().next_wake().unwrap_or(Timestamp::MAX);
-            let input = if wake <= now { Some(Input::Tick) } else { self.next(wake.min(now.plus(ALIVE_EVERY))).await };
+            let input = match self.pressing(wake <= now) {
+                Some(input) => Some(input),
+                None => self.next(wake.min(now.plus(ALIVE_EVERY))).await,
+            };
             let mut awaits_proof = false;
             match input {
                 Some(input) => {
                     let is_tick = matches!(input, Input::Tick);
                     let caught_up = match &input {
                         Input::ScanEnded { source, .. } => Some(source.clone()),
-                        Input::Rows(_) | Input::Sight { .. } | Input::Act(_) | Input::Tick => None,
+                        Input::Rows(_)
+                        | Input::Sight { .. }
+                        | Input::Recalled(_)
+                        | Input::Act(_)
+                        | Input::Reassess { .. }
+                        | Input::Tick => None,
                     };
                     let fed = self.engine.feed(input).await?;
                     // Proof comes within milliseconds: the view that it makes is the one to show.
                     awaits_proof = is_tick && !fed.asks.is_empty();
                     self.pass_on(fed);
                     if let Some(source) = caught_up {
+                        self.engine.begin_recall(&source);
                         self.status.update_source(&source, |source| source.caught_up = true);
                     }
                 }
@@ -216,33 +266,69 @@ impl<St: Store, C: Clock> Seat<St, C> {
         }
     }
 
-    /// What the core must hear of sources that have gone blind or can be seen again.
-    fn changed_sight(&mut self, now: Timestamp) -> Vec<Input> {
+    /// What is measured of each source, and of the store's clock, for the core to judge.
+    fn measured(&self, now: Timestamp) -> Vec<Input> {
         let status = self.status.load();
-        let mut changed = Vec::new();
-        for source in &status.sources {
-            let blind_since = match source.sight(status.started_at, now) {
-                Sight::Blind { since, .. } => Some(since),
-                Sight::Clear => None,
-                Sight::Failing { .. } | Sight::NotYet => continue,
-            };
-            let told = self.told_blind.insert(source.name.clone(), blind_since.is_some());
-            if told != Some(blind_since.is_some()) {
-                changed.push(Input::Sight { source: source.name.clone(), blind_since });
-            }
-        }
-        changed
+        let of = |source: &SourceStatus| (source.name.clone(), source.measured(status.started_at));
+        let store = status.store.measured(status.started_at, now).map(|measured| (STORE.into(), measured));
+        let measured = status.sources.iter().map(of).chain(store);
+        measured.map(|(source, measured)| Input::Sight { source, measured }).collect()
     }
 
-    /// The next input, or `None` at `until` and when the process is told to stop.
-    async fn next(&mut self, until: Timestamp) -> Option<Input> {
-        tokio::select! {
-            biased;
-            _ = self.shutdown.wait_for(|stop| *stop) => None,
-            () = self.clock.sleep_until(until) => None,
-            Some(input) = self.proof_inputs.recv() => Some(input),
-            Some(input) = self.scan_inputs.recv() => Some(input),
+    /// Shows what the core has judged.
+    fn publish_sight(&self) {
+        let core = self.engine.core();
+        let status = self.status.load();
+        for source in &status.sources {
+            let blind = core.blindness(&source.name);
+            if blind != source.blind {
+                self.status.update_source(&source.name, |source| source.blind = blind.to_vec());
+            }
         }
+        let blind = core.blindness(&STORE.into());
+        if blind != status.store.blind {
+            self.status.update(|status| status.store.blind = blind.to_vec());
+        }
+    }
+
+    /// What waits for nothing: after a change of policy all of P0 is judged anew, then what is due, proof that
+    /// has come, and the rest of what is to be judged anew.
+    fn pressing(&mut self, is_due: bool) -> Option<Input> {
+        let reassess = Input::Reassess { recalled: Vec::new() };
+        match self.engine.core().stale() {
+            (1.., _) => Some(reassess),
+            _ if is_due => Some(Input::Tick),
+            (0, 0) => None,
+            _ => self.proof_inputs.try_recv().ok().or(Some(reassess)),
+        }
+    }
+
+    fn adopt(&mut self, policy: Arc<Policy>, now: Timestamp) {
+        tracing::info!(policy = %policy.hash, "another policy holds from now on");
+        self.engine.adopt(policy);
+        self.status.update(|status| (status.reload.taken_at, status.reload.refused) = (Some(now), None));
+        // What was parked is due again.
+        for lane in &self.lanes {
+            lane.notify_one();
+        }
+    }
+
+    /// The next input, or `None` at `until`, when the policy has changed, and when the process is told to stop.
+    async fn next(&mut self, until: Timestamp) -> Option<Input> {
+        let (input, policy) = tokio::select! {
+            biased;
+            _ = self.shutdown.wait_for(|stop| *stop) => (None, None),
+            () = self.clock.sleep_until(until) => (None, None),
+            Some(policy) = self.reloads.recv() => (None, Some(policy)),
+            Some(input) = self.act_inputs.recv() => (Some(input), None),
+            Some(input) = self.proof_inputs.recv() => (Some(input), None),
+            Some(input) = self.scan_inputs.recv() => (Some(input), None),
+        };
+        if let Some(policy) = policy {
+            let now = self.clock.now();
+            self.adopt(policy, now);
+        }
+        input
     }
 
     fn pass_on(&self, fed: Fed) {
@@ -300,6 +386,7 @@ async fn poll<So: Source, C: Clock>(
                 metrics.observe_poll(&poller.name, scanned.ended.since(scanned.began));
                 status.update_source(&poller.name, |source| {
                     source.last_ok = Some(scanned.began);
+                    source.fault = None;
                     source.last_poll_took = Some(scanned.ended.since(scanned.began));
                     source.rows_last_scan = scanned.rows;
                 });
@@ -311,7 +398,7 @@ async fn poll<So: Source, C: Clock>(
                 }
                 failing = true;
                 let failure = Failure { at: poller.clock.now(), cause: error.to_string() };
-                status.update_source(&poller.name, |source| source.last_error = Some(failure.clone()));
+                status.update_source(&poller.name, |source| source.fail(error.blind_kind(), failure.clone()));
             }
         }
         tokio::select! {

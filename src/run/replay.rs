@@ -1,13 +1,15 @@
 //! History through the same core under a virtual clock. What final rows can't tell, such as pauses,
-//! reopenings and erased answers, a replay of rows doesn't know: its figures say `row` as their basis.
+//! reopenings and erased answers, a replay of rows doesn't know; of reports that were observed it takes
+//! what was seen. Every figure says its basis, `row` or `observed`.
 
 use crate::core::case::Case;
 use crate::core::engine::Core;
 use crate::core::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey};
 use crate::core::observation::{Event, EventName, Observation, Received, Row, Verdict};
+use crate::core::observed::Observed;
 use crate::core::plan::{BATCH, BreachRecord, BreachStatus, Input, Page, Plan, Rows};
 use crate::core::policy::Policy;
-use crate::core::time::Timestamp;
+use crate::core::time::{Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -15,17 +17,24 @@ use std::sync::Arc;
 pub struct Replay {
     core: Core,
     now: Timestamp,
-    rows: BTreeMap<(Name, ReportId), Row>,
+    rows: BTreeMap<Place, Row>,
+    /// What was seen of reports that were observed, by time; it is preferred.
+    observed: BTreeMap<Place, Vec<Observed>>,
+    /// After how long a gap between two reads no pause was credited, by source.
+    blind_after: BTreeMap<Name, Span>,
+    from: Option<Timestamp>,
     /// Rows that have been seen before.
-    seen: BTreeSet<(Name, ReportId)>,
+    seen: BTreeSet<Place>,
     /// What changes when.
-    timeline: BTreeMap<Timestamp, BTreeSet<(Name, ReportId)>>,
+    timeline: BTreeMap<Timestamp, BTreeSet<Place>>,
     /// The store's part: what was kept of cases whose memory was freed.
     kept: BTreeMap<CaseKey, Case>,
     breaches: BTreeMap<BreachKey, BreachRecord>,
     pages: Vec<Page>,
 }
 
+/// A report of a source.
+type Place = (Name, ReportId);
 type BreachKey = (EpisodeKey, Name, Option<ReportKey>, Timestamp);
 
 /// What a replay found.
@@ -36,6 +45,16 @@ pub struct Replayed {
     /// In order of creation.
     pub pages: Vec<Page>,
     pub reports: u64,
+    /// Reports of which observations were played instead of their final rows.
+    pub observed: BTreeSet<(Name, ReportId)>,
+}
+
+impl Replayed {
+    /// What a breach was found by: observations, or final rows.
+    pub fn basis(&self, breach: &BreachRecord) -> &'static str {
+        let report = &breach.first_report;
+        if self.observed.contains(&(report.source.clone(), report.id.clone())) { "observed" } else { "row" }
+    }
 }
 
 impl Replay {
@@ -49,16 +68,57 @@ impl Replay {
             }
         }
         let now = timeline.keys().next().copied().or(from).unwrap_or(Timestamp::from_micros(0));
+        let blind_after = policy.sources.iter().map(|(name, of)| (name.clone(), of.stale_after())).collect();
         Replay {
-            core: Core::new(policy),
+            core: Core::new(Arc::new(without_rhythm(&policy))),
             now,
             rows,
+            observed: BTreeMap::new(),
+            blind_after,
+            from,
             seen: BTreeSet::new(),
             timeline,
             kept: BTreeMap::new(),
             breaches: BTreeMap::new(),
             pages: Vec::new(),
         }
+    }
+
+    /// Prefers what was seen of reports over their final rows.
+    pub fn with_observations(mut self, observations: Vec<Observed>) -> Self {
+        for seen in observations {
+            let place = (seen.report.source.clone(), seen.report.id.clone());
+            self.observed.entry(place).or_default().push(seen);
+        }
+        for seen in self.observed.values_mut() {
+            seen.sort_by_key(|seen| (seen.report.incarnation, seen.seen_at));
+        }
+        for places in self.timeline.values_mut() {
+            places.retain(|place| !self.observed.contains_key(place));
+        }
+        self.timeline.retain(|_, places| !places.is_empty());
+        for (place, seen) in &self.observed {
+            let Some(first) = seen.first() else { continue };
+            let before = first.row.iter().flat_map(instants).filter(|at| *at < first.seen_at);
+            let gaps = seen.iter().filter_map(|seen| self.lost_at(seen));
+            let looks = seen.iter().flat_map(|seen| seen.seen_before.into_iter().chain([seen.seen_at]));
+            let instants: BTreeSet<Timestamp> = before.chain(looks).chain(gaps).collect();
+            for at in instants {
+                let at = self.from.map_or(at, |from| at.max(from));
+                self.timeline.entry(at).or_default().insert(place.clone());
+            }
+        }
+        if let Some(first) = self.timeline.keys().next() {
+            self.now = *first;
+        }
+        self
+    }
+
+    /// Where the report was lost from sight before this observation: the instant after the last read.
+    fn lost_at(&self, seen: &Observed) -> Option<Timestamp> {
+        let before = seen.seen_before?;
+        let longest = self.blind_after.get(&seen.report.source).copied()?;
+        (seen.seen_at.since(before) > longest).then(|| before.plus(Span::from_micros(1)))
     }
 
     /// The last instant at which anything in the rows happens.
@@ -68,7 +128,8 @@ impl Replay {
 
     /// Lets time pass until `until`, that instant included.
     pub fn run(mut self, until: Timestamp) -> Replayed {
-        let sources: BTreeSet<Name> = self.rows.keys().map(|(source, _)| source.clone()).collect();
+        let places = self.rows.keys().chain(self.observed.keys());
+        let sources: BTreeSet<Name> = places.map(|(source, _)| source.clone()).collect();
         let first = self.timeline.first_key_value().map(|(at, _)| *at);
         if let Some(at) = first.filter(|at| *at <= until) {
             self.look(at);
@@ -91,7 +152,9 @@ impl Replay {
         let mut breaches: Vec<BreachRecord> = self.breaches.into_values().collect();
         breaches.retain(|breach| breach.status != BreachStatus::Withdrawn);
         breaches.sort_by(|a, b| (a.detected_at, a.deadline, &a.episode).cmp(&(b.detected_at, b.deadline, &b.episode)));
-        Replayed { breaches, pages: self.pages, reports: self.rows.len() as u64 }
+        let gone = self.observed.keys().filter(|place| !self.rows.contains_key(place)).count();
+        let reports = (self.rows.len() + gone) as u64;
+        Replayed { breaches, pages: self.pages, reports, observed: self.observed.into_keys().collect() }
     }
 
     /// Sees every row that changes at this instant, but, as a poll of the open rows, none that has been
@@ -124,8 +187,23 @@ impl Replay {
     }
 
     fn observe(&self, source: &Name, id: &ReportId) -> Observation {
-        let row = self.rows.get(&(source.clone(), id.clone())).map(|row| as_of(row, self.now));
+        let place = (source.clone(), id.clone());
+        let row = match self.observed.get(&place) {
+            Some(seen) => self.as_seen(seen),
+            None => self.rows.get(&place).map(|row| as_of(row, self.now)),
+        };
         Observation { id: id.clone(), row }
+    }
+
+    /// What a read at this instant would have seen. Lost from sight it counts as not paused, because nothing
+    /// is credited then.
+    fn as_seen(&self, seen: &[Observed]) -> Option<Row> {
+        let next = seen.partition_point(|seen| seen.seen_at <= self.now);
+        let Some(last) = next.checked_sub(1).and_then(|at| seen.get(at)) else {
+            return seen.first()?.row.as_ref().map(|row| as_of(row, self.now));
+        };
+        let lost = seen.get(next).and_then(|next| self.lost_at(next)).is_some_and(|at| at <= self.now);
+        last.row.clone().map(|row| Row { paused: row.paused && !lost, ..row })
     }
 
     fn feed_rows(&mut self, mut rows: Rows) {
@@ -154,6 +232,15 @@ impl Replay {
         }
         self.pages.extend(plan.pages.iter().cloned());
     }
+}
+
+/// The same policy where reads follow no rhythm: here a report is read when something about it changes.
+fn without_rhythm(policy: &Policy) -> Policy {
+    let mut policy = policy.clone();
+    for source in policy.sources.values_mut() {
+        source.blind_after = None;
+    }
+    policy
 }
 
 /// When a row's visible state changes: its arrival, and each event from then on.

@@ -96,6 +96,9 @@ pub enum Which {
 /// Categories listed at most; a column with more of them is not a reason code.
 pub const CATEGORIES_MAX: u32 = 1_000;
 
+/// Rows of a look at the newest.
+pub const NEWEST_ROWS: u32 = 5;
+
 /// Rows without an id that one scan counts at most: they can't be told apart, so more says nothing new.
 pub const WITHOUT_ID_MAX: u32 = 1_000;
 
@@ -122,6 +125,12 @@ impl Parts {
     /// The rows of some ids.
     pub fn by_ids(&self, matches: &str) -> String {
         format!("SELECT {}{}", self.select.join(", "), self.rows_where(Which::All, &[matches]))
+    }
+
+    /// The rows that were received last; `received` is that column.
+    pub fn newest(&self, received: &str) -> String {
+        let rows = self.rows_where(Which::All, &[&self.has_id]);
+        format!("SELECT {}{rows} ORDER BY {received} DESC NULLS LAST LIMIT {NEWEST_ROWS}", self.select.join(", "))
     }
 
     /// How many rows have no id that can be read: (whether it is NULL, count).

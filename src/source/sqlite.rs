@@ -7,7 +7,7 @@ use super::line::{Answer, LOCK_TIMEOUT_MS, Mapping, Request, Session, decode_row
 use super::selection::{CategoryAt, Purpose};
 use super::settings::{RowsFrom, Unit};
 use super::sql::{self, Parts, Which, not_surely, unit_ceiling, unit_digits};
-use super::{Batch, ColumnFound, ScanPosition};
+use super::{Batch, ColumnFound, ScanPosition, plans};
 use crate::core::id::ReportId;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{
@@ -137,6 +137,14 @@ impl Session for SqliteSession {
             Request::Page { which, after, limit } => self.page(*which, *after, *limit).await,
             Request::Rows(ids) => self.rows(ids).await,
             Request::Categories => self.categories().await,
+            Request::Vitals => Ok(Answer::default()),
+            Request::Plans => {
+                let table = !self.parts.relation.starts_with('(');
+                let plans = plans::of_sqlite(&mut self.conn, &self.parts, &self.id_column, table).await;
+                let plans = plans.map_err(Fault::statement("explaining the polling statements"))?;
+                Ok(Answer { plans, ..Answer::default() })
+            }
+            Request::Newest => self.newest().await,
             Request::Describe => {
                 let types = self.columns.iter().map(|column| (column.name.clone(), column.type_name.clone()));
                 Ok(Answer { server: self.server.clone(), column_types: types.collect(), ..Answer::default() })
@@ -211,6 +219,14 @@ impl SqliteSession {
             (name.to_owned(), count)
         };
         Ok(Answer { categories: found.iter().map(category).collect(), ..Answer::default() })
+    }
+
+    async fn newest(&mut self) -> Result<Answer> {
+        let Some(received) = &self.decoder.selection().received else { return Ok(Answer::default()) };
+        let sql = AssertSqlSafe(self.parts.newest(&self.parts.select[received.at]));
+        let rows: Vec<SqliteRow> =
+            sqlx::query(sql).fetch_all(&mut self.conn).await.map_err(Fault::statement("reading the newest rows"))?;
+        Ok(Answer { batch: self.decode(&rows), ..Answer::default() })
     }
 
     fn decode(&mut self, rows: &[SqliteRow]) -> Batch {

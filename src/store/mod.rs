@@ -5,19 +5,32 @@
 mod audit;
 mod commit;
 mod db;
+mod fallback;
+mod firing;
 mod load;
+mod observations;
 mod open;
 mod outbox;
+mod probe;
+mod rejects;
+mod segments;
+mod sight;
 mod sql;
+pub mod told;
+pub mod weekly;
 
 pub use open::OpenError;
+pub use probe::{Probe, probe};
+pub use rejects::{RejectRow, RejectTotal};
 pub use sql::SqlStore;
 
+use crate::core::arrivals::{Arrived, Watched};
 use crate::core::case::Case;
 use crate::core::id::{CaseKey, IncidentNo, Name};
 use crate::core::incident::Incident;
 use crate::core::plan::{PageKind, Plan};
 use crate::core::policy::Priority;
+use crate::core::segments::Segment;
 use crate::core::time::Timestamp;
 use std::future::Future;
 
@@ -32,6 +45,9 @@ pub struct Stored {
     pub incidents: Vec<Incident>,
     /// The number that the next incident gets.
     pub next_incident: u64,
+    /// How many reports came in each hour of the weeks before, and which hours were watched.
+    pub arrived: Vec<Arrived>,
+    pub watched: Vec<Watched>,
 }
 
 /// One plan on its way into the store.
@@ -63,6 +79,12 @@ pub struct NewPage {
     pub delivery_key: String,
     /// The pager's payload as JSON; every attempt sends this.
     pub payload: String,
+    /// The channels that ring in this one's place when it fails, the next first.
+    pub fallbacks: Vec<Name>,
+    /// The channel in whose place this page rings.
+    pub in_place_of: Option<Name>,
+    /// Of a test, and out of every figure.
+    pub is_test: bool,
 }
 
 /// The two lanes of the outbox: nothing lesser can delay a P0.
@@ -112,6 +134,47 @@ pub struct Attempt {
     pub delivery: Delivery,
     /// What the receiver answered, such as "202" or "connection refused"; never a body.
     pub answer: String,
+    /// Where the page has failed for so long that another channel rings as well: its fallbacks, the next
+    /// first, ready to be queued. See [`Store::fall_back`].
+    pub fallbacks: Vec<NewPage>,
+}
+
+/// Where a page stands, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PageState {
+    /// Waits for its first attempt.
+    Queued,
+    /// An attempt is on its way.
+    Sending,
+    /// Not accepted so far, and tried again.
+    Retrying,
+    Accepted,
+    /// A permanent error: nothing is sent until a reload or a restart.
+    Parked,
+    /// Not sent any more: its incident was acknowledged or resolved after it had rung elsewhere.
+    Superseded,
+}
+
+impl PageState {
+    pub const ALL: [PageState; 6] = [
+        PageState::Queued,
+        PageState::Sending,
+        PageState::Retrying,
+        PageState::Accepted,
+        PageState::Parked,
+        PageState::Superseded,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            PageState::Queued => "queued",
+            PageState::Sending => "sending",
+            PageState::Retrying => "retrying",
+            PageState::Accepted => "accepted",
+            PageState::Parked => "parked",
+            PageState::Superseded => "superseded",
+        }
+    }
 }
 
 /// A page as the board lists it.
@@ -142,7 +205,7 @@ pub enum StoreError {
     /// The transaction didn't happen; the same may be tried again.
     #[error("{operation}: {source}")]
     Failed { operation: &'static str, source: sqlx::Error },
-    /// The answer to COMMIT was lost: read the sequence to learn whether it happened.
+    /// The answer to COMMIT was lost: `Store::settle` tells whether it happened.
     #[error("{operation}: the answer to COMMIT was lost: {source}")]
     Ambiguous { operation: &'static str, source: sqlx::Error },
     /// What the store holds can't be read by this version.
@@ -154,8 +217,13 @@ impl StoreError {
     /// The store is there and refuses a value in the plan: trying the same again changes nothing.
     pub fn is_refused_value(&self) -> bool {
         let StoreError::Failed { source: sqlx::Error::Database(error), .. } = self else { return false };
-        // PostgreSQL's class 22, data exceptions.
-        error.code().is_some_and(|code| code.len() == 5 && code.starts_with("22"))
+        let Some(code) = error.code() else { return false };
+        if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+            // Too big, a constraint, a type: the low byte is the kind, the rest its detail.
+            return code.parse::<i64>().is_ok_and(|code| matches!(code & 0xff, 18..=20));
+        }
+        // PostgreSQL's data exceptions, constraints and limits, such as that of an index's row.
+        ["22", "23", "54"].iter().any(|class| code.starts_with(class))
     }
 }
 
@@ -166,12 +234,24 @@ pub trait Store: Send + Sync + 'static {
     /// Takes the lead under a token higher than any before.
     fn lead(&self, holder: &str, now: Timestamp) -> impl Future<Output = Result<u64>> + Send;
     fn load(&self) -> impl Future<Output = Result<Stored>> + Send;
-    fn sequence(&self) -> impl Future<Output = Result<u64>> + Send;
+    /// The sequence number of the last commit, once every commit of this leader has ended one way or the
+    /// other: what is still under way is waited for.
+    fn settle(&self, token: u64) -> impl Future<Output = Result<u64>> + Send;
     fn commit(&self, commit: &Commit<'_>) -> impl Future<Output = Result<()>> + Send;
     /// The latest kept episode of each of these cases, settled ones included.
     fn recall(&self, keys: &[CaseKey]) -> impl Future<Output = Result<Vec<Case>>> + Send;
     /// What people did that no commit has taken up yet, oldest first.
     fn inbox(&self) -> impl Future<Output = Result<Vec<InboxEntry>>> + Send;
+    /// The next segment of open reports that was written after commit `after` and not after `until`, and the
+    /// commit that wrote it. A store that keeps none has none.
+    fn segment(
+        &self,
+        _source: &Name,
+        _after: u64,
+        _until: u64,
+    ) -> impl Future<Output = Result<Option<(u64, Segment)>>> + Send {
+        std::future::ready(Ok(None))
+    }
     /// Leases due pages in rank order: P0 first, then oldest; a resolve only once no ring of the same
     /// incident, round and channel is still to be sent; none of the channels that are `full`.
     fn lease_pages(
@@ -185,7 +265,18 @@ pub trait Store: Send + Sync + 'static {
     /// When the lane's next page is due: the earliest of its queued pages and expiring leases, but for the
     /// channels that are `full`.
     fn next_page_at(&self, lane: Lane, full: &[Name]) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
+    /// Writes an attempt, what it makes of its page and, in the same transaction, its fallback as
+    /// [`Store::fall_back`] has it. A ring whose incident is acknowledged or over is superseded: below P0 once
+    /// the incident is over or was acknowledged unheard; else only where its round, or a later one, has been
+    /// accepted on some channel other than the log.
     fn record(&self, attempt: &Attempt) -> impl Future<Output = Result<()>> + Send;
+    /// Rings of a lane that no answer has settled and that have not fallen back though they could, oldest
+    /// first.
+    fn unanswered(&self, lane: Lane, limit: u32) -> impl Future<Output = Result<Vec<LeasedPage>>> + Send;
+    /// Marks a ring as failing, and queues the first of `fallbacks` whose channel this round has not rung yet;
+    /// none, where one before it rings there without failing. An entry of the inbox tells the core, so that
+    /// the round is closed there too.
+    fn fall_back(&self, page: i64, fallbacks: &[NewPage], now: Timestamp) -> impl Future<Output = Result<()>> + Send;
     /// The newest pages, newest first.
     fn pages(&self, limit: u32) -> impl Future<Output = Result<Vec<PageRow>>> + Send;
     fn page_counts(&self) -> impl Future<Output = Result<Vec<PageCount>>> + Send;

@@ -3,12 +3,13 @@
 
 use super::db::{Answer, CommitError, Db, Tx, args};
 use super::{
-    Attempt, Commit, InboxEntry, Lane, LeasedPage, PageCount, PageRow, Result, Store, StoreError, Stored, commit, load,
-    outbox,
+    Attempt, Commit, InboxEntry, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, Store, StoreError, Stored,
+    commit, fallback, load, outbox, segments,
 };
 use crate::core::case::Case;
 use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportKey};
 use crate::core::plan::{BreachRecord, Outcome};
+use crate::core::segments::Segment;
 use crate::core::time::Timestamp;
 
 /// An open store. Cloning is not needed: every operation takes `&self`.
@@ -20,6 +21,10 @@ pub struct SqlStore {
 impl SqlStore {
     pub(super) fn of(db: Db) -> SqlStore {
         SqlStore { db }
+    }
+
+    pub(super) fn db(&self) -> &Db {
+        &self.db
     }
 
     /// Closes every connection; SQLite folds its log into the file.
@@ -83,8 +88,8 @@ impl Store for SqlStore {
         load::load(&self.db).await
     }
 
-    async fn sequence(&self) -> Result<u64> {
-        load::sequence(&self.db).await
+    async fn settle(&self, token: u64) -> Result<u64> {
+        commit::settle(&self.db, token).await
     }
 
     async fn commit(&self, commit: &Commit<'_>) -> Result<()> {
@@ -93,6 +98,10 @@ impl Store for SqlStore {
 
     async fn recall(&self, keys: &[CaseKey]) -> Result<Vec<Case>> {
         load::recall(&self.db, keys).await
+    }
+
+    async fn segment(&self, source: &Name, after: u64, until: u64) -> Result<Option<(u64, Segment)>> {
+        segments::next(&self.db, source, after, until).await
     }
 
     async fn lease_pages(
@@ -112,6 +121,14 @@ impl Store for SqlStore {
 
     async fn record(&self, attempt: &Attempt) -> Result<()> {
         outbox::record(&self.db, attempt).await
+    }
+
+    async fn unanswered(&self, lane: Lane, limit: u32) -> Result<Vec<LeasedPage>> {
+        outbox::unanswered(&self.db, lane, limit).await
+    }
+
+    async fn fall_back(&self, page: i64, fallbacks: &[NewPage], now: Timestamp) -> Result<()> {
+        fallback::fall_back(&self.db, page, fallbacks, now).await
     }
 
     async fn pages(&self, limit: u32) -> Result<Vec<PageRow>> {

@@ -9,9 +9,11 @@ use tocsin::config::{Config, Need};
 use tocsin::core::id::{Name, ReportId};
 use tocsin::core::observation::{EventName, Received, Row, Verdict};
 use tocsin::core::plan::PageKind;
-use tocsin::core::time::Timestamp;
+use tocsin::core::policy::{Due, Policy};
+use tocsin::core::time::{Span, Timestamp};
 use tocsin::keys::Keys;
 use tocsin::run::replay::{Replay, Replayed};
+use tocsin::run::what_if::{Changed, changes};
 use tocsin::source::AnySource;
 use tocsin::zone::{Zone, parse_local_or_rfc3339};
 
@@ -175,4 +177,30 @@ fn an_instant_counts_at_the_end_of_a_replay_and_no_later_one() {
     assert_eq!(small(threat(), None, 30).breaches.len(), 0);
     assert_eq!(small(threat(), None, 31).breaches.len(), 1);
     assert_eq!(small(threat(), Some(minute(40)), 40).breaches.len(), 1);
+}
+
+#[test]
+fn a_change_of_policy_is_told_by_what_appears_disappears_and_moves() {
+    let place = |id: i64| (Name::from("reports"), ReportId::Int(id));
+    let rows = Rows::from([
+        (place(1), row("threat", minute(0))),
+        (place(2), row("ncii", minute(0))),
+        (place(3), row("spam", minute(0)).with(EventName::Closed, minute(300), person("mod-1"))),
+        (place(4), row("csam", minute(0)).with(EventName::Closed, minute(10), person("mod-1"))),
+    ]);
+    let old = policy();
+    let mut new = old.clone();
+    new.rules[0].targets[0].due = Due::Within { span: Span::from_mins(45), calendar: None };
+    new.rules[1].targets.clear();
+    new.rules[2].targets[0].due = Due::Within { span: Span::from_mins(200), calendar: None };
+    let played = |policy: &Policy| Replay::new(Arc::new(policy.clone()), rows.clone(), None).run(minute(1_000));
+    let changed = changes(&played(&old), &played(&new));
+    let told: Vec<_> =
+        changed.lines.iter().map(|((rule, _, target), line)| format!("{rule} {target}: {line}")).collect();
+    assert_eq!(told, ["ncii closed: 1 disappear", "spam closed: 1 appear", "threat closed: 1 move"]);
+    let threat = &changed.lines[&("threat".into(), "threat".into(), "closed".into())].cases;
+    assert_eq!(threat[0].1, Changed::Moves { from: minute(30), to: minute(45) });
+    let pages = changed.pages.iter().map(|((category, _), counts)| (category.to_string(), *counts));
+    assert_eq!(pages.collect::<Vec<_>>(), [("ncii".to_owned(), (1, 0)), ("spam".to_owned(), (0, 1))]);
+    assert_eq!(changes(&played(&old), &played(&old)), Default::default());
 }

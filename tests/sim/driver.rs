@@ -112,8 +112,7 @@ pub struct Life<St: Store, So: Source> {
 
 impl<St: Store, So: Source> Life<St, So> {
     pub async fn start(policy: Arc<Policy>, store: Arc<St>, source: Arc<So>, clock: VirtualClock) -> Self {
-        let keys = Keys::new(b"a deployment's secret");
-        let engine = Engine::start(policy, store, clock.clone(), keys, status(), "test").await.unwrap();
+        let engine = Engine::start(policy, store, clock.clone(), keys(), status(), "test").await.unwrap();
         let (proof, proofs) = mpsc::channel(100);
         let (scan, scans) = mpsc::channel(100);
         let asks = Arc::new(Asks::default());
@@ -156,6 +155,10 @@ impl<St: Store, So: Source> Life<St, So> {
     }
 }
 
+pub fn keys() -> Keys {
+    Keys::new(b"a deployment's secret")
+}
+
 fn status() -> StatusHandle {
     StatusHandle::new(Status {
         version: "test",
@@ -166,5 +169,6 @@ fn status() -> StatusHandle {
         engine_alive_at: None,
         sources: vec![SourceStatus::new("reports".into(), Span::from_mins(1), Span::from_mins(5))],
         store: StoreStatus::default(),
+        reload: tocsin::status::Reload::default(),
     })
 }

@@ -69,8 +69,8 @@ impl<S: Store> Store for Faulty<S> {
         self.faults.effect(self.inner.load()).await
     }
 
-    async fn sequence(&self) -> Result<u64> {
-        self.faults.effect(self.inner.sequence()).await
+    async fn settle(&self, token: u64) -> Result<u64> {
+        self.faults.effect(self.inner.settle(token)).await
     }
 
     async fn commit(&self, commit: &Commit<'_>) -> Result<()> {
@@ -102,6 +102,14 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn record(&self, attempt: &Attempt) -> Result<()> {
         self.faults.effect(self.inner.record(attempt)).await
+    }
+
+    async fn unanswered(&self, lane: Lane, limit: u32) -> Result<Vec<LeasedPage>> {
+        self.faults.effect(self.inner.unanswered(lane, limit)).await
+    }
+
+    async fn fall_back(&self, page: i64, fallbacks: &[NewPage], now: Timestamp) -> Result<()> {
+        self.faults.effect(self.inner.fall_back(page, fallbacks, now)).await
     }
 
     async fn pages(&self, limit: u32) -> Result<Vec<PageRow>> {

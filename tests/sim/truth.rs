@@ -261,12 +261,13 @@ impl Night {
 
     /// The deadline of a known P0 never moves out, whatever happens to its rows and to the process.
     fn check_clocks(&mut self, life: &Life<ModelStore, Table>, minute_no: i64) {
-        let latched = life.engine.core().cases().filter(|case| case.is_latched());
-        let clocks = latched.flat_map(|case| case.clocks.iter().map(move |clock| (case, clock)));
-        let from_receipt = clocks.filter(|(_, clock)| &*clock.target != "second_review");
-        let deadlines: BTreeMap<(String, Name), Timestamp> = from_receipt
-            .filter_map(|(case, clock)| Some(((case.key.to_string(), clock.target.clone()), clock.deadline?)))
-            .collect();
+        let mut deadlines: BTreeMap<(String, Name), Timestamp> = BTreeMap::new();
+        for case in life.engine.core().cases().filter(|case| case.is_latched()) {
+            for clock in case.clocks.iter().filter(|clock| &*clock.target != "second_review") {
+                let key = (case.key.to_string(), clock.target.clone());
+                deadlines.extend(clock.deadline.map(|deadline| (key, deadline)));
+            }
+        }
         for (key, deadline) in &deadlines {
             let before = self.deadlines.get(key).copied().unwrap_or(*deadline);
             assert!(*deadline <= before, "minute {minute_no}: the clock of {key:?} was reset");

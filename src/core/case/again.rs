@@ -4,7 +4,7 @@ use super::Case;
 use crate::core::clock::Clock;
 use crate::core::id::ReportKey;
 use crate::core::observation::EventName;
-use crate::core::policy::{DeletedMeans, Policy};
+use crate::core::policy::{DeletedMeans, Policy, Target};
 use crate::core::time::Timestamp;
 
 impl Case {
@@ -16,7 +16,8 @@ impl Case {
         let mut any = false;
         for index in 0..self.clocks.len() {
             let clock = &self.clocks[index];
-            let repeats = assessment.targets.iter().any(|t| t.name == clock.target && t.repeat.is_some());
+            let of_it = |t: &&Target| !clock.obligation && (&t.name, t.until) == (&clock.target, clock.until);
+            let repeats = assessment.targets.iter().find(of_it).is_some_and(|target| target.repeat.is_some());
             let next = clock.met_at().filter(|at| repeats && clock.since.is_none_or(|since| *at > since));
             if let Some(at) = next.filter(|_| self.closed_for(clock, deleted_means).is_none()) {
                 self.clocks[index].begin_anew(at);

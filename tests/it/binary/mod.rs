@@ -12,7 +12,9 @@ mod people;
 mod platform;
 mod process;
 mod proxy;
+mod reloading;
 mod rig;
+mod sight;
 mod stopping;
 
 use tocsin::core::time::{Span, Timestamp};

@@ -114,7 +114,7 @@ async fn file_more(rig: &Rig, filed: &mut u32, count: u32) {
 }
 
 async fn nothing_is_lost_or_doubled(rig: &Rig, monitor: &Process, filed: u32) {
-    eventually("every report has rung and every page is recorded", secs(45), async || {
+    eventually("every report has rung and every page is recorded", secs(90), async || {
         let rings = rig.rings();
         let lost = (0..filed).find(|n| !rings.contains_key(&rig.p0_reference(&format!("r{n}"))));
         if let Some(lost) = lost {

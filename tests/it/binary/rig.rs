@@ -78,6 +78,7 @@ steps = [{ at = "0m", notify = ["hook"] }]
 
 [blind]
 escalation = "operators"
+BLIND
 
 [channels]
 hook = { kind = "webhook", url_env = "TEST_HOOK", secret_env = "TEST_HOOK_SECRET" }
@@ -96,6 +97,8 @@ pub struct Settings {
     pub received: &'static str,
     /// How long P0 and P1 may take.
     pub within: &'static str,
+    /// Further lines of [blind].
+    pub blind: &'static str,
     pub source_url: String,
     pub store_url: String,
     pub hook_url: String,
@@ -128,6 +131,7 @@ impl Rig {
             mode: "live",
             received: "\"created_at\"",
             within: "3s",
+            blind: "",
             source_url: platform.reader_url.clone(),
             store_url,
             hook_url: receiver.url.clone(),
@@ -163,16 +167,40 @@ impl Rig {
         self.start_as("another", free_port())
     }
 
+    /// Writes the configuration of now over the one that the monitor was started with.
+    pub fn rewrite(&self) {
+        self.write_config_as("tocsin", self.port);
+    }
+
+    /// Writes the configuration alone, for a command that ends by itself.
+    pub fn write_config(&self) {
+        self.write_config_as("tocsin", self.port);
+    }
+
+    /// The sequence number of the store's last commit, as the monitor tells it.
+    pub async fn sequence(&self) -> u64 {
+        let (_, status) = self.get("/api/v1/status").await;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        status["store"]["sequence"].as_u64().unwrap()
+    }
+
     fn start_as(&self, name: &str, port: u16) -> Process {
-        let Settings { mode, received, within, .. } = self.settings;
-        let words = [("MODE", mode), ("RECEIVED", received), ("WITHIN", within), ("PORT", &port.to_string())];
-        let text = words.iter().fold(CONFIG.to_owned(), |text, (word, value)| text.replace(word, value));
-        let file = format!("{name}.toml");
-        std::fs::write(self.scratch.path().join(&file), text).unwrap();
+        let file = self.write_config_as(name, port);
         Process::start(self.scratch.path(), name, &["run", "--config", &file], &self.variables())
     }
 
-    fn variables(&self) -> [(&str, &str); 5] {
+    fn write_config_as(&self, name: &str, port: u16) -> String {
+        let Settings { mode, received, within, blind, .. } = self.settings;
+        let port = port.to_string();
+        let words = [("MODE", mode), ("RECEIVED", received), ("WITHIN", within), ("BLIND", blind), ("PORT", &port)];
+        let text = words.iter().fold(CONFIG.to_owned(), |text, (word, value)| text.replace(word, value));
+        let file = format!("{name}.toml");
+        std::fs::write(self.scratch.path().join(&file), text).unwrap();
+        file
+    }
+
+    /// What the configuration takes from the environment.
+    pub fn variables(&self) -> [(&'static str, &str); 5] {
         [
             ("TEST_SECRET", DEPLOYMENT_SECRET),
             ("TEST_SOURCE", &self.settings.source_url),

@@ -32,7 +32,7 @@ async fn a_number_that_leaves_a_gap_is_refused(home: Home) {
     for sequence in [0, 2] {
         assert!(led.store.commit(&commit(sequence, led.token, &plan, Vec::new())).await.is_err());
     }
-    assert_eq!(led.store.sequence().await.unwrap(), 0);
+    assert_eq!(led.store.settle(led.token).await.unwrap(), 0);
     led.store.commit(&commit(1, led.token, &plan, Vec::new())).await.unwrap();
 }
 
@@ -49,12 +49,12 @@ async fn an_older_leader_is_fenced_before_it_writes_anything(home: Home) {
     second.commit(&commit(2, token, &keeping([case(episode(3), Priority::P0)]), Vec::new())).await.unwrap();
 }
 
-/// What a process does that doesn't know whether its commit happened: it reads the sequence.
+/// What a process does that doesn't know whether its commit happened: it asks for the settled sequence.
 async fn a_commit_repeated_after_a_lost_answer_is_settled_by_the_sequence(home: Home) {
     let mut led = home.lead().await;
     let (plan, page) = (keeping([case(episode(1), Priority::P0)]), ring(1, "pager", Priority::P0, 1));
     led.commit_with(&plan, vec![page.clone()]).await.unwrap();
-    assert_eq!(led.store.sequence().await.unwrap(), 1, "it happened");
+    assert_eq!(led.store.settle(led.token).await.unwrap(), 1, "it happened");
     let again = led.store.commit(&commit(1, led.token, &plan, vec![page])).await;
     assert!(matches!(again, Err(StoreError::Fenced { .. })));
     assert_eq!(led.store.pages(9).await.unwrap().len(), 1);

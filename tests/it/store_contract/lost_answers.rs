@@ -1,11 +1,12 @@
-//! A network that swallows the answer to COMMIT: what happened is settled by the sequence, both ways.
+//! A network that swallows the answer to COMMIT: what happened is settled by the sequence, both ways, even
+//! while the COMMIT is still on its way.
 
 use super::home::{Home, case, commit, episode, keeping, ring};
 use crate::kit::minute;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use tocsin::core::policy::Priority;
 use tocsin::secret::Secret;
@@ -16,6 +17,8 @@ use tocsin::store::{SqlStore, Store, StoreError};
 enum Lost {
     Before,
     After,
+    /// The server gets it only when it has been asked what became of it.
+    WhenAsked,
 }
 
 /// A wire to the server that tears at the first COMMIT once it is armed.
@@ -30,14 +33,14 @@ impl Wire {
         let server = rest.split_once('/').unwrap().0.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let armed = Arc::new(AtomicBool::new(false));
+        let (armed, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(Asked::default()));
         let wire = Wire { url: url.replace(&server, &address), armed: armed.clone() };
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (server, armed) = (TcpStream::connect(&server).unwrap(), armed.clone());
+                let (server, armed, asked) = (TcpStream::connect(&server).unwrap(), armed.clone(), asked.clone());
                 let (from_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
                 thread::spawn(move || answers(from_server, to_client));
-                thread::spawn(move || questions(client, server, lost, &armed));
+                thread::spawn(move || questions(client, server, lost, &armed, &asked));
             }
         });
         wire
@@ -49,14 +52,28 @@ fn answers(mut server: TcpStream, mut client: TcpStream) {
     let _ = client.shutdown(Shutdown::Both);
 }
 
-fn questions(mut client: TcpStream, mut server: TcpStream, lost: Lost, armed: &AtomicBool) {
+/// Whether a client has asked what became of a commit.
+#[derive(Default)]
+struct Asked(Mutex<bool>, Condvar);
+
+fn holds(bytes: &[u8], words: &[u8]) -> bool {
+    bytes.windows(words.len()).any(|window| window == words)
+}
+
+fn questions(mut client: TcpStream, mut server: TcpStream, lost: Lost, armed: &AtomicBool, asked: &Asked) {
     let mut bytes = [0; 65_536];
     while let Ok(n @ 1..) = client.read(&mut bytes) {
-        let tears = bytes[..n].windows(7).any(|word| word == b"COMMIT\0") && armed.swap(false, Ordering::SeqCst);
+        if holds(&bytes[..n], b"SET sequence = sequence") {
+            *asked.0.lock().unwrap() = true;
+            asked.1.notify_all();
+        }
+        let tears = holds(&bytes[..n], b"COMMIT\0") && armed.swap(false, Ordering::SeqCst);
         if tears {
             let _ = client.shutdown(Shutdown::Both);
-            if lost == Lost::Before {
-                break;
+            match lost {
+                Lost::Before => break,
+                Lost::After => {}
+                Lost::WhenAsked => drop(asked.1.wait_while(asked.0.lock().unwrap(), |asked| !*asked).unwrap()),
             }
         }
         if server.write_all(&bytes[..n]).is_err() {
@@ -80,23 +97,25 @@ async fn ambiguous(name: &str, lost: Lost) -> (SqlStore, u64) {
 
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_happened_when_the_sequence_says_so() {
-    let (store, _) = ambiguous("answer_lost", Lost::After).await;
-    // The server may still be at it when the wire is down.
-    let mut sequence = 0;
-    for _ in 0..1_000 {
-        sequence = store.sequence().await.unwrap();
-        if sequence == 1 {
-            break;
-        }
+    for (name, lost) in [("answer_lost", Lost::After), ("commit_late", Lost::WhenAsked)] {
+        let (store, token) = ambiguous(name, lost).await;
+        assert_eq!(store.settle(token).await.unwrap(), 1, "{name}");
+        assert_eq!(store.pages(9).await.unwrap().len(), 1);
     }
-    assert_eq!(sequence, 1);
-    assert_eq!(store.pages(9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_commit_in_doubt_is_not_settled_for_a_leader_who_was_replaced() {
+    let (store, token) = ambiguous("replaced", Lost::After).await;
+    store.lead("another", minute(9)).await.unwrap();
+    let settled = store.settle(token).await;
+    assert!(matches!(settled, Err(StoreError::Fenced { ours: 1, theirs: 2, .. })), "{settled:?}");
 }
 
 #[tokio::test]
 async fn a_commit_that_never_arrived_did_not_happen_and_is_done_again() {
     let (store, token) = ambiguous("commit_lost", Lost::Before).await;
-    assert_eq!(store.sequence().await.unwrap(), 0);
+    assert_eq!(store.settle(token).await.unwrap(), 0);
     let plan = keeping([case(episode(1), Priority::P0)]);
     store.commit(&commit(1, token, &plan, vec![ring(1, "pager", Priority::P0, 1)])).await.unwrap();
     assert_eq!(store.load().await.unwrap().cases.len(), 1);

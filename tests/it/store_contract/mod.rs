@@ -2,7 +2,8 @@
 //! embedded file and the other a server.
 
 mod commits;
-mod home;
+mod fallbacks;
+pub mod home;
 mod lost_answers;
 mod measure;
 mod opening;
@@ -10,6 +11,7 @@ mod outbox;
 mod port;
 mod reading;
 mod records;
+mod weekly;
 
 /// Runs each sentence against a new store of both kinds.
 macro_rules! on_both {

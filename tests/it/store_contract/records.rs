@@ -1,16 +1,20 @@
 //! What stays for years: breaches, outcomes, rejects, and what people put into the inbox.
 
 use super::home::{Home, Led, breach, episode, report_key};
-use crate::kit::minute;
+use crate::kit::{minute, row};
 use tocsin::core::act::{Audited, Effect};
+use tocsin::core::arrivals::{Arrived, Watched};
 use tocsin::core::calendar::{Interval, Stretch};
 use tocsin::core::case::Conclusion;
 use tocsin::core::clock::Ending;
-use tocsin::core::id::{IncidentNo, ReportId};
+use tocsin::core::id::{IncidentNo, Name, ReportId, ReportKey};
 use tocsin::core::known::{Known, KnownReport};
 use tocsin::core::observation::{Actor, Event, EventName, Flaw, Reject};
+use tocsin::core::observed::Observed;
 use tocsin::core::plan::{BreachRecord, BreachStatus, Outcome, Plan, TargetOutcome};
 use tocsin::core::policy::{Priority, Standing};
+use tocsin::core::segments::{Remembered, Segment};
+use tocsin::store::Store;
 
 super::on_both! {
     a_breach_comes_back_as_it_was,
@@ -22,6 +26,10 @@ super::on_both! {
     a_breach_of_another_deadline_is_another_breach,
     an_outcome_is_kept_and_a_second_end_replaces_it,
     rejects_are_counted_by_place_and_kind,
+    rejects_are_listed_and_summed_for_people,
+    observations_come_back_by_report_and_time,
+    segments_come_back_in_their_order_and_a_whole_generation_replaces_the_ones_before,
+    arrivals_and_watched_hours_come_back_and_what_is_too_old_goes,
     what_people_do_waits_in_the_inbox,
 }
 
@@ -74,7 +82,7 @@ async fn an_unverified_breach_is_verified_or_withdrawn(home: Home) {
     for verdict in [BreachStatus::Verified, BreachStatus::Withdrawn] {
         let id = verdict as i64;
         let mut led = home.lead().await;
-        led.sequence = tocsin::store::Store::sequence(&led.store).await.unwrap();
+        led.sequence = tocsin::store::Store::settle(&led.store, led.token).await.unwrap();
         led.commit(&of(breach(id, BreachStatus::Unverified))).await.unwrap();
         led.commit(&of(breach(id, verdict))).await.unwrap();
         let breaches = led.store.breaches(9).await.unwrap();
@@ -118,6 +126,8 @@ async fn an_outcome_is_kept_and_a_second_end_replaces_it(home: Home) {
         conclusion: Conclusion::Closed,
         reports: 3,
         reopenings: 0,
+        second_review: true,
+        overturned: false,
         targets: vec![target],
     };
     led.commit(&Plan { outcomes: vec![outcome.clone()], ..Plan::default() }).await.unwrap();
@@ -143,6 +153,81 @@ async fn rejects_are_counted_by_place_and_kind(home: Home) {
     assert_eq!(home.number("SELECT COUNT(*) FROM rejects").await, 2);
     assert_eq!(home.number("SELECT count FROM rejects WHERE report = '' AND flaw = 'no_id'").await, 4);
     assert_eq!(home.number("SELECT count FROM rejects WHERE report = '1' AND flaw = 'not_a_time'").await, 2);
+}
+
+async fn rejects_are_listed_and_summed_for_people(home: Home) {
+    let mut led = home.lead().await;
+    let reject = |id: Option<i64>, flaw| {
+        let reject = Reject { id: id.map(ReportId::Int), column: "created_at".into(), flaw };
+        ("reports".into(), reject)
+    };
+    let (one, two) = (reject(Some(1), Flaw::NotATime), reject(Some(2), Flaw::NotATime));
+    let none = || reject(None, Flaw::NoId);
+    led.commit(&Plan { rejects: vec![one, two, none(), none(), none()], ..Plan::default() }).await.unwrap();
+    let totals = led.store.reject_totals().await.unwrap();
+    let totals: Vec<(&str, u64)> = totals.iter().map(|total| (total.flaw.as_str(), total.reports)).collect();
+    assert_eq!(totals, [("no_id", 3), ("not_a_time", 2)]);
+    let rows = led.store.rejects(9).await.unwrap();
+    let rows: Vec<_> = rows.iter().map(|row| (row.report.as_deref(), row.flaw.as_str(), row.count)).collect();
+    assert_eq!(rows, [(None, "no_id", 3), (Some("1"), "not_a_time", 1), (Some("2"), "not_a_time", 1)]);
+    assert_eq!(led.store.rejects(1).await.unwrap().len(), 1);
+}
+
+async fn arrivals_and_watched_hours_come_back_and_what_is_too_old_goes(home: Home) {
+    let mut led = home.lead().await;
+    let arrived = |hour, count| Arrived { source: "reports".into(), category: "csam".into(), hour, count };
+    let watched = |hour| Watched { source: "reports".into(), hour, secs: 3_600 };
+    let plan = |arrived, watched| Plan { arrived, watched, ..Plan::default() };
+    led.commit(&plan(vec![arrived(1, 7), arrived(900, 3)], vec![watched(1)])).await.unwrap();
+    led.commit(&plan(vec![arrived(900, 2)], Vec::new())).await.unwrap();
+    let stored = led.store.load().await.unwrap();
+    assert_eq!((stored.arrived, stored.watched), (vec![arrived(1, 7), arrived(900, 3)], vec![watched(1)]));
+    led.commit(&plan(Vec::new(), vec![watched(900)])).await.unwrap();
+    let stored = led.store.load().await.unwrap();
+    assert_eq!((stored.arrived, stored.watched), (vec![arrived(900, 3)], vec![watched(900)]));
+}
+
+async fn observations_come_back_by_report_and_time(home: Home) {
+    let mut led = home.lead().await;
+    let seen = |id: ReportId, at, row| Observed {
+        report: ReportKey { id, ..report_key(0) },
+        seen_at: minute(at),
+        seen_before: (at > 1).then(|| minute(at - 1)),
+        row,
+    };
+    let of = |observed| Plan { observed, ..Plan::default() };
+    let (one, two) = (seen(ReportId::Int(1), 1, Some(row("csam", minute(0)))), seen(ReportId::Int(1), 2, None));
+    let text = seen(ReportId::Text("a".into()), 1, Some(row("csam", minute(0))));
+    led.commit(&of(vec![two.clone(), text.clone()])).await.unwrap();
+    led.commit(&of(vec![one.clone(), two.clone()])).await.unwrap();
+    assert_eq!(led.store.observations().await.unwrap(), [one, two, text]);
+    let many = (0..1_500).map(|n| seen(ReportId::Int(n), 3, None)).collect::<Vec<_>>();
+    for batch in many.chunks(500) {
+        led.commit(&of(batch.to_vec())).await.unwrap();
+    }
+    assert_eq!(led.store.observations().await.unwrap().len(), 1_503, "read in several pages");
+}
+
+async fn segments_come_back_in_their_order_and_a_whole_generation_replaces_the_ones_before(home: Home) {
+    let mut led = home.lead().await;
+    let known = |id, category: &str| Remembered { id, category: category.into(), received: minute(3) };
+    let segment = |at, reports| Segment { source: "reports".into(), taken_at: minute(at), reports };
+    let uuid = ReportId::Uuid([7; 16]);
+    let first = segment(1, vec![known(ReportId::Int(1), "spam"), known(ReportId::Text("1".into()), "csam")]);
+    let second = segment(2, vec![known(uuid, "spam")]);
+    for of in [&first, &second] {
+        led.commit(&Plan { segment: Some(of.clone()), ..Plan::default() }).await.unwrap();
+    }
+    let name: Name = "reports".into();
+    let next = async |led: &Led, after, until| led.store.segment(&name, after, until).await.unwrap();
+    assert_eq!(next(&led, 0, 9).await, Some((1, first)));
+    assert_eq!(next(&led, 1, 9).await, Some((2, second)));
+    assert_eq!((next(&led, 2, 9).await, next(&led, 0, 0).await), (None, None));
+    let third = segment(5, vec![known(ReportId::Int(9), "spam")]);
+    let plan =
+        Plan { segment: Some(third.clone()), segments_before: Some((name.clone(), minute(5))), ..Plan::default() };
+    led.commit(&plan).await.unwrap();
+    assert_eq!(next(&led, 0, 9).await, Some((3, third)));
 }
 
 async fn what_people_do_waits_in_the_inbox(home: Home) {

@@ -1,0 +1,128 @@
+//! SIGHUP: the configuration is read again. It is taken as a whole or refused as a whole: while anything in it
+//! is wrong, the one before it holds, and the status and a metric say so. The engine never stops for it.
+
+use crate::config::{Config, Need};
+use crate::core::policy::Policy;
+use crate::core::time::Timestamp;
+use crate::pager::Channels;
+use crate::run::clock::Clock;
+use crate::status::{Failure, StatusHandle};
+use crate::store::SqlStore;
+use arc_swap::ArcSwap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// What a reload changes.
+pub struct Reloader<C: Clock> {
+    pub file: PathBuf,
+    /// The configuration that the process started with: what only a start reads must stay as it is there.
+    pub started_with: Config,
+    pub store: Arc<SqlStore>,
+    pub channels: Arc<ArcSwap<Channels>>,
+    pub policies: mpsc::Sender<Arc<Policy>>,
+    pub status: StatusHandle,
+    pub clock: C,
+}
+
+impl<C: Clock> Reloader<C> {
+    /// Reads the file, and hands policy and channels over if all of it holds.
+    pub async fn reload(&self) {
+        let read = Config::load_for(&self.file, &|name| std::env::var(name).ok(), Need::All);
+        let now = self.clock.now();
+        let taken = match read {
+            Ok(config) => self.take(config, now).await,
+            Err(errors) => {
+                let problems = errors.0.problems();
+                for problem in problems {
+                    tracing::error!("configuration: {}; {}", problem.what, problem.advice);
+                }
+                Err(format!("{} problems, the first: {}", problems.len(), problems.first().map_or("", |p| &p.what)))
+            }
+        };
+        if let Err(cause) = taken {
+            tracing::error!(cause, "the configuration is refused, and the one before it holds; see `tocsin check`");
+            let refused = Failure { at: now, cause };
+            self.status.update(|status| {
+                status.reload.refused = Some(refused.clone());
+                status.reload.refused_total += 1;
+            });
+        }
+    }
+
+    async fn take(&self, config: Config, now: Timestamp) -> Result<(), String> {
+        judge(&self.started_with, &config)?;
+        let channels = Channels::new(config.channels.clone(), config.web.public_url.clone());
+        let channels = channels.map_err(|error| error.to_string())?;
+        for warning in config.warnings.problems() {
+            tracing::warn!("configuration: {}; {}", warning.what, warning.advice);
+        }
+        // Channels first: what the new policy pages must find its own.
+        self.channels.store(Arc::new(channels));
+        if let Err(error) = super::serve::release_parked(&self.store, now).await {
+            tracing::error!(%error, "pages that were parked can't be sent again yet; the next reload tries anew");
+        }
+        let sent = self.policies.send(Arc::new(config.effective_policy())).await;
+        sent.map_err(|_| "the engine has stopped".to_owned())
+    }
+}
+
+/// Refuses what a running process can't take up, and a policy that fails its own tests.
+fn judge(held: &Config, new: &Config) -> Result<(), String> {
+    let sources = |config: &Config| {
+        let sources = config.sources.iter().map(|source| format!("{source:?}{}", source.url.expose()));
+        sources.collect::<Vec<_>>()
+    };
+    let secret = |config: &Config| config.deployment_secret.as_ref().map(|secret| secret.expose().to_owned());
+    let differs = [
+        ("mode", held.mode != new.mode),
+        ("[[sources]]", sources(held) != sources(new) || held.links != new.links),
+        ("[store]", held.store.url.expose() != new.store.url.expose()),
+        ("[web]", held.web != new.web),
+        ("the deployment secret", secret(held) != secret(new)),
+    ];
+    let changed: Vec<&str> = differs.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
+    if !changed.is_empty() {
+        return Err(format!("{} changed, which only a start reads: restart tocsin", changed.join(" and ")));
+    }
+    let failing = new.tests.iter().filter(|test| test.failure(&new.policy).is_some()).count();
+    if failing > 0 {
+        return Err(format!("{failing} of its own {} [[tests]] fail", new.tests.len()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::TEMPLATE;
+
+    fn config(name: &str, text: &str) -> Config {
+        let file = std::env::temp_dir().join(format!("tocsin-reload-{}-{name}.toml", std::process::id()));
+        std::fs::write(&file, text).expect("a temporary file can be written");
+        let config = Config::load(&file, &|_| None).expect("it loads");
+        std::fs::remove_file(&file).expect("the temporary file is still there");
+        config
+    }
+
+    #[test]
+    fn a_reload_takes_another_policy_and_refuses_what_only_a_start_reads() {
+        let held = config("held", TEMPLATE);
+        let judged = |name: &str, from: &str, to: &str| {
+            assert!(TEMPLATE.contains(from), "{from}");
+            judge(&held, &config(name, &TEMPLATE.replacen(from, to, 1)))
+        };
+        assert_eq!(judged("targets", "closed = \"1h\"", "closed = \"2h\""), Ok(()));
+        let refused = |what: &str| Err(format!("{what} changed, which only a start reads: restart tocsin"));
+        assert_eq!(judged("mode", "mode = \"shadow\"", "mode = \"live\""), refused("mode"));
+        assert_eq!(judged("poll", "poll     = \"1s\"", "poll     = \"2s\""), refused("[[sources]]"));
+    }
+
+    #[test]
+    fn a_policy_that_fails_its_own_tests_is_not_taken() {
+        let held = config("untested", TEMPLATE);
+        let test = "\n[[tests]]\ngiven = { category = \"never_seen\" }\nexpect = { priority = \"P1\" }\n";
+        let failing = config("failing", &format!("{TEMPLATE}{test}"));
+        assert_eq!(judge(&held, &failing), Err("1 of its own 1 [[tests]] fail".to_owned()));
+    }
+}
