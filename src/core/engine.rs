@@ -2,16 +2,19 @@
 //! committed plan in. Deadlines wait in an ordered index, so a decision touches only what changed and
 //! what is due.
 
-use super::act::{Act, Deed};
+mod closures;
+
+use self::closures::news;
+use super::act::{Act, Audited, Deed, Effect};
 use super::arrivals::Arrivals;
 use super::case::Case;
-use super::draft::{Draft, MemberKey, members_of};
+use super::draft::{Closer, Draft, MemberKey, members_of};
 use super::fallback::fallbacks;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
 use super::lines::{Lines, Slot};
 use super::pace::Pace;
-use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
+use super::plan::{Alarm, BATCH, Home, Input, News, Page, PageCase, PageKind, Plan, Rows};
 use super::policy::{Policy, Priority};
 use super::quiet::{Quiet, Refusal};
 use super::rank::Rank;
@@ -47,6 +50,10 @@ pub struct Core {
     /// When each case wakes: P0 apart, so that a pass takes all of it first.
     due: [BTreeSet<(Timestamp, EpisodeKey)>; 2],
     rings: BTreeSet<(Timestamp, IncidentNo)>,
+    /// F20: closures of P0 cases in memory, by account.
+    pub(super) closers: BTreeMap<Closer, BTreeSet<(Timestamp, EpisodeKey)>>,
+    /// Cases of each bulk that wait for a review.
+    pub(super) waiting: BTreeMap<IncidentNo, BTreeSet<EpisodeKey>>,
     pub(super) open_warnings: BTreeSet<IncidentNo>,
     /// Operators' incidents, open or over.
     pub(super) troubles: BTreeMap<(TroubleKind, Name), IncidentNo>,
@@ -93,6 +100,8 @@ impl Core {
             queue: BTreeSet::new(),
             due: [BTreeSet::new(), BTreeSet::new()],
             rings: BTreeSet::new(),
+            closers: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             open_warnings: BTreeSet::new(),
             troubles: BTreeMap::new(),
             quiets: BTreeMap::new(),
@@ -190,8 +199,15 @@ impl Core {
             Input::Sight { source, measured } => self.look(&mut draft, source, measured, now),
             Input::Recalled(recalled) => self.recall(&mut draft, recalled),
             Input::Act(act) => {
-                draft.plan.refused = self.take_up(&mut draft, act, now).err();
+                let effect = match self.take_up(&mut draft, act, now) {
+                    Ok(effect) => effect,
+                    Err(refusal) => {
+                        draft.plan.refused = Some(refusal);
+                        Effect::Refused
+                    }
+                };
                 draft.plan.taken_up = Some(act.inbox);
+                draft.plan.audited = Audited::new(act, effect, now);
             }
         }
         self.tell_troubles(&mut draft, now);
@@ -249,6 +265,8 @@ impl Core {
             let acted = forgotten && draft.was_acted_on(no);
             let Some(incident) = draft.incident_mut(no) else { continue };
             incident.take_step(now);
+            let escalation = self.policy.escalations.get(&incident.escalation);
+            incident.take_repeat(escalation.map_or(0, |escalation| escalation.steps.len()), now);
             match (forgotten, acted) {
                 (true, true) => incident.act_by = None,
                 (true, false) => incident.forgotten(now),
@@ -257,14 +275,19 @@ impl Core {
         }
     }
 
-    fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) -> Result<(), Refusal> {
+    fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) -> Result<Effect, Refusal> {
         match &act.deed {
-            Deed::Acknowledge { incident } => self.acknowledge(draft, *incident, &act.by, now),
+            Deed::Acknowledge { incident } | Deed::AcknowledgePage { incident, .. }
+                if !draft.incident(*incident).is_some_and(Incident::is_open) =>
+            {
+                return Ok(Effect::NotOpen);
+            }
+            Deed::Acknowledge { incident } => self.acknowledge(draft, *incident, act, now),
             Deed::AcknowledgePage { incident, round } => {
                 if draft.incident(*incident).is_some_and(|incident| incident.has_news_since(*round)) {
                     return Err("something new has rung since the page that was acknowledged");
                 }
-                self.acknowledge(draft, *incident, &act.by, now);
+                self.acknowledge(draft, *incident, act, now);
             }
             Deed::Snooze { scope, reason, until } => {
                 self.keep_quiet(draft, act, (scope, reason), (now, *until), now)?;
@@ -273,6 +296,11 @@ impl Core {
                 self.keep_quiet(draft, act, (scope, reason), (*from, *until), now)?;
             }
             Deed::EndQuiet { no } => self.end_quiet(draft, *no, now)?,
+            // What a program says of a report is no evidence: its own table is where it would write it.
+            Deed::Tell { .. } if act.integration => return Ok(Effect::NotUnderstood),
+            Deed::Tell { source, report, word, at } => {
+                return Ok(draft.tell(source, report, (*word, *at), &act.by));
+            }
             Deed::FellBack { incident, round, channel, priority } => {
                 fell_back(draft, *incident, (*round, channel.clone()), *priority, now);
             }
@@ -284,9 +312,9 @@ impl Core {
                     self.resolve(draft, over, now);
                 }
             }
-            Deed::Unknown => {}
+            Deed::Unknown => return Ok(Effect::NotUnderstood),
         }
-        Ok(())
+        Ok(Effect::Done)
     }
 
     /// Whether a case is open in a category of this source that no list names.
@@ -299,7 +327,7 @@ impl Core {
     }
 
     /// An acknowledgement of a bundle covers the incidents that it told of.
-    fn acknowledge(&self, draft: &mut Draft<'_>, no: IncidentNo, by: &Name, now: Timestamp) {
+    fn acknowledge(&self, draft: &mut Draft<'_>, no: IncidentNo, act: &Act, now: Timestamp) {
         let members = match draft.incident(no).map(|incident| &incident.kind) {
             Some(IncidentKind::Bundle { members }) => members.clone(),
             _ => Vec::new(),
@@ -310,7 +338,7 @@ impl Core {
             // The incidents of a bundle are asked about through the bundle.
             let act_within = act_within.filter(|_| incident.bundle.is_none() || incident.next_step.is_some());
             if let Some(incident) = draft.incident_mut(no) {
-                incident.acknowledge(by.clone(), act_within, now);
+                incident.acknowledge(act.by.clone(), act.integration, act_within, now);
             }
         }
     }
@@ -329,6 +357,7 @@ impl Core {
             let Some(incident) = draft.incident(no) else { continue };
             match &incident.kind {
                 IncidentKind::Bundle { .. } if rings => self.ring_bundle(draft, no, now),
+                IncidentKind::Bulk { .. } => self.ring_bulk(draft, no, now),
                 IncidentKind::Blind(_) if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
                 IncidentKind::Warning(_) if rings => self.ring_warning(draft, no, now),
                 IncidentKind::Trouble(_) if rings => self.ring_trouble(draft, no, now),
@@ -345,13 +374,15 @@ impl Core {
                 | IncidentKind::Test { .. } => {}
                 IncidentKind::Episode(_) if rings => p0.push(no),
                 IncidentKind::Group { .. } if rings && count > 0 => self.ring_group(draft, no, count, &first, now),
-                IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 => self.resolve(draft, no, now),
+                IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 && !draft.waits_for_action(no) => {
+                    self.resolve(draft, no, now);
+                }
                 IncidentKind::Episode(_) | IncidentKind::Group { .. } => {}
             }
         }
         self.ring_p0(draft, &p0, now);
         for no in p0 {
-            if draft.members(no, 1).0 == 0 {
+            if draft.members(no, 1).0 == 0 && !draft.waits_for_action(no) {
                 self.resolve(draft, no, now);
             }
         }
@@ -433,6 +464,7 @@ impl Core {
     ) {
         let Some(incident) = draft.incident_mut(no) else { return };
         let escalation = self.escalation_of(incident);
+        let news = news(incident, &cases, now);
         let round = incident.ring(priority, escalation.filter(|_| incident.is_taken()), now);
         let step = incident.step;
         let channels = incident.notified(escalation);
@@ -454,6 +486,7 @@ impl Core {
             created_at: now,
             part,
             blind: blind.clone(),
+            news,
             notice: notice.clone(),
             found,
             is_test,
@@ -607,6 +640,7 @@ impl Core {
                     self.members.remove(&no);
                 }
             }
+            self.index_closures(&held, false);
             self.count(&held, -1);
             // A settled episode takes its resolved incident out of memory with it.
             let over = held.incident.filter(|no| self.incidents.get(no).is_some_and(|incident| !incident.is_open()));
@@ -644,6 +678,7 @@ impl Core {
             self.members.entry(no).or_default().insert(member);
         }
         self.watch.add(&case);
+        self.index_closures(&case, true);
         self.cases.insert(key, case);
     }
 
@@ -690,6 +725,7 @@ impl Core {
             IncidentKind::Episode(key) => self.cases.get(key).map_or_else(|| "".into(), |case| case.category.clone()),
             IncidentKind::Bundle { .. } => "several".into(),
             IncidentKind::Blind(_) => "monitor blind".into(),
+            IncidentKind::Bulk { .. } => "bulk closures".into(),
             IncidentKind::Warning(_) => "warning".into(),
             IncidentKind::Trouble(trouble) => trouble.kind.as_str().into(),
             IncidentKind::Audit { .. } => "monitor at fault".into(),
@@ -699,6 +735,7 @@ impl Core {
             IncidentKind::Bundle { members } => {
                 members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
             }
+            IncidentKind::Bulk { .. } => self.waiting.get(&incident.no).map_or(0, BTreeSet::len),
             IncidentKind::Blind(_)
             | IncidentKind::Warning(_)
             | IncidentKind::Trouble(_)
@@ -772,9 +809,10 @@ fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>,
     let Some(incident) = draft.incident(no) else { return };
     let (priority, blind) = (incident.rung_priority.unwrap_or(Priority::P4), incident.blind());
     let (notice, found, is_test) = (incident.notice(), incident.found(), incident.is_test());
+    let news = news(incident, &[], now);
     let page = |rung| {
         let (blind, notice) = (blind.clone(), notice.clone());
-        Page { blind, notice, found, is_test, ..resolve_page(no, rung, priority, now) }
+        Page { blind, news, notice, found, is_test, ..resolve_page(no, rung, priority, now) }
     };
     draft.plan.pages.extend(rounds.into_iter().map(page));
 }
@@ -791,6 +829,7 @@ fn resolve_page(no: IncidentNo, (round, channel): (u32, Name), priority: Priorit
         fallbacks: Vec::new(),
         part: None,
         blind: None,
+        news: News::Overdue,
         notice: None,
         found: None,
         is_test: false,

@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod arrivals;
+pub mod bulk;
 pub mod calendar;
 pub mod case;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod facts;
 pub mod fallback;
 pub mod id;
 pub mod incident;
+pub mod known;
 mod lines;
 pub mod obligation;
 pub mod observation;
@@ -29,6 +31,7 @@ pub mod segments;
 pub mod selfcheck;
 pub mod sight;
 pub mod time;
+pub mod told;
 pub mod trouble;
 pub mod view;
 pub mod warning;
