@@ -2,6 +2,7 @@
 //! but the draft, so a plan that isn't committed leaves no trace.
 
 mod bulk;
+mod lines;
 mod page;
 mod repeats;
 mod told;
@@ -15,7 +16,6 @@ use super::facts::Predicate;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{HOLD_AT_START, Incident, IncidentKind};
 use super::known::Known;
-use super::lines::Slot;
 use super::observation::{EventName, Observation, Received, Row};
 use super::observed;
 use super::plan::{Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, Plan, Rows, Warning};
@@ -89,32 +89,6 @@ impl<'c> Draft<'c> {
         }
     }
 
-    /// The line of a report whose case this draft has not made whole.
-    fn line_of(&self, source: &Name, id: &ReportId) -> Option<Slot> {
-        let slot = self.core.lines.slot(source, id)?;
-        let key = self.core.lines.key(slot)?;
-        (!self.plan.cases.contains_key(&key)).then_some(slot)
-    }
-
-    /// Makes a case whole of which the core holds a line, to be derived anew.
-    fn make_whole(&mut self, slot: Slot) -> Option<Home> {
-        let case = self.core.lines.without_clocks(slot)?;
-        let report = self.core.lines.report_key(slot)?;
-        let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
-        self.plan.homes.insert((report.source, report.id), Some(home.clone()));
-        self.touched.insert(case.key.clone());
-        self.plan.cases.insert(case.key.clone(), Some(case));
-        Some(home)
-    }
-
-    /// Asks for proof of what is due of cases that are lines, and leaves them so until it comes.
-    pub fn ask_lines(&mut self, slots: impl Iterator<Item = Slot>) {
-        for slot in slots {
-            self.plan.asks.extend(self.core.lines.report_key(slot));
-            self.plan.lines.asked.push(slot);
-        }
-    }
-
     /// Takes in the rows of one read.
     pub fn see(&mut self, rows: &Rows) {
         self.recall(&rows.recalled);
@@ -141,12 +115,6 @@ impl<'c> Draft<'c> {
         let touched = std::mem::take(&mut self.touched);
         for key in by_priority(&touched, |key| self.case(key)) {
             self.refresh(&key);
-        }
-    }
-
-    pub fn reassess_line(&mut self, slot: Slot) {
-        if let Some(home) = self.make_whole(slot) {
-            self.reassess(&home.episode);
         }
     }
 

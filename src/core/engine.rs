@@ -2,32 +2,28 @@
 //! committed plan in. Deadlines wait in an ordered index, so a decision touches only what changed and
 //! what is due.
 
-mod closures;
+pub(super) mod closures;
 
-use self::closures::news;
-use super::act::{Act, Audited, Deed, Effect};
+use super::act::{Audited, Effect};
 use super::arrivals::Arrivals;
 use super::case::Case;
 use super::draft::{Closer, Draft, MemberKey, members_of};
-use super::fallback::fallbacks;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
-use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
+use super::incident::{Incident, IncidentKind};
 use super::lines::{Lines, Slot};
 use super::pace::Pace;
-use super::plan::{Alarm, BATCH, Home, Input, News, Page, PageCase, PageKind, Plan, Rows};
+use super::plan::{Alarm, BATCH, Home, Input, Plan, Rows};
 use super::policy::{Policy, Priority};
-use super::quiet::{Quiet, Refusal};
+use super::quiet::Quiet;
 use super::rank::Rank;
 use super::rejected::Rejected;
 use super::reload::Stale;
 use super::segments::{Remembered, Segmenting};
-use super::selfcheck;
 use super::sight::Sight;
 use super::time::Timestamp;
 use super::trouble::TroubleKind;
-use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
+use super::view::{Counts, Group};
 use super::watch::{GONE_MANY, Watch};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -46,10 +42,10 @@ pub struct Core {
     /// Overdue cases of each open incident.
     pub(super) members: BTreeMap<IncidentNo, BTreeSet<MemberKey>>,
     pub(super) next_incident: u64,
-    queue: BTreeSet<Rank>,
+    pub(super) queue: BTreeSet<Rank>,
     /// When each case wakes: P0 apart, so that a pass takes all of it first.
     due: [BTreeSet<(Timestamp, EpisodeKey)>; 2],
-    rings: BTreeSet<(Timestamp, IncidentNo)>,
+    pub(super) rings: BTreeSet<(Timestamp, IncidentNo)>,
     /// F20: closures of P0 cases in memory, by account.
     pub(super) closers: BTreeMap<Closer, BTreeSet<(Timestamp, EpisodeKey)>>,
     /// Cases of each bulk that wait for a review.
@@ -72,17 +68,14 @@ pub struct Core {
     pub(super) tally: Tally,
 }
 
-/// A monitor that can't see may be missing a child's report.
-const BLIND_PRIORITY: Priority = Priority::P1;
-
 /// Counters since the start, for the view.
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) open: BTreeMap<Group, Counts>,
-    breaches: BTreeMap<(Group, Name), u64>,
-    rejects: BTreeMap<(Name, &'static str), u64>,
-    presumed: BTreeSet<(Name, Name)>,
-    pace: Pace,
+    pub(super) breaches: BTreeMap<(Group, Name), u64>,
+    pub(super) rejects: BTreeMap<(Name, &'static str), u64>,
+    pub(super) presumed: BTreeSet<(Name, Name)>,
+    pub(super) pace: Pace,
 }
 
 impl Core {
@@ -243,80 +236,6 @@ impl Core {
         draft.plan.scan_began = Some(began);
     }
 
-    /// What time alone does to incidents: held rings, steps, repeats, and acknowledgements that nobody
-    /// acted on. Lesser rings are held until the first look at a source is complete.
-    fn wake_incidents(&self, draft: &mut Draft<'_>, now: Timestamp) {
-        let looked = draft.plan.caught_up.is_some();
-        let held = self.incidents.values().filter(|i| looked && i.rung_at.is_none() && i.ring_at.is_some());
-        let held: Vec<IncidentNo> = held.map(|incident| incident.no).collect();
-        for no in &held {
-            if let Some(incident) = draft.incident_mut(*no) {
-                incident.ring_at = Some(now);
-            }
-        }
-        let due: Vec<IncidentNo> = self.rings.iter().take_while(|(at, _)| *at <= now).map(|(_, no)| *no).collect();
-        for no in due {
-            let Some(incident) = draft.incident(no) else { continue };
-            if incident.over_at.is_some_and(|at| at <= now) {
-                self.resolve(draft, no, now);
-                continue;
-            }
-            let forgotten = incident.act_by.is_some_and(|at| at <= now);
-            let acted = forgotten && draft.was_acted_on(no);
-            let Some(incident) = draft.incident_mut(no) else { continue };
-            incident.take_step(now);
-            let escalation = self.policy.escalations.get(&incident.escalation);
-            incident.take_repeat(escalation.map_or(0, |escalation| escalation.steps.len()), now);
-            match (forgotten, acted) {
-                (true, true) => incident.act_by = None,
-                (true, false) => incident.forgotten(now),
-                (false, _) => {}
-            }
-        }
-    }
-
-    fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) -> Result<Effect, Refusal> {
-        match &act.deed {
-            Deed::Acknowledge { incident } | Deed::AcknowledgePage { incident, .. }
-                if !draft.incident(*incident).is_some_and(Incident::is_open) =>
-            {
-                return Ok(Effect::NotOpen);
-            }
-            Deed::Acknowledge { incident } => self.acknowledge(draft, *incident, act, now),
-            Deed::AcknowledgePage { incident, round } => {
-                if draft.incident(*incident).is_some_and(|incident| incident.has_news_since(*round)) {
-                    return Err("something new has rung since the page that was acknowledged");
-                }
-                self.acknowledge(draft, *incident, act, now);
-            }
-            Deed::Snooze { scope, reason, until } => {
-                self.keep_quiet(draft, act, (scope, reason), (now, *until), now)?;
-            }
-            Deed::Window { scope, reason, from, until } => {
-                self.keep_quiet(draft, act, (scope, reason), (*from, *until), now)?;
-            }
-            Deed::EndQuiet { no } => self.end_quiet(draft, *no, now)?,
-            // What a program says of a report is no evidence: its own table is where it would write it.
-            Deed::Tell { .. } if act.integration => return Ok(Effect::NotUnderstood),
-            Deed::Tell { source, report, word, at } => {
-                return Ok(draft.tell(source, report, (*word, *at), &act.by));
-            }
-            Deed::FellBack { incident, round, channel, priority } => {
-                fell_back(draft, *incident, (*round, channel.clone()), *priority, now);
-            }
-            Deed::TestPage { escalation } => selfcheck::test(&self.policy, draft, escalation, now),
-            Deed::Audit { found } => {
-                let mut open = self.incidents.values().filter(|incident| incident.is_open());
-                let open = open.find(|incident| incident.found().is_some());
-                if let Some(over) = selfcheck::audit(&self.policy, draft, open, *found, now) {
-                    self.resolve(draft, over, now);
-                }
-            }
-            Deed::Unknown => return Ok(Effect::NotUnderstood),
-        }
-        Ok(Effect::Done)
-    }
-
     /// Whether a case is open in a category of this source that no list names.
     pub(super) fn has_unnamed(&self, source: &Name) -> bool {
         let unnamed = |group: &Group| {
@@ -324,195 +243,6 @@ impl Core {
             group.source == *source && group.priority == Priority::P0 && !named
         };
         self.tally.open.iter().any(|(group, counts)| counts.open > 0 && unnamed(group))
-    }
-
-    /// An acknowledgement of a bundle covers the incidents that it told of.
-    fn acknowledge(&self, draft: &mut Draft<'_>, no: IncidentNo, act: &Act, now: Timestamp) {
-        let members = match draft.incident(no).map(|incident| &incident.kind) {
-            Some(IncidentKind::Bundle { members }) => members.clone(),
-            _ => Vec::new(),
-        };
-        for no in members.into_iter().chain([no]) {
-            let Some(incident) = draft.incident(no).filter(|incident| incident.is_open()) else { continue };
-            let act_within = self.escalation_of(incident).and_then(|e| e.act_within);
-            // The incidents of a bundle are asked about through the bundle.
-            let act_within = act_within.filter(|_| incident.bundle.is_none() || incident.next_step.is_some());
-            if let Some(incident) = draft.incident_mut(no) {
-                incident.acknowledge(act.by.clone(), act.integration, act_within, now);
-            }
-        }
-    }
-
-    /// Resolves what is over, rings what is due, P0 in bundles where there are many.
-    fn ring_and_resolve(&self, draft: &mut Draft<'_>, now: Timestamp) {
-        let mut p0 = Vec::new();
-        for no in draft.incidents_to_settle() {
-            let (count, first) = draft.members(no, CASES_PER_PAGE);
-            let Some(incident) = draft.incident(no) else { continue };
-            let rings = incident.ring_at.is_some_and(|at| at <= now);
-            // Put off by a snooze or a window.
-            if rings && self.hold(draft, no, (count, &first), now) {
-                continue;
-            }
-            let Some(incident) = draft.incident(no) else { continue };
-            match &incident.kind {
-                IncidentKind::Bundle { .. } if rings => self.ring_bundle(draft, no, now),
-                IncidentKind::Bulk { .. } => self.ring_bulk(draft, no, now),
-                IncidentKind::Blind(_) if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
-                IncidentKind::Warning(_) if rings => self.ring_warning(draft, no, now),
-                IncidentKind::Trouble(_) if rings => self.ring_trouble(draft, no, now),
-                IncidentKind::Audit { .. } | IncidentKind::Test { .. } if rings => {
-                    let priority = selfcheck::priority_of(&self.policy, incident);
-                    self.page(draft, no, priority, (0, Vec::new()), None, now);
-                }
-                IncidentKind::Test { until } if *until <= now => self.resolve(draft, no, now),
-                IncidentKind::Bundle { .. }
-                | IncidentKind::Blind(_)
-                | IncidentKind::Warning(_)
-                | IncidentKind::Trouble(_)
-                | IncidentKind::Audit { .. }
-                | IncidentKind::Test { .. } => {}
-                IncidentKind::Episode(_) if rings => p0.push(no),
-                IncidentKind::Group { .. } if rings && count > 0 => self.ring_group(draft, no, count, &first, now),
-                IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 && !draft.waits_for_action(no) => {
-                    self.resolve(draft, no, now);
-                }
-                IncidentKind::Episode(_) | IncidentKind::Group { .. } => {}
-            }
-        }
-        self.ring_p0(draft, &p0, now);
-        for no in p0 {
-            if draft.members(no, 1).0 == 0 && !draft.waits_for_action(no) {
-                self.resolve(draft, no, now);
-            }
-        }
-    }
-
-    fn ring_group(&self, draft: &mut Draft<'_>, no: IncidentNo, count: u64, first: &[MemberKey], now: Timestamp) {
-        let priority = first.first().map_or(Priority::P4, |(priority, _, _)| *priority);
-        let cases = first.iter().filter_map(|(_, _, key)| draft.page_case(no, key)).collect();
-        self.page(draft, no, priority, (count, cases), None, now);
-    }
-
-    fn ring_p0(&self, draft: &mut Draft<'_>, ringing: &[IncidentNo], now: Timestamp) {
-        if ringing.len() <= BUNDLE_ABOVE {
-            for no in ringing {
-                let cases = cases_of(draft, &[*no]);
-                self.page(draft, *no, Priority::P0, (1, cases), None, now);
-            }
-            return;
-        }
-        let first = draft.incident(ringing[0]).map(|incident| incident.escalation.clone());
-        let Some(escalation) = first else { return };
-        let bundle = draft.open_incident(IncidentKind::Bundle { members: ringing.to_vec() }, escalation);
-        let (mut step, mut earlier) = (0, BTreeSet::new());
-        for no in ringing {
-            if let Some(incident) = draft.incident_mut(*no) {
-                step = step.max(incident.step);
-                incident.ring(Priority::P0, None, now);
-                earlier.extend(incident.bundle);
-                incident.join_bundle(bundle);
-            }
-        }
-        for bundle in earlier {
-            if !tells_of_any(draft, bundle, |incident| incident.bundle == Some(bundle))
-                && let Some(incident) = draft.incident_mut(bundle)
-            {
-                incident.hush();
-            }
-        }
-        if let Some(incident) = draft.incident_mut(bundle) {
-            incident.step = step;
-        }
-        self.ring_bundle(draft, bundle, now);
-    }
-
-    /// Tells of a bundle's open incidents: in numbered parts, or with the count and the most urgent.
-    fn ring_bundle(&self, draft: &mut Draft<'_>, bundle: IncidentNo, now: Timestamp) {
-        let Some(IncidentKind::Bundle { members }) = draft.incident(bundle).map(|b| b.kind.clone()) else { return };
-        let open = |no: &IncidentNo| draft.incident(*no).is_some_and(|i| i.is_open() && i.bundle == Some(bundle));
-        let open: Vec<IncidentNo> = members.into_iter().filter(open).collect();
-        let mut cases = cases_of(draft, &open);
-        if cases.is_empty()
-            && let Some(incident) = draft.incident_mut(bundle)
-        {
-            incident.hush();
-        }
-        let count = cases.len() as u64;
-        let parts = cases.len().div_ceil(CASES_PER_PAGE);
-        if parts > PARTS_PER_BUNDLE {
-            cases.truncate(CASES_PER_PAGE);
-            self.page(draft, bundle, Priority::P0, (count, cases), None, now);
-            return;
-        }
-        let total = u32::try_from(parts).unwrap_or(u32::MAX);
-        for (part, listed) in (1..).zip(cases.chunks(CASES_PER_PAGE)) {
-            let part = (total > 1).then_some((part, total));
-            self.page(draft, bundle, Priority::P0, (count, listed.to_vec()), part, now);
-        }
-    }
-
-    /// Opens a round of an incident: one page a channel of the step that it has reached.
-    pub(super) fn page(
-        &self,
-        draft: &mut Draft<'_>,
-        no: IncidentNo,
-        priority: Priority,
-        (count, cases): (u64, Vec<PageCase>),
-        part: Option<(u32, u32)>,
-        now: Timestamp,
-    ) {
-        let Some(incident) = draft.incident_mut(no) else { return };
-        let escalation = self.escalation_of(incident);
-        let news = news(incident, &cases, now);
-        let round = incident.ring(priority, escalation.filter(|_| incident.is_taken()), now);
-        let step = incident.step;
-        let channels = incident.notified(escalation);
-        let (blind, notice) = (incident.blind(), incident.notice());
-        let (found, is_test) = (incident.found(), incident.is_test());
-        if is_test {
-            // Its first step rings, once.
-            incident.next_step = None;
-        }
-        incident.rung.extend(channels.iter().map(|channel| (round, channel.clone())));
-        let page = |channel: Name| Page {
-            incident: no,
-            round,
-            step,
-            fallbacks: escalation.map(|of| fallbacks(of, step, &channel)).unwrap_or_default(),
-            channel,
-            kind: PageKind::Ring,
-            priority,
-            created_at: now,
-            part,
-            blind: blind.clone(),
-            news,
-            notice: notice.clone(),
-            found,
-            is_test,
-            count,
-            cases: cases.clone(),
-        };
-        let surplus = incident.surplus_rounds();
-        draft.plan.pages.extend(channels.into_iter().map(page));
-        close_rounds(draft, no, surplus, now);
-    }
-
-    /// Ends an incident on evidence and closes every round that it opened; a bundle ends with its last
-    /// member.
-    pub(super) fn resolve(&self, draft: &mut Draft<'_>, no: IncidentNo, now: Timestamp) {
-        let Some(incident) = draft.incident_mut(no) else { return };
-        if !incident.is_open() {
-            return;
-        }
-        let bundles: Vec<IncidentNo> = incident.told_by.drain(..).chain(incident.bundle.take()).collect();
-        let closing = incident.resolve(now);
-        close_rounds(draft, no, closing, now);
-        for bundle in bundles {
-            if !tells_of_any(draft, bundle, |i| i.bundle == Some(bundle) || i.told_by.contains(&bundle)) {
-                self.resolve(draft, bundle, now);
-            }
-        }
     }
 
     /// Takes in a plan that the store has.
@@ -701,56 +431,6 @@ impl Core {
         }
     }
 
-    /// What the rest of the house may see.
-    pub fn view(&self, now: Timestamp) -> View {
-        let queue = self.head(VIEW_ROWS).map(|case| queue_row(&case));
-        let open = self.incidents.values().rev().filter(|incident| incident.is_open() && incident.is_taken());
-        View {
-            as_of: Some(now),
-            queue: queue.collect(),
-            open: self.tally.open.clone(),
-            incidents: open.take(VIEW_ROWS).map(|incident| self.incident_row(incident)).collect(),
-            breaches_total: self.tally.breaches.clone(),
-            rejects_total: self.tally.rejects.clone(),
-            quiets: self.quiets.values().filter(|quiet| !quiet.is_over(now)).cloned().collect(),
-            presumed_categories: self.tally.presumed.iter().cloned().collect(),
-            pace: self.tally.pace.view(now),
-        }
-    }
-
-    fn incident_row(&self, incident: &Incident) -> IncidentRow {
-        let members = self.members.get(&incident.no);
-        let category = match &incident.kind {
-            IncidentKind::Group { category } => category.clone(),
-            IncidentKind::Episode(key) => self.cases.get(key).map_or_else(|| "".into(), |case| case.category.clone()),
-            IncidentKind::Bundle { .. } => "several".into(),
-            IncidentKind::Blind(_) => "monitor blind".into(),
-            IncidentKind::Bulk { .. } => "bulk closures".into(),
-            IncidentKind::Warning(_) => "warning".into(),
-            IncidentKind::Trouble(trouble) => trouble.kind.as_str().into(),
-            IncidentKind::Audit { .. } => "monitor at fault".into(),
-            IncidentKind::Test { .. } => "test".into(),
-        };
-        let count = match &incident.kind {
-            IncidentKind::Bundle { members } => {
-                members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
-            }
-            IncidentKind::Bulk { .. } => self.waiting.get(&incident.no).map_or(0, BTreeSet::len),
-            IncidentKind::Blind(_)
-            | IncidentKind::Warning(_)
-            | IncidentKind::Trouble(_)
-            | IncidentKind::Audit { .. }
-            | IncidentKind::Test { .. } => 0,
-            IncidentKind::Episode(_) | IncidentKind::Group { .. } => members.map_or(0, BTreeSet::len),
-        };
-        IncidentRow {
-            incident: incident.clone(),
-            priority: incident.rung_priority.unwrap_or(Priority::P4),
-            category,
-            count: count as u64,
-        }
-    }
-
     /// Whether a report of this id is under watch.
     pub fn holds(&self, source: &Name, id: &ReportId) -> bool {
         self.homes.contains_key(&(source.clone(), id.clone())) || self.lines.slot(source, id).is_some()
@@ -763,102 +443,6 @@ impl Core {
         let lines = || self.lines.priority(self.lines.slot(&report.source, &report.id)?);
         whole.or_else(lines).unwrap_or(Priority::P0)
     }
-
-    /// Cases held, in no order that means anything, for tests and the log.
-    pub fn cases(&self) -> impl Iterator<Item = Case> {
-        let lines = self.lines.iter().filter_map(|slot| self.lines.whole(slot, &self.policy));
-        self.cases.values().map(|case| Case::clone(case)).chain(lines)
-    }
-
-    /// The queue in rank order.
-    pub fn queue(&self) -> impl Iterator<Item = Case> {
-        self.head(usize::MAX).map(Cow::into_owned)
-    }
-
-    fn head(&self, limit: usize) -> impl Iterator<Item = Cow<'_, Case>> {
-        let mut whole = self.queue.iter().take(limit).peekable();
-        let mut lines = self.lines.head(limit).into_iter().peekable();
-        let next = move || {
-            let is_line = match (whole.peek(), lines.peek()) {
-                (Some(one), Some((other, _))) => other < one,
-                (one, _) => one.is_none(),
-            };
-            if is_line {
-                let (_, slot) = lines.next()?;
-                return self.lines.whole(slot, &self.policy).map(Cow::Owned);
-            }
-            self.cases.get(&whole.next()?.key).map(|case| Cow::Borrowed(&**case))
-        };
-        std::iter::from_fn(next).take(limit)
-    }
-}
-
-/// Whether any open incident that a bundle lists still looks to it.
-fn tells_of_any(draft: &Draft<'_>, bundle: IncidentNo, looks_to_it: impl Fn(&Incident) -> bool) -> bool {
-    match draft.incident(bundle).map(|incident| &incident.kind) {
-        Some(IncidentKind::Bundle { members }) => {
-            let open = |no: &IncidentNo| draft.incident(*no).filter(|incident| incident.is_open());
-            members.iter().filter_map(open).any(looks_to_it)
-        }
-        _ => false,
-    }
-}
-
-/// Tells the receivers that these rounds of an incident are over.
-fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>, now: Timestamp) {
-    let Some(incident) = draft.incident(no) else { return };
-    let (priority, blind) = (incident.rung_priority.unwrap_or(Priority::P4), incident.blind());
-    let (notice, found, is_test) = (incident.notice(), incident.found(), incident.is_test());
-    let news = news(incident, &[], now);
-    let page = |rung| {
-        let (blind, notice) = (blind.clone(), notice.clone());
-        Page { blind, news, notice, found, is_test, ..resolve_page(no, rung, priority, now) }
-    };
-    draft.plan.pages.extend(rounds.into_iter().map(page));
-}
-
-fn resolve_page(no: IncidentNo, (round, channel): (u32, Name), priority: Priority, now: Timestamp) -> Page {
-    Page {
-        incident: no,
-        round,
-        step: 0,
-        channel,
-        kind: PageKind::Resolve,
-        priority,
-        created_at: now,
-        fallbacks: Vec::new(),
-        part: None,
-        blind: None,
-        news: News::Overdue,
-        notice: None,
-        found: None,
-        is_test: false,
-        count: 0,
-        cases: Vec::new(),
-    }
-}
-
-/// A round rang on one more channel. An incident that is over by now is closed there at once.
-fn fell_back(draft: &mut Draft<'_>, no: IncidentNo, rung: (u32, Name), priority: Priority, now: Timestamp) {
-    match draft.incident(no) {
-        Some(incident) if incident.is_open() => {
-            if let Some(incident) = draft.incident_mut(no) {
-                incident.rung.push(rung);
-            }
-        }
-        _ => draft.plan.pages.push(resolve_page(no, rung, priority, now)),
-    }
-}
-
-/// The cases of these P0 incidents, the most urgent first.
-fn cases_of(draft: &Draft<'_>, incidents: &[IncidentNo]) -> Vec<PageCase> {
-    let case = |no: &IncidentNo| match draft.incident(*no).map(|incident| &incident.kind) {
-        Some(IncidentKind::Episode(key)) => draft.page_case(*no, key),
-        _ => None,
-    };
-    let mut cases: Vec<PageCase> = incidents.iter().filter_map(case).collect();
-    cases.sort_by(|a, b| (a.standing, a.deadline, &a.episode).cmp(&(b.standing, b.deadline, &b.episode)));
-    cases
 }
 
 /// A plan and what the core needs to take it in.
@@ -866,27 +450,4 @@ fn cases_of(draft: &Draft<'_>, incidents: &[IncidentNo]) -> Vec<PageCase> {
 pub struct Decision {
     pub plan: Plan,
     pub next_incident: u64,
-}
-
-fn queue_row(case: &Case) -> QueueRow {
-    let first = case.clocks.iter().filter(|clock| clock.unmet_deadline().is_some());
-    let next = first.min_by_key(|clock| clock.unmet_deadline());
-    let none = || ReportKey { source: case.key.case.source().clone(), id: ReportId::Int(0), incarnation: 0 };
-    QueueRow {
-        episode: case.key.clone(),
-        first_report: case.first_report().map_or_else(none, |(key, _)| key.clone()),
-        reports: u32::try_from(case.reports.len()).unwrap_or(u32::MAX),
-        category: case.category.clone(),
-        priority: case.priority,
-        standing: case.standing,
-        rule: case.rule.clone(),
-        received: case.received(),
-        next: next.and_then(|clock| {
-            let deadline = clock.unmet_deadline()?;
-            Some(NextDeadline { target: clock.target.clone(), until: clock.until, deadline })
-        }),
-        overdue: case.is_overdue(),
-        unverified: case.clocks.iter().any(|c| matches!(c.state, super::clock::ClockState::Unverified { .. })),
-        incident: members_of(case).into_iter().min_by(|a, b| a.1.cmp(&b.1)).map(|(no, _)| no).or(case.incident),
-    }
 }

@@ -41,12 +41,16 @@ impl Core {
         self.stale.iter().flatten().take(BATCH).cloned().collect()
     }
 
-    /// The lines that follow when no whole case is left to be judged, at most `BATCH`, and the slot that they end before.
+    /// The lines that follow once every whole case has been judged, as many as the batch has room for, and the slot
+    /// that they end before.
     fn stale_line_batch(&self) -> (Vec<Slot>, Slot) {
-        let waits = self.stale.iter().any(|keys| !keys.is_empty());
-        let slots = if waits { 0..0 } else { self.stale_lines.clone() };
-        let batch: Vec<Slot> = self.lines.within(slots.clone()).take(BATCH).collect();
-        let end = if batch.len() < BATCH { slots.end } else { batch[BATCH - 1] + 1 };
+        let room = BATCH.saturating_sub(self.stale.iter().map(BTreeSet::len).sum());
+        let slots = if room == 0 { 0..0 } else { self.stale_lines.clone() };
+        let batch: Vec<Slot> = self.lines.within(slots.clone()).take(room).collect();
+        let end = match batch.last() {
+            Some(last) if batch.len() == room => last + 1,
+            _ => slots.end,
+        };
         (batch, end.max(self.stale_lines.start))
     }
 

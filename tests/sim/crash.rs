@@ -165,7 +165,9 @@ fn l11_the_process_lost_around_any_effect_of_a_fallback_loses_no_page_and_gives_
     every_p0_was_heard(&golden);
     let states = |world: &World| {
         let tables = world.store.tables();
-        let state = |state: &PageState| (state.page.delivery_key.clone(), state.state);
+        // A lease that was lost with its process runs out: the page is to be sent, as one that is queued.
+        let to_be_sent = |state| if state == "leased" { "queued" } else { state };
+        let state = |state: &PageState| (state.page.delivery_key.clone(), to_be_sent(state.state));
         tables.pages.iter().map(state).collect::<BTreeSet<_>>()
     };
     let superseded = states(&golden).iter().filter(|(_, state)| *state == "superseded").count();

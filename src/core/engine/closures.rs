@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 impl Core {
     /// F20: rings for closures in bulk, and is over when none of them waits for its review.
-    pub(super) fn ring_bulk(&self, draft: &mut Draft<'_>, no: IncidentNo, now: Timestamp) {
+    pub(in crate::core) fn ring_bulk(&self, draft: &mut Draft<'_>, no: IncidentNo, now: Timestamp) {
         let waiting = draft.waiting(no);
         let rings = draft.incident(no).and_then(|incident| incident.ring_at).is_some_and(|at| at <= now);
         if waiting.is_empty() {
@@ -35,7 +35,7 @@ impl Core {
 }
 
 /// What an incident that rings or ends tells of. A bundle of P0 of which nothing is overdue tells of repeats.
-pub(super) fn news(incident: &Incident, cases: &[PageCase], now: Timestamp) -> News {
+pub fn news(incident: &Incident, cases: &[PageCase], now: Timestamp) -> News {
     let due_later = |case: &PageCase| case.priority == Priority::P0 && case.deadline >= now;
     match &incident.kind {
         IncidentKind::Bulk { .. } => News::BulkClosures,

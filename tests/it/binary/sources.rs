@@ -81,7 +81,7 @@ async fn two_databases_of_two_kinds_are_watched_side_by_side() {
     let metrics = rig.get("/metrics").await.1;
     for source in ["reports", "tickets"] {
         assert!(metrics.contains(&format!("tocsin_poll_database_seconds_count{{source=\"{source}\"}}")), "{metrics}");
-        let staleness = format!("tocsin_source_staleness_seconds{{priority=\"P0\",source=\"{source}\"}}");
+        let staleness = format!("tocsin_source_staleness_seconds{{source=\"{source}\",priority=\"P0\"}}");
         assert!(metrics.contains(&staleness), "{metrics}");
     }
     desk.close().await.unwrap();

@@ -1,0 +1,116 @@
+//! What the rest of the house may see of the core: the view, and the cases in rank order, of which most are lines
+//! that are made whole to be shown.
+
+use super::case::Case;
+use super::draft::members_of;
+use super::engine::Core;
+use super::id::{ReportId, ReportKey};
+use super::incident::{Incident, IncidentKind};
+use super::policy::Priority;
+use super::time::Timestamp;
+use super::view::{IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+impl Core {
+    /// What the rest of the house may see.
+    pub fn view(&self, now: Timestamp) -> View {
+        let queue = self.head(VIEW_ROWS).map(|case| queue_row(&case));
+        let open = self.incidents.values().rev().filter(|incident| incident.is_open() && incident.is_taken());
+        View {
+            as_of: Some(now),
+            queue: queue.collect(),
+            open: self.tally.open.clone(),
+            incidents: open.take(VIEW_ROWS).map(|incident| self.incident_row(incident)).collect(),
+            breaches_total: self.tally.breaches.clone(),
+            rejects_total: self.tally.rejects.clone(),
+            quiets: self.quiets.values().filter(|quiet| !quiet.is_over(now)).cloned().collect(),
+            presumed_categories: self.tally.presumed.iter().cloned().collect(),
+            pace: self.tally.pace.view(now),
+        }
+    }
+
+    fn incident_row(&self, incident: &Incident) -> IncidentRow {
+        let members = self.members.get(&incident.no);
+        let category = match &incident.kind {
+            IncidentKind::Group { category } => category.clone(),
+            IncidentKind::Episode(key) => self.cases.get(key).map_or_else(|| "".into(), |case| case.category.clone()),
+            IncidentKind::Bundle { .. } => "several".into(),
+            IncidentKind::Blind(_) => "monitor blind".into(),
+            IncidentKind::Bulk { .. } => "bulk closures".into(),
+            IncidentKind::Warning(_) => "warning".into(),
+            IncidentKind::Trouble(trouble) => trouble.kind.as_str().into(),
+            IncidentKind::Audit { .. } => "monitor at fault".into(),
+            IncidentKind::Test { .. } => "test".into(),
+        };
+        let count = match &incident.kind {
+            IncidentKind::Bundle { members } => {
+                members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
+            }
+            IncidentKind::Bulk { .. } => self.waiting.get(&incident.no).map_or(0, BTreeSet::len),
+            IncidentKind::Blind(_)
+            | IncidentKind::Warning(_)
+            | IncidentKind::Trouble(_)
+            | IncidentKind::Audit { .. }
+            | IncidentKind::Test { .. } => 0,
+            IncidentKind::Episode(_) | IncidentKind::Group { .. } => members.map_or(0, BTreeSet::len),
+        };
+        IncidentRow {
+            incident: incident.clone(),
+            priority: incident.rung_priority.unwrap_or(Priority::P4),
+            category,
+            count: count as u64,
+        }
+    }
+
+    /// Cases held, in no order that means anything, for tests and the log.
+    pub fn cases(&self) -> impl Iterator<Item = Case> {
+        let lines = self.lines.iter().filter_map(|slot| self.lines.whole(slot, &self.policy));
+        self.cases.values().map(|case| Case::clone(case)).chain(lines)
+    }
+
+    /// The queue in rank order.
+    pub fn queue(&self) -> impl Iterator<Item = Case> {
+        self.head(usize::MAX).map(Cow::into_owned)
+    }
+
+    fn head(&self, limit: usize) -> impl Iterator<Item = Cow<'_, Case>> {
+        let mut whole = self.queue.iter().take(limit).peekable();
+        let mut lines = self.lines.head(limit).into_iter().peekable();
+        let next = move || {
+            let is_line = match (whole.peek(), lines.peek()) {
+                (Some(one), Some((other, _))) => other < one,
+                (one, _) => one.is_none(),
+            };
+            if is_line {
+                let (_, slot) = lines.next()?;
+                return self.lines.whole(slot, &self.policy).map(Cow::Owned);
+            }
+            self.cases.get(&whole.next()?.key).map(|case| Cow::Borrowed(&**case))
+        };
+        std::iter::from_fn(next).take(limit)
+    }
+}
+
+fn queue_row(case: &Case) -> QueueRow {
+    let first = case.clocks.iter().filter(|clock| clock.unmet_deadline().is_some());
+    let next = first.min_by_key(|clock| clock.unmet_deadline());
+    let none = || ReportKey { source: case.key.case.source().clone(), id: ReportId::Int(0), incarnation: 0 };
+    QueueRow {
+        episode: case.key.clone(),
+        first_report: case.first_report().map_or_else(none, |(key, _)| key.clone()),
+        reports: u32::try_from(case.reports.len()).unwrap_or(u32::MAX),
+        category: case.category.clone(),
+        priority: case.priority,
+        standing: case.standing,
+        rule: case.rule.clone(),
+        received: case.received(),
+        next: next.and_then(|clock| {
+            let deadline = clock.unmet_deadline()?;
+            Some(NextDeadline { target: clock.target.clone(), until: clock.until, deadline })
+        }),
+        overdue: case.is_overdue(),
+        unverified: case.clocks.iter().any(|c| matches!(c.state, super::clock::ClockState::Unverified { .. })),
+        incident: members_of(case).into_iter().min_by(|a, b| a.1.cmp(&b.1)).map(|(no, _)| no).or(case.incident),
+    }
+}
