@@ -1,7 +1,12 @@
 //! How long the weekly report takes over many outcomes, and how much memory its counting needs: written for a
 //! smaller number than the ten million that it is designed for, and says so. `TOCSIN_BENCH_OUTCOMES` sets it.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench fails loudly, and prints what it measured")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench fails loudly, measures real time and prints what it measured"
+)]
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -316,7 +316,7 @@ impl Lines {
     }
 
     /// Lines in the order in which they lie, from this slot on.
-    pub fn from_slot(&self, slot: Slot) -> impl Iterator<Item = Slot> {
+    pub fn starting_at(&self, slot: Slot) -> impl Iterator<Item = Slot> {
         let lines = self.slab.iter().enumerate().skip(slot as usize);
         lines.filter(|(_, line)| line.is_some()).map(|(at, _)| at as Slot)
     }

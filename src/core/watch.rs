@@ -126,7 +126,7 @@ impl Core {
 
     fn lines_of(&self, source: &Name, from: Slot, limit: usize) -> ToReread {
         let (mut ids, mut next) = (Vec::new(), RestPlace::Whole(None));
-        for slot in self.lines.from_slot(from) {
+        for slot in self.lines.starting_at(from) {
             if ids.len() == limit {
                 next = RestPlace::Line(slot);
                 break;

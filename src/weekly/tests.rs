@@ -295,7 +295,8 @@ fn holds(root: &serde_json::Value, schema: &serde_json::Value, value: &serde_jso
             let members = value.as_object().unwrap_or_else(|| panic!("{place} is no object"));
             let (named, found): (Vec<_>, Vec<_>) = (properties.keys().collect(), members.keys().collect());
             let mut sorted = (named.clone(), found.clone());
-            (sorted.0.sort(), sorted.1.sort());
+            sorted.0.sort();
+            sorted.1.sort();
             assert_eq!(sorted.0, sorted.1, "{place}");
             members.iter().for_each(|(name, value)| holds(root, &properties[name], value, &format!("{place}.{name}")));
         }

@@ -440,8 +440,8 @@ fn an_answer_that_an_earlier_report_makes_late_contradicts_no_breach() {
     bench.put(1, row("csam", minute(1)).about(7));
     let answered = row("csam", minute(0)).about(7).with(EventName::FirstResponse, minute(16), person("ada"));
     bench.put(2, answered);
-    let first_responses = bench.plans.iter().flat_map(|plan| &plan.breaches).filter(|b| &*b.target == "first_response");
-    let last = first_responses.last().expect("a breach");
+    let mut breaches = bench.plans.iter().flat_map(|plan| &plan.breaches);
+    let last = breaches.rfind(|breach| &*breach.target == "first_response").expect("a breach");
     assert_eq!((last.deadline, last.contradicted_at), (minute(16), None), "in time for 16, late for 15");
     assert_eq!(last.ended, Some(Ending::Met { at: minute(16) }));
 }

@@ -39,10 +39,14 @@ fn categories_that_nobody_named_ring_the_operators_once_and_are_over_when_no_ope
     }
     bench.until(minute(3));
     let once = (0, PageKind::Ring, names(&["brand_new"]));
-    assert_eq!(told(&bench, TroubleKind::PresumedCategories), [once.clone()]);
+    assert_eq!(told(&bench, TroubleKind::PresumedCategories), std::slice::from_ref(&once));
     bench.put(30, row("newer_still", minute(3)));
     bench.until(minute(359));
-    assert_eq!(told(&bench, TroubleKind::PresumedCategories), [once.clone()], "a second one within six hours waits");
+    assert_eq!(
+        told(&bench, TroubleKind::PresumedCategories),
+        std::slice::from_ref(&once),
+        "a second one within six hours waits"
+    );
     bench.until(minute(361));
     let grown = (360, PageKind::Ring, names(&["brand_new", "newer_still"]));
     assert_eq!(told(&bench, TroubleKind::PresumedCategories), [once, grown]);

@@ -190,7 +190,7 @@ impl Night {
         let outbox = Outbox::new(store.clone(), channels.clone(), SystemClock, keys(), silent_stats());
         let swapped = Arc::new(ArcSwap::new(channels.clone()));
         let repeater = Repeater { store: store.clone(), channels: swapped, clock: SystemClock, status: leading() };
-        Night { led, store, channels, outbox, repeater, home: home }
+        Night { led, store, channels, outbox, repeater, home }
     }
 
     async fn page(&mut self, kind: PageKind) {

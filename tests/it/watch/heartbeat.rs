@@ -125,7 +125,8 @@ async fn a_monitor_that_is_well_beats_as_its_receiver_wants_it() {
 async fn no_beat_while_the_process_does_not_do_its_whole_work() {
     let night = Night::new("unready").await;
     let failure = || Failure { at: minute(10), cause: "disk full".to_owned() };
-    let changes: [(&str, fn(&mut Status, Failure)); 4] = [
+    type Change = fn(&mut Status, Failure);
+    let changes: [(&str, Change); 4] = [
         ("another process leads", |status, _| status.leader = false),
         ("the engine has been silent for 300 s", |status, _| status.engine_alive_at = Some(minute(5))),
         ("the store does not write: disk full", |status, failure| status.store.last_error = Some(failure)),

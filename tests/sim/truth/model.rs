@@ -178,7 +178,8 @@ impl Model {
 
     /// Whoever closed more cases within a minute than anybody can look at has closed them in bulk.
     fn judge_closures(&mut self) {
-        let mut closures: BTreeMap<Name, Vec<(Timestamp, (Case, u32))>> = BTreeMap::new();
+        type Closures = Vec<(Timestamp, (Case, u32))>;
+        let mut closures: BTreeMap<Name, Closures> = BTreeMap::new();
         for (key, episode) in &self.episodes {
             for (name, closer) in &episode.closers {
                 closures.entry(name.clone()).or_default().push((closer.at, *key));
