@@ -2,7 +2,7 @@
 ALTER TABLE breaches ADD COLUMN known TEXT COLLATE "C" NOT NULL DEFAULT '{}';
 
 -- What an incident is about is the program's to know: there are more kinds than there were.
-ALTER TABLE incidents DROP CONSTRAINT incidents_kind_check;
+ALTER TABLE incidents DROP CONSTRAINT IF EXISTS incidents_kind_check;
 
 -- Who did what, and what became of it: written by the commit that takes the deed up, and only added to.
 CREATE TABLE audit (

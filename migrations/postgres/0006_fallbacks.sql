@@ -10,7 +10,7 @@ ALTER TABLE pages ADD COLUMN is_test BIGINT NOT NULL DEFAULT 0 CHECK (is_test IN
 -- 1: a named person has it, until it rings anew.
 ALTER TABLE incidents ADD COLUMN acknowledged BIGINT NOT NULL DEFAULT 0 CHECK (acknowledged IN (0, 1));
 -- The kinds grow with what people are paged about; the list of them is the program's.
-ALTER TABLE incidents DROP CONSTRAINT incidents_kind_check;
+ALTER TABLE incidents DROP CONSTRAINT IF EXISTS incidents_kind_check;
 
 -- Receivers that forget are told of these again.
 CREATE INDEX pages_closing ON pages (channel, created_at) WHERE kind = 'resolve';
