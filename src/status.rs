@@ -42,6 +42,7 @@ pub struct Status {
     pub deployment: String,
     /// Whether this process holds the lead, and so may write and page.
     pub leader: bool,
+    /// When the process began to watch: at its start, or as a standby when it took the lead.
     pub started_at: Timestamp,
     /// When the engine thread last took up an input.
     pub engine_alive_at: Option<Timestamp>,
@@ -186,7 +187,8 @@ impl Status {
         if let Some(error) = self.store.failing() {
             reasons.push(Unready::StoreNotWritable { cause: error.cause.clone() });
         }
-        for source in &self.sources {
+        // A standby looks at no source.
+        for source in self.sources.iter().filter(|_| self.leader) {
             let sight = source.sight(self.started_at, now);
             if !sight.is_seen() {
                 reasons.push(Unready::SourceNotSeen { source: source.name.clone(), sight });
@@ -286,7 +288,8 @@ mod tests {
         status.leader = false;
         assert_eq!(status.unready(at(40)).len(), 3);
         assert!(status.unready(at(40)).contains(&Unready::EngineSilent { secs: 31 }));
-        assert_eq!(status.unready(at(100)).len(), 4);
+        status.leader = true;
+        assert_eq!(status.unready(at(100)).len(), 3, "and the source");
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::{Config, Need};
 use crate::core::id::Name;
-use crate::core::time::Timestamp;
 use crate::core::view::View;
 use crate::keys::Keys;
 use crate::metrics::{KnownLabels, Metrics};
 use crate::pager::Channels;
 use crate::run::clock::{Clock, SystemClock};
+use crate::run::lease;
 use crate::run::monitor::{self, Parts, WatchedSource};
 use crate::run::outbox::OutboxStats;
 use crate::source::AnySource;
@@ -67,7 +67,6 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let clock = SystemClock;
     let keys = deployment::keys(&config)?;
     let store = Arc::new(SqlStore::open(&config.store.url, &keys.fingerprint()).await?);
-    release_parked(&store, clock.now()).await?;
     let names: Vec<Name> = config.channels.keys().cloned().collect();
     let metrics_failed =
         |error: prometheus::Error| CliError::Failed { operation: "make the metrics", cause: error.to_string() };
@@ -99,7 +98,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         sender: Channels::new(config.channels.clone(), config.web.public_url.clone())?,
         clock,
         keys,
-        holder: holder(),
+        holder: lease::this_process(),
         status,
         view,
         outbox_stats,
@@ -121,19 +120,6 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     ended?;
     tracing::info!("stopped; nothing was left half done");
     Ok(())
-}
-
-/// Sends again what a permanent error parked: it may pass under the configuration of this start. Gives the
-/// number of pages.
-///
-/// # Errors
-/// Where the store can't be written.
-pub async fn release_parked(store: &SqlStore, now: Timestamp) -> Result<u64, CliError> {
-    let pages = store.release_parked(now).await?;
-    if pages > 0 {
-        tracing::warn!(pages, "pages that were parked by a permanent error are sent again");
-    }
-    Ok(pages)
 }
 
 /// SIGTERM and Ctrl-C drain; a second one ends the process as it is.
@@ -177,10 +163,4 @@ fn status(config: &Config, keys: &Keys, clock: SystemClock) -> Status {
             .collect(),
         store: StoreStatus::default(),
     }
-}
-
-/// Host and process, for whoever reads the lease.
-fn holder() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "host".to_owned());
-    format!("{}:{}", host.trim(), std::process::id())
 }

@@ -4,6 +4,7 @@ pub mod asks;
 pub mod clock;
 pub mod engine;
 pub mod inbox;
+pub mod lease;
 pub mod monitor;
 pub mod outbox;
 pub mod poller;

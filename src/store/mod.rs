@@ -4,11 +4,13 @@
 
 mod commit;
 mod db;
+mod lease;
 mod load;
 mod open;
 mod outbox;
 mod sql;
 
+pub use lease::LEASE;
 pub use open::OpenError;
 pub use sql::SqlStore;
 
@@ -17,7 +19,7 @@ use crate::core::id::{CaseKey, IncidentNo, Name};
 use crate::core::incident::Incident;
 use crate::core::plan::{PageKind, Plan};
 use crate::core::policy::Priority;
-use crate::core::time::Timestamp;
+use crate::core::time::{Span, Timestamp};
 use std::future::Future;
 
 /// Everything the engine starts from.
@@ -31,6 +33,25 @@ pub struct Stored {
     pub incidents: Vec<Incident>,
     /// The number that the next incident gets.
     pub next_incident: u64,
+}
+
+/// What became of a try to lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lead {
+    /// This process leads, under a token higher than any before.
+    Taken {
+        token: u64,
+        /// Parked pages that are sent again: a new leader may have a new configuration.
+        released: u64,
+    },
+    /// Another process leads.
+    Held {
+        token: u64,
+        /// As it named itself.
+        holder: String,
+        /// Of its lease.
+        left: Span,
+    },
 }
 
 /// One plan on its way into the store.
@@ -167,8 +188,13 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// The port. Tests decorate it; `SqlStore` is the one implementation.
 pub trait Store: Send + Sync + 'static {
-    /// Takes the lead under a token higher than any before.
-    fn lead(&self, holder: &str, now: Timestamp) -> impl Future<Output = Result<u64>> + Send;
+    /// Takes the lead where nobody has it, the lease of who has it is over, or its token is `gone`: that of
+    /// a process known to be dead.
+    fn lead(&self, holder: &str, now: Timestamp, gone: Option<u64>) -> impl Future<Output = Result<Lead>> + Send;
+    /// Keeps the lead for another [`LEASE`]; `Fenced` once somebody else has it.
+    fn renew(&self, token: u64) -> impl Future<Output = Result<()>> + Send;
+    /// Gives the lead up, so that a standby takes it at once. Pages already leased stay this process's own.
+    fn hand_over(&self, token: u64) -> impl Future<Output = Result<()>> + Send;
     fn load(&self) -> impl Future<Output = Result<Stored>> + Send;
     /// The sequence number of the last commit, once every commit of this leader has ended one way or the
     /// other: what is still under way is waited for.

@@ -317,7 +317,9 @@ impl ReasonBody {
             Unready::EngineSilent { secs } => {
                 ("engine_silent", None, format!("the engine has taken up nothing for {}", Span::from_secs(*secs)))
             }
-            Unready::NotLeading => ("not_leading", None, "this process does not lead its store".to_owned()),
+            Unready::NotLeading => {
+                ("not_leading", None, "standby: another process leads this store, and this one takes over".to_owned())
+            }
             Unready::StoreNotWritable { cause } => ("store_not_writable", None, cause.clone()),
             Unready::SourceNotSeen { source, sight } => {
                 let detail = match sight {

@@ -51,10 +51,19 @@ fn lane(page: &NewPage) -> Lane {
 }
 
 impl Store for ModelStore {
-    async fn lead(&self, _holder: &str, _now: Timestamp) -> Result<u64> {
+    /// Nobody else is alive to have it.
+    async fn lead(&self, _holder: &str, _now: Timestamp, _gone: Option<u64>) -> Result<Lead> {
         let mut tables = self.tables();
         tables.token += 1;
-        Ok(tables.token)
+        Ok(Lead::Taken { token: tables.token, released: 0 })
+    }
+
+    async fn renew(&self, token: u64) -> Result<()> {
+        self.settle(token).await.map(drop)
+    }
+
+    async fn hand_over(&self, _token: u64) -> Result<()> {
+        Ok(())
     }
 
     async fn load(&self) -> Result<Stored> {

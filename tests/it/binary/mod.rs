@@ -5,13 +5,13 @@ mod bad_input;
 mod commands;
 mod crash;
 mod demo;
-mod fencing;
 mod outages;
 mod paging;
 mod platform;
 mod process;
 mod proxy;
 mod rig;
+mod standby;
 mod stopping;
 
 use tocsin::core::time::{Span, Timestamp};

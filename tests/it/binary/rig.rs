@@ -106,7 +106,8 @@ pub struct Rig {
     pub platform: Platform,
     pub receiver: Receiver,
     pub settings: Settings,
-    port: u16,
+    /// Of the monitor and of another one beside it.
+    ports: [u16; 2],
     pub keys: Keys,
 }
 
@@ -132,7 +133,14 @@ impl Rig {
             store_url,
             hook_url: receiver.url.clone(),
         };
-        Rig { scratch, platform, receiver, settings, port: free_port(), keys: Keys::new(DEPLOYMENT_SECRET.as_bytes()) }
+        Rig {
+            scratch,
+            platform,
+            receiver,
+            settings,
+            ports: [free_port(), free_port()],
+            keys: Keys::new(DEPLOYMENT_SECRET.as_bytes()),
+        }
     }
 
     /// Pages pass a wire from the next start on.
@@ -155,12 +163,17 @@ impl Rig {
 
     /// Writes the configuration and starts the monitor.
     pub fn start(&self) -> Process {
-        self.start_as("tocsin", self.port)
+        self.start_either(0)
     }
 
     /// A second installation over the same databases, on a port of its own.
     pub fn start_another(&self) -> Process {
-        self.start_as("another", free_port())
+        self.start_either(1)
+    }
+
+    /// The monitor (0) or the one beside it (1).
+    pub fn start_either(&self, which: usize) -> Process {
+        self.start_as(["tocsin", "another"][which], self.ports[which])
     }
 
     fn start_as(&self, name: &str, port: u16) -> Process {
@@ -181,14 +194,31 @@ impl Rig {
 
     /// The status and body of one GET; 0 where nothing answers.
     pub async fn get(&self, path: &str) -> (u16, String) {
-        get(&format!("127.0.0.1:{}", self.port), path).await
+        self.get_of(0, path).await
+    }
+
+    pub async fn get_of(&self, which: usize, path: &str) -> (u16, String) {
+        get(&format!("127.0.0.1:{}", self.ports[which]), path).await
     }
 
     /// Waits until the monitor says that it does its whole work.
     pub async fn is_ready(&self) {
-        eventually("the monitor is ready", secs(30), async || {
-            let (status, body) = self.get("/readyz").await;
+        self.either_is_ready(0, 30).await;
+    }
+
+    pub async fn either_is_ready(&self, which: usize, within_secs: i64) {
+        eventually("the monitor is ready", secs(within_secs), async || {
+            let (status, body) = self.get_of(which, "/readyz").await;
             hold(status == 200, || format!("{status} {body}"))
+        })
+        .await;
+    }
+
+    /// Waits until it says that it waits for the lead.
+    pub async fn is_standby(&self, which: usize) {
+        eventually("the monitor stands by", secs(30), async || {
+            let (status, body) = self.get_of(which, "/readyz").await;
+            hold(status == 503 && body.contains("standby"), || format!("{status} {body}"))
         })
         .await;
     }
