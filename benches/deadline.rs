@@ -363,7 +363,7 @@ impl<T: Sender> Sender for Traced<T> {
 type Result<T> = tocsin::store::Result<T>;
 
 impl<T: Store> Store for Traced<T> {
-    async fn lead(&self, holder: &str, now: Timestamp, gone: Option<u64>) -> Result<Lead> {
+    async fn lead(&self, holder: &str, now: Timestamp, gone: Option<u64>) -> Result<tocsin::store::Lead> {
         self.inner.lead(holder, now, gone).await
     }
 

@@ -11,6 +11,7 @@ mod inspect;
 pub mod queue;
 mod replay;
 pub mod serve;
+mod store;
 
 use crate::config::{Config, Drawing, Need};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -56,6 +57,8 @@ enum Command {
     Replay(replay::Args),
     /// Say why a report's deadlines are what they are.
     Explain(explain::Args),
+    /// Back the store up, restore, move or adopt it.
+    Store(store::Args),
 }
 
 /// What a command ends with when it doesn't succeed. Each says what was tried, on what, and what to do.
@@ -70,6 +73,12 @@ pub enum CliError {
     Store(#[from] crate::store::StoreError),
     #[error(transparent)]
     Open(#[from] crate::store::OpenError),
+    #[error(transparent)]
+    Claim(#[from] crate::store::ClaimError),
+    #[error(transparent)]
+    Backup(#[from] crate::store::BackupError),
+    #[error(transparent)]
+    Move(#[from] crate::store::MoveError),
     #[error(transparent)]
     Queue(#[from] queue::QueueError),
     #[error(transparent)]
@@ -109,6 +118,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Queue(args) => queue::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Explain(args) => explain::run(args).await,
+        Command::Store(args) => store::run(args).await,
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -8,9 +8,9 @@ use crate::keys::Keys;
 use crate::metrics::{KnownLabels, Metrics};
 use crate::pager::Channels;
 use crate::run::clock::{Clock, SystemClock};
-use crate::run::lease;
 use crate::run::monitor::{self, Parts, WatchedSource};
 use crate::run::outbox::OutboxStats;
+use crate::run::{lease, retention};
 use crate::source::AnySource;
 use crate::status::{SourceStatus, Status, StatusHandle, StoreStatus};
 use crate::store::SqlStore;
@@ -21,6 +21,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -67,6 +68,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let clock = SystemClock;
     let keys = deployment::keys(&config)?;
     let store = Arc::new(SqlStore::open(&config.store.url, &keys.fingerprint()).await?);
+    store.claim(&deployment::claim(&config, &keys), clock.now()).await?;
     let names: Vec<Name> = config.channels.keys().cloned().collect();
     let metrics_failed =
         |error: prometheus::Error| CliError::Failed { operation: "make the metrics", cause: error.to_string() };
@@ -105,6 +107,11 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         metrics,
     };
     tokio::spawn(stop_at_a_signal(stop));
+    let mark = deployment::mark_file(&config);
+    let mut background = JoinSet::new();
+    background.spawn(deployment::keep_mark(mark, parts.keys.fingerprint(), parts.status.clone()));
+    let keep_months = config.store.keep_months;
+    background.spawn(retention::forget(parts.store.clone(), keep_months, parts.status.clone(), clock));
     let mut stopped = stopping.clone();
     let until_stopped = async move {
         // An error means that the sender is gone: stopped as well.
@@ -112,6 +119,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     };
     let page = tokio::spawn(web::serve(listener, web_state, until_stopped));
     let ended = monitor::run(parts, stopping).await;
+    background.shutdown().await;
     if ended.is_err() {
         page.abort();
     }

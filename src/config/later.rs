@@ -30,7 +30,6 @@ const LATER: &[(&[&str], &str, &str)] = &[
     (ESCALATIONS, "warn", "pages ring at the breach for now"),
     (&["[blind]"], "expect", "silence isn't watched for now"),
     (&["[blind]"], "stale_after", "a stale source shows on /readyz for now"),
-    (&["[store]"], "keep_months", "everything is kept for now"),
 ];
 
 /// Kinds of channels that are not built yet.

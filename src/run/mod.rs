@@ -9,3 +9,4 @@ pub mod monitor;
 pub mod outbox;
 pub mod poller;
 pub mod replay;
+pub mod retention;

@@ -15,7 +15,7 @@ pub const LEASE: Span = Span::from_secs(6);
 const LEASE_MAX: Span = Span::from_micros(2 * LEASE.micros());
 
 /// Microseconds since 1970-01-01 by the store's own clock.
-const fn clock(db: &Db) -> &'static str {
+pub(super) const fn clock(db: &Db) -> &'static str {
     match db {
         Db::Sqlite { .. } => "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
         Db::Postgres { .. } => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",

@@ -2,16 +2,23 @@
 //! the leader's token; what is committed happened, nothing else did. One SQL text serves SQLite and
 //! PostgreSQL.
 
+mod adoption;
+pub mod backup;
 mod commit;
 mod db;
 mod lease;
 mod load;
+mod migrate;
 mod open;
 mod outbox;
+mod retention;
 mod sql;
 
+pub use adoption::{Claim, ClaimError};
+pub use backup::BackupError;
 pub use lease::LEASE;
-pub use open::OpenError;
+pub use migrate::{MoveError, move_store};
+pub use open::{OpenError, file, place};
 pub use sql::SqlStore;
 
 use crate::core::case::Case;

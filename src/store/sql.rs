@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// An open store. Cloning is not needed: every operation takes `&self`.
 #[derive(Debug)]
 pub struct SqlStore {
-    db: Db,
+    pub(super) db: Db,
     /// Under which it led last; 0 where it never has.
     token: AtomicU64,
 }

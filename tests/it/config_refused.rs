@@ -71,7 +71,6 @@ fn the_sketch_is_refused_only_for_what_is_not_built_yet() {
         "`expect` is not built yet",
         "`heartbeat` is not built yet",
         "`history` is not built yet",
-        "`keep_months` is not built yet",
         "`obligations` is not built yet",
         "`packs` is not built yet",
         "`stale_after` is not built yet",

@@ -10,9 +10,11 @@ mod paging;
 mod platform;
 mod process;
 mod proxy;
+mod restoring;
 mod rig;
 mod standby;
 mod stopping;
+mod store_faults;
 
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::run::clock::{Clock, SystemClock};

@@ -182,14 +182,23 @@ impl Rig {
         let text = words.iter().fold(CONFIG.to_owned(), |text, (word, value)| text.replace(word, value));
         let file = format!("{name}.toml");
         std::fs::write(self.scratch.path().join(&file), text).unwrap();
-        let variables = [
+        Process::start(self.scratch.path(), name, &["run", "--config", &file], &self.variables())
+    }
+
+    fn variables(&self) -> [(&str, &str); 5] {
+        [
             ("TEST_SECRET", DEPLOYMENT_SECRET),
             ("TEST_SOURCE", &self.settings.source_url),
             ("TEST_STORE", &self.settings.store_url),
             ("TEST_HOOK", &self.settings.hook_url),
             ("TEST_HOOK_SECRET", HOOK_SECRET),
-        ];
-        Process::start(self.scratch.path(), name, &["run", "--config", &file], &variables)
+        ]
+    }
+
+    /// Runs a command over the configuration of the last start: exit code, output and what it told the person.
+    pub fn command(&self, arguments: &[&str]) -> (i32, String, String) {
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--config", "tocsin.toml"]).collect();
+        super::process::run(self.scratch.path(), &arguments, &self.variables())
     }
 
     /// The status and body of one GET; 0 where nothing answers.
