@@ -28,7 +28,9 @@ use tocsin::run::outbox::OutboxStats;
 use tocsin::secret::Secret;
 use tocsin::source::{AnySource, Batch, ScanPosition, Source};
 use tocsin::status::{Mode, SourceStatus, Status, StatusHandle, StoreStatus};
-use tocsin::store::{Attempt, Commit, InboxEntry, Lane, LeasedPage, PageCount, PageRow, SqlStore, Store, Stored};
+use tocsin::store::{
+    Attempt, Commit, InboxEntry, Lane, LeasedPage, NewPage, PageCount, PageRow, SqlStore, Store, Stored,
+};
 use tocsin::zone::{parse_rfc3339, rfc3339};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -413,6 +415,14 @@ impl<T: Store> Store for Traced<T> {
 
     async fn record(&self, attempt: &Attempt) -> Result<()> {
         self.trace.of("record", self.inner.record(attempt)).await
+    }
+
+    async fn unanswered(&self, lane: Lane, limit: u32) -> Result<Vec<LeasedPage>> {
+        self.inner.unanswered(lane, limit).await
+    }
+
+    async fn fall_back(&self, page: i64, fallbacks: &[NewPage], now: Timestamp) -> Result<()> {
+        self.inner.fall_back(page, fallbacks, now).await
     }
 
     async fn pages(&self, limit: u32) -> Result<Vec<PageRow>> {

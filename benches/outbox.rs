@@ -160,7 +160,8 @@ async fn bare_rate(address: SocketAddr, bytes: &[u8], at_once: usize) -> f64 {
 async fn outbox_rate(channels: &Arc<Channels>, pages: &[NewPage], lane: Lane) -> f64 {
     let store = Arc::new(Queue::default());
     let stats = OutboxStats::new(channels.names()).unwrap();
-    let outbox = Outbox::new(Arc::clone(&store), Arc::clone(channels), SystemClock, stats);
+    let outbox =
+        Outbox::new(Arc::clone(&store), Arc::clone(channels), SystemClock, Keys::new(b"a bench's deployment"), stats);
     let (stop, stopped) = watch::channel(false);
     let wake = Arc::new(Notify::new());
     let serving = tokio::spawn({
@@ -210,6 +211,10 @@ fn pages(count: usize) -> Vec<NewPage> {
             created_at: rfc3339(now),
             part: None,
             blind: None,
+            notice: None,
+            found: None,
+            in_place_of: None,
+            is_test: false,
             count: 1,
             cases: vec![case.clone()],
         };
@@ -224,6 +229,9 @@ fn pages(count: usize) -> Vec<NewPage> {
             alert_key: keys.alert(incident, 0),
             delivery_key: keys.delivery(incident, 0, 0, &channel, PageKind::Ring),
             payload: serde_json::to_string(&payload).unwrap(),
+            fallbacks: Vec::new(),
+            in_place_of: None,
+            is_test: false,
         }
     };
     (0..count as u64).map(page).collect()
@@ -271,7 +279,7 @@ impl Store for Queue {
         unreachable!()
     }
 
-    async fn sequence(&self) -> Result<u64> {
+    async fn settle(&self, _: u64) -> Result<u64> {
         unreachable!()
     }
 
@@ -281,6 +289,14 @@ impl Store for Queue {
 
     async fn recall(&self, _: &[CaseKey]) -> Result<Vec<Case>> {
         unreachable!()
+    }
+
+    async fn unanswered(&self, _: Lane, _: u32) -> Result<Vec<LeasedPage>> {
+        Ok(Vec::new())
+    }
+
+    async fn fall_back(&self, _: i64, _: &[NewPage], _: Timestamp) -> Result<()> {
+        unreachable!("nothing fails")
     }
 
     async fn pages(&self, _: u32) -> Result<Vec<PageRow>> {

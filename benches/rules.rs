@@ -105,6 +105,7 @@ fn policy() -> Policy {
         raised_when: None,
         minor_safety: MinorSafety { targets: Vec::new(), escalation: "minor-safety".into(), spread: None },
         rules: (0..50).map(rule).collect(),
+        obligations: Vec::new(),
         escalations: BTreeMap::new(),
         operators: None,
         sources: BTreeMap::new(),

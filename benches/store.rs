@@ -144,6 +144,9 @@ fn pages(plan: &Plan) -> Vec<NewPage> {
         alert_key: keys.alert(page.incident, page.round),
         delivery_key: keys.delivery(page.incident, page.round, page.step, &page.channel, page.kind),
         payload: serde_json::to_string(&tocsin::pager::payload::Payload::freeze(page, &keys)).unwrap(),
+        fallbacks: page.fallbacks.clone(),
+        in_place_of: None,
+        is_test: false,
     };
     plan.pages.iter().map(page).collect()
 }

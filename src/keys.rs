@@ -67,6 +67,11 @@ impl Keys {
         format!("C-{}-{}", &letters[..5], &letters[5..])
     }
 
+    /// What a receiver of letters de-duplicates by: the same on every retry of one letter to one channel.
+    pub fn letter(&self, kind: &str, about: &str, channel: &str) -> String {
+        hex(&self.digest("letter", &[kind.as_bytes(), about.as_bytes(), channel.as_bytes()]))
+    }
+
     /// What a receiver de-duplicates alerts by: the same for every page of one round.
     pub fn alert(&self, incident: IncidentNo, round: u32) -> String {
         hex(&self.digest("alert", &[&incident.0.to_be_bytes(), &round.to_be_bytes()]))

@@ -2,7 +2,7 @@
 //! keeps every report's deadlines, and pages people when one passes.
 //!
 //! The map, in the only direction in which imports point:
-//! `core` (pure) <- `zone`, `keys` <- `compile`, `source`, `store`, `pager` <- `web` <- `config` <- `run` <- `cli`.
+//! `core` (pure) <- `zone`, `keys` <- `compile`, `source`, `store`, `pager`, `weekly` <- `web` <- `config` <- `run` <- `cli`.
 //!
 //! Invariants:
 //! * `core` reads no clock and does no I/O: an input and `now` go in, a plan comes out.
@@ -22,4 +22,5 @@ pub mod source;
 pub mod status;
 pub mod store;
 pub mod web;
+pub mod weekly;
 pub mod zone;

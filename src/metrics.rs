@@ -5,6 +5,7 @@
 use crate::core::id::Name;
 use crate::core::observation::Flaw;
 use crate::core::policy::Priority;
+use crate::core::sight::BlindKind;
 use crate::core::time::{Span, Timestamp};
 use crate::core::view::View;
 use crate::status::{Mode, Status};
@@ -125,7 +126,8 @@ impl Metrics {
     }
 
     fn queue(&self, scrape: &mut Scrape, view: &View, status: &Status, now: Timestamp) {
-        for (group, counts) in view.open.iter().filter(|(group, _)| status.sees(&group.source, now)) {
+        for (group, counts) in view.open.iter().filter(|(group, _)| status.trusts(&group.source, &group.category, now))
+        {
             let category = self.category(&group.category);
             let labels = [("source", &*group.source), ("category", &*category), ("priority", group.priority.as_str())];
             scrape.gauge("tocsin_open_cases", "Open cases.", &labels, counts.open as f64);
@@ -261,10 +263,17 @@ impl Scrape {
             let labels = [("source", &*source.name)];
             let help = "Whether the source can be seen; without it, it has no gauges of its queue.";
             self.gauge("tocsin_source_seen", help, &labels, f64::from(seen));
+            let blindness = source.blindness(status.started_at, now);
+            for kind in BlindKind::ALL {
+                let holds = blindness.iter().any(|blindness| blindness.kind == kind);
+                let help = "In which ways the source is blind, by the name of each.";
+                let labels = [("source", &*source.name), ("kind", kind.as_str())];
+                self.gauge("tocsin_source_blind", help, &labels, f64::from(holds));
+            }
             let age = now.since(source.last_ok.unwrap_or(status.started_at));
             let help = "Time since the last complete read began, or since the start of the process without one.";
             self.gauge("tocsin_poll_age_seconds", help, &labels, seconds(age).max(0.0));
-            if !seen {
+            if !seen || blindness.iter().any(|blindness| !blindness.kind.is_of_categories()) {
                 continue;
             }
             let help = "Rows that the last complete read saw.";
@@ -275,7 +284,8 @@ impl Scrape {
         }
         let help = "Open incidents by priority, lost sight of or not.";
         for priority in Priority::ALL {
-            let open = view.incidents.iter().filter(|row| row.priority == priority).count();
+            let counts = view.incidents.iter().filter(|row| !row.incident.is_test());
+            let open = counts.filter(|row| row.priority == priority).count();
             self.gauge("tocsin_open_incidents", help, &[("priority", priority.as_str())], open as f64);
         }
     }

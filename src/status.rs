@@ -1,7 +1,9 @@
 //! How the process itself is doing: what the loops write and what the page, the API and the metrics
-//! read. It decides in one place whether a source can be seen and whether the process is alive and ready.
+//! read. Whether a source can be seen is the core's judgement (`core::sight`), made here for the instant of
+//! the look, so that a stuck engine can't make it look better; whether the process is alive and ready is said here.
 
 use crate::core::id::Name;
+use crate::core::sight::{self, BlindKind, Blindness, Fault, Lag, Measured};
 use crate::core::time::{Span, Timestamp};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
@@ -57,6 +59,14 @@ pub struct SourceStatus {
     pub last_ok: Option<Timestamp>,
     /// The last read that failed; kept after the source is back.
     pub last_error: Option<Failure>,
+    /// What reads have failed with since the last one that came to its end.
+    pub fault: Option<Fault>,
+    /// The database's clock less the monitor's, and when they were compared.
+    pub clock: Option<(Timestamp, Span)>,
+    /// How far a replica is behind, and when it was asked.
+    pub lag: Option<(Timestamp, Lag)>,
+    /// In which ways it is blind, as the core last judged.
+    pub blind: Vec<Blindness>,
     /// How often it is polled.
     pub poll_every: Span,
     /// Without a complete read for this long the source counts as blind.
@@ -75,7 +85,14 @@ pub struct StoreStatus {
     pub sequence: u64,
     /// The last write that failed; kept after the store is back.
     pub last_error: Option<Failure>,
+    /// Its clock less the monitor's, and when they were compared; `None` in a file.
+    pub clock: Option<(Timestamp, Span)>,
+    /// Whether its clock is apart, as the core last judged.
+    pub blind: Vec<Blindness>,
 }
+
+/// The name under which the core judges the store's clock; no source can have it.
+pub const STORE: &str = "(store)";
 
 /// How well a source can be seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +103,8 @@ pub enum Sight {
     Failing { cause: String },
     /// The process has started and the first read is still under way.
     NotYet,
+    /// It is read, but what is seen of it can't be trusted.
+    Doubted { since: Timestamp, cause: String },
     /// Nothing is known of it since `since`.
     Blind { since: Timestamp, cause: String },
 }
@@ -97,6 +116,10 @@ impl SourceStatus {
             name,
             last_ok: None,
             last_error: None,
+            fault: None,
+            clock: None,
+            lag: None,
+            blind: Vec::new(),
             poll_every,
             stale_after,
             last_poll_took: None,
@@ -105,31 +128,52 @@ impl SourceStatus {
         }
     }
 
+    /// Notes a read that failed; what it fails with counts since the first of its kind.
+    pub fn fail(&mut self, kind: BlindKind, failure: Failure) {
+        let since = self.fault.as_ref().filter(|fault| fault.kind == kind).map_or(failure.at, |fault| fault.since);
+        self.fault = Some(Fault { kind, since, why: failure.cause.as_str().into() });
+        self.last_error = Some(failure);
+    }
+
+    /// What was measured of it by a process that started at `started_at`.
+    pub fn measured(&self, started_at: Timestamp) -> Measured {
+        let failing = self.last_error.as_ref().filter(|error| self.last_ok.is_none_or(|ok| error.at >= ok));
+        let unnamed =
+            failing.map(|error| Fault { kind: BlindKind::Failed, since: error.at, why: error.cause.as_str().into() });
+        Measured {
+            watched_since: started_at,
+            last_ok: self.last_ok,
+            fault: self.fault.clone().or(unnamed),
+            clock: self.clock,
+            lag: self.lag,
+        }
+    }
+
+    /// Every way in which it is blind at `now`.
+    pub fn blindness(&self, started_at: Timestamp, now: Timestamp) -> Vec<Blindness> {
+        sight::judge(&self.measured(started_at), self.stale_after, &self.blind, now)
+    }
+
     /// How well it can be seen at `now`. A source never read is given `stale_after` from the start
     /// of the process, unless it has already refused.
     pub fn sight(&self, started_at: Timestamp, now: Timestamp) -> Sight {
-        let failing = self.last_error.as_ref().filter(|error| self.last_ok.is_none_or(|ok| error.at >= ok));
-        let stale = now.since(self.last_ok.unwrap_or(started_at)) > self.stale_after;
-        match (self.last_ok, failing) {
-            (Some(since), Some(error)) if stale => Sight::Blind { since, cause: error.cause.clone() },
-            (Some(since), None) if stale => {
-                Sight::Blind { since, cause: "no read has come to its end since then".to_owned() }
-            }
-            (Some(_), Some(error)) => Sight::Failing { cause: error.cause.clone() },
-            (Some(_), None) => Sight::Clear,
-            (None, Some(error)) => Sight::Blind { since: started_at, cause: error.cause.clone() },
-            (None, None) if stale => {
-                Sight::Blind { since: started_at, cause: "the first read has not come to its end".to_owned() }
-            }
-            (None, None) => Sight::NotYet,
+        let measured = self.measured(started_at);
+        let blindness = sight::judge(&measured, self.stale_after, &self.blind, now);
+        let first = |hides: bool| blindness.iter().find(|blindness| blindness.kind.hides() == hides);
+        match (first(true), first(false), &measured.fault) {
+            (Some(blind), _, _) => Sight::Blind { since: blind.since, cause: blind.why.to_string() },
+            (None, _, _) if self.last_ok.is_none() => Sight::NotYet,
+            (None, _, Some(fault)) => Sight::Failing { cause: fault.why.to_string() },
+            (None, Some(doubt), None) => Sight::Doubted { since: doubt.since, cause: doubt.why.to_string() },
+            (None, None, None) => Sight::Clear,
         }
     }
 }
 
 impl Sight {
-    /// Whether figures about the source may be shown as true.
+    /// Whether what the source says now is seen.
     pub fn is_seen(&self) -> bool {
-        matches!(self, Sight::Clear | Sight::Failing { .. })
+        matches!(self, Sight::Clear | Sight::Failing { .. } | Sight::Doubted { .. })
     }
 
     pub const fn as_str(&self) -> &'static str {
@@ -137,12 +181,19 @@ impl Sight {
             Sight::Clear => "seen",
             Sight::Failing { .. } => "failing",
             Sight::NotYet => "not_yet_read",
+            Sight::Doubted { .. } => "in_doubt",
             Sight::Blind { .. } => "blind",
         }
     }
 }
 
 impl StoreStatus {
+    /// What was measured of its clock; `None` where it has none of its own.
+    pub fn measured(&self, started_at: Timestamp, now: Timestamp) -> Option<Measured> {
+        let clock = Some(self.clock?);
+        Some(Measured { watched_since: started_at, last_ok: Some(now), fault: None, clock, lag: None })
+    }
+
     /// The failure that is still the last word of the store; `None` when it takes writes.
     pub fn failing(&self) -> Option<&Failure> {
         self.last_error.as_ref().filter(|error| self.last_commit.is_none_or(|ok| error.at >= ok))
@@ -152,10 +203,21 @@ impl StoreStatus {
 /// Why a process that runs is not ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unready {
-    EngineSilent { secs: i64 },
+    EngineSilent {
+        secs: i64,
+    },
     NotLeading,
-    StoreNotWritable { cause: String },
-    SourceNotSeen { source: Name, sight: Sight },
+    StoreNotWritable {
+        cause: String,
+    },
+    SourceNotYetRead {
+        source: Name,
+    },
+    /// Of a source, or of the store under the name `STORE`.
+    Blind {
+        source: Name,
+        blindness: Blindness,
+    },
 }
 
 impl Status {
@@ -169,10 +231,19 @@ impl Status {
         self.sources.iter().find(|source| &*source.name == name)
     }
 
-    /// Whether figures about this source may be shown as true. A source that isn't configured any
-    /// more isn't seen.
+    /// Whether this source is seen. One that isn't configured any more isn't.
     pub fn sees(&self, name: &str, now: Timestamp) -> bool {
         self.source(name).is_some_and(|source| source.sight(self.started_at, now).is_seen())
+    }
+
+    /// Whether figures about a category of this source may be shown as true: it is seen, and nothing makes
+    /// what is seen doubtful.
+    pub fn trusts(&self, name: &str, category: &str, now: Timestamp) -> bool {
+        let Some(source) = self.source(name).filter(|source| source.last_ok.is_some()) else { return false };
+        let doubts = |blindness: &Blindness| {
+            !blindness.kind.is_of_categories() || blindness.categories.iter().any(|name| &**name == category)
+        };
+        !source.blindness(self.started_at, now).iter().any(doubts)
     }
 
     /// Empty when the process does its whole work: it leads, writes and sees every source.
@@ -187,12 +258,17 @@ impl Status {
         if let Some(error) = self.store.failing() {
             reasons.push(Unready::StoreNotWritable { cause: error.cause.clone() });
         }
+        for blindness in &self.store.blind {
+            reasons.push(Unready::Blind { source: STORE.into(), blindness: blindness.clone() });
+        }
         // A standby looks at no source.
         for source in self.sources.iter().filter(|_| self.leader) {
-            let sight = source.sight(self.started_at, now);
-            if !sight.is_seen() {
-                reasons.push(Unready::SourceNotSeen { source: source.name.clone(), sight });
+            let blindness = source.blindness(self.started_at, now);
+            if source.last_ok.is_none() && blindness.is_empty() {
+                reasons.push(Unready::SourceNotYetRead { source: source.name.clone() });
             }
+            let blind = |blindness| Unready::Blind { source: source.name.clone(), blindness };
+            reasons.extend(blindness.into_iter().map(blind));
         }
         reasons
     }
@@ -281,7 +357,7 @@ mod tests {
             started_at: START,
             engine_alive_at: Some(at(9)),
             sources: vec![SourceStatus { last_ok: Some(at(9)), ..source() }],
-            store: StoreStatus { last_commit: Some(at(9)), sequence: 4, last_error: failure(3) },
+            store: StoreStatus { last_commit: Some(at(9)), sequence: 4, last_error: failure(3), ..Default::default() },
         };
         assert_eq!(status.unready(at(10)), []);
         status.store.last_error = failure(10);

@@ -1,6 +1,8 @@
 //! The only place that knows local time: zones, and times as people and databases write them. Everything
 //! inside is a `Timestamp`; what isn't UTC becomes so here, by the rules of [`Zone::resolve`].
 
+pub mod cron;
+
 use crate::core::time::{Span, Timestamp};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike};
 use chrono_tz::{TZ_VARIANTS, Tz};

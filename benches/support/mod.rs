@@ -95,6 +95,7 @@ pub fn policy(p0_mins: i64) -> Policy {
         steps: vec![Step { at: Span::ZERO, notify: vec!["hook".into()] }],
         repeat: None,
         act_within: None,
+        warn: None,
     };
     let mut categories = BTreeMap::from([(Name::from(MINOR_SAFETY), CategoryClass::MinorSafety)]);
     categories.extend(LESSER.map(|name| (name.into(), CategoryClass::Other)));
@@ -123,6 +124,7 @@ pub fn policy(p0_mins: i64) -> Policy {
             ],
             escalation: Some("on-call".into()),
         }],
+        obligations: Vec::new(),
         escalations: BTreeMap::from([("minor-safety".into(), escalation()), ("on-call".into(), escalation())]),
         operators: None,
         sources: BTreeMap::from([(SOURCE.into(), SourcePolicy::default())]),

@@ -237,6 +237,7 @@ struct Body<'a> {
 #[derive(Serialize)]
 struct TargetBody<'a> {
     name: &'a str,
+    obligation: bool,
     from: &'static str,
     until: &'static str,
     started: Option<String>,
@@ -275,6 +276,7 @@ fn print_json(explanation: &Explanation) {
     };
     let targets = explanation.targets.iter().map(|target| TargetBody {
         name: &target.name,
+        obligation: target.obligation,
         from: target.from.as_str(),
         until: target.until.as_str(),
         started: target.started.map(rfc3339),
@@ -302,7 +304,8 @@ fn print_text(case: &Case, explanation: &Explanation, now: Timestamp) {
             Due::Stated { column } => format!("at the time that {column} states"),
         };
         println!();
-        println!("{}: from {} until {}, {due}", target.name, target.from, target.until);
+        let imposed = if target.obligation { ", an obligation" } else { "" };
+        println!("{}: from {} until {}, {due}{imposed}", target.name, target.from, target.until);
         let deadline = target.deadline.map_or_else(|| "none yet".to_owned(), rfc3339);
         println!("  {}, elapsed {}, deadline {deadline}", target.state.as_str().replace('_', " "), target.elapsed);
         for (interval, stretch) in &target.walk {

@@ -12,6 +12,7 @@ pub mod queue;
 mod replay;
 pub mod serve;
 mod store;
+mod weekly;
 
 use crate::config::{Config, Drawing, Need};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -59,6 +60,10 @@ enum Command {
     Explain(explain::Args),
     /// Back the store up, restore, move or adopt it.
     Store(store::Args),
+    /// Write the SLA report of a week.
+    Weekly(weekly::Args),
+    /// Say what the next shift must know.
+    Handover(weekly::HandoverArgs),
 }
 
 /// What a command ends with when it doesn't succeed. Each says what was tried, on what, and what to do.
@@ -119,6 +124,8 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Replay(args) => replay::run(args).await,
         Command::Explain(args) => explain::run(args).await,
         Command::Store(args) => store::run(args).await,
+        Command::Weekly(args) => weekly::run(args).await,
+        Command::Handover(args) => weekly::handover(args).await,
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! `tocsin run`: the monitor over the configured databases, with the page, until SIGTERM or Ctrl-C.
 
-use crate::cli::{CliError, deployment, load_config};
+use crate::cli::{CliError, deployment, load_config, weekly};
 use crate::config::{Config, Need};
 use crate::core::id::Name;
 use crate::core::view::View;
@@ -10,6 +10,11 @@ use crate::pager::Channels;
 use crate::run::clock::{Clock, SystemClock};
 use crate::run::monitor::{self, Parts, WatchedSource};
 use crate::run::outbox::OutboxStats;
+use crate::run::repeat::Repeater;
+use crate::run::watch as watch_loop;
+use crate::run::weekly::backfill::Backfill;
+use crate::run::weekly::tell::{Schedule, Teller};
+use crate::run::weekly::watch as watched;
 use crate::run::{lease, retention};
 use crate::source::AnySource;
 use crate::status::{SourceStatus, Status, StatusHandle, StoreStatus};
@@ -21,7 +26,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -77,8 +82,11 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let view = Arc::new(ArcSwap::from_pointee(View::default()));
     let (stop, stopping) = watch::channel(false);
     let mut sources = Vec::new();
+    tokio::spawn(watch_loop::store(store.clone(), status.clone(), clock, stopping.clone()));
     for settings in &config.sources {
         let source = Arc::new(AnySource::open(settings.clone(), keys.clone())?);
+        let name = settings.name.clone();
+        tokio::spawn(watch_loop::source(name, source.clone(), status.clone(), clock, stopping.clone()));
         sources.push(WatchedSource { name: settings.name.clone(), every: settings.poll, source });
     }
     let metrics = Arc::new(Metrics::new(known_labels(&config)).map_err(metrics_failed)?);
@@ -92,12 +100,16 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         links: Arc::new(config.links.clone()),
         now: Arc::new(move || clock.now()),
         demo,
+        reports: store.clone(),
     };
+    let channels = Arc::new(Channels::new(config.channels.clone(), config.web.public_url.clone())?);
+    let repeater = Repeater { store: store.clone(), channels: channels.clone(), clock, status: status.clone() };
+    let weekly = weekly_loops(&config, &keys, &store, clock, &status, &stopping)?;
     let parts = Parts {
         policy: Arc::new(config.effective_policy()),
         sources,
         store,
-        sender: Channels::new(config.channels.clone(), config.web.public_url.clone())?,
+        sender: channels.clone(),
         clock,
         keys,
         holder: lease::this_process(),
@@ -112,6 +124,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     background.spawn(deployment::keep_mark(mark, parts.keys.fingerprint(), parts.status.clone()));
     let keep_months = config.store.keep_months;
     background.spawn(retention::forget(parts.store.clone(), keep_months, parts.status.clone(), clock));
+    let repeating = tokio::spawn(repeater.run(stopping.clone()));
     let mut stopped = stopping.clone();
     let until_stopped = async move {
         // An error means that the sender is gone: stopped as well.
@@ -122,12 +135,52 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     background.shutdown().await;
     if ended.is_err() {
         page.abort();
+        repeating.abort();
     }
+    // What they were at is done again by whoever comes next.
+    weekly.iter().for_each(tokio::task::JoinHandle::abort);
     // The page's own end changes nothing any more: the monitor has stopped.
-    let _ = page.await;
+    let _ = tokio::join!(page, repeating);
     ended?;
     tracing::info!("stopped; nothing was left half done");
     Ok(())
+}
+
+/// What the weekly report needs while the monitor runs: notes of what is in sight, the weeks before the first
+/// start, and the sending of each week.
+fn weekly_loops(
+    config: &Config,
+    keys: &Keys,
+    store: &Arc<SqlStore>,
+    clock: SystemClock,
+    status: &StatusHandle,
+    stopping: &watch::Receiver<bool>,
+) -> Result<Vec<JoinHandle<()>>, CliError> {
+    let reporter = Arc::new(weekly::reporter_of(config, keys, store.clone(), clock)?);
+    let backfill =
+        Backfill { store: store.clone(), policy: reporter.policy.clone(), sources: reporter.sources.clone(), clock };
+    let stopped = stopping.clone();
+    let mut loops = vec![
+        tokio::spawn(watched::run(store.clone(), status.clone(), clock, stopping.clone())),
+        tokio::spawn(async move { backfill.run(stopped).await }),
+    ];
+    if let Some(settings) = &config.weekly {
+        let teller = Teller {
+            reporter,
+            schedule: Schedule {
+                cron: settings.cron.clone(),
+                zone: settings.timezone,
+                deliver: settings.deliver.clone(),
+            },
+            post: Channels::new(config.channels.clone(), config.web.public_url.clone())?,
+            keys: keys.clone(),
+            status: status.clone(),
+            public_url: config.web.public_url.clone(),
+        };
+        let stopped = stopping.clone();
+        loops.push(tokio::spawn(async move { teller.run(stopped).await }));
+    }
+    Ok(loops)
 }
 
 /// SIGTERM and Ctrl-C drain; a second one ends the process as it is.
@@ -167,7 +220,10 @@ fn status(config: &Config, keys: &Keys, clock: SystemClock) -> Status {
         started_at: clock.now(),
         engine_alive_at: None,
         sources: sources
-            .map(|source| SourceStatus::new(source.name.clone(), source.poll, source.stale_after()))
+            .map(|source| {
+                let policy = config.policy.sources.get(&source.name).cloned().unwrap_or_default();
+                SourceStatus::new(source.name.clone(), source.poll, policy.stale_after())
+            })
             .collect(),
         store: StoreStatus::default(),
     }

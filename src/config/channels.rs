@@ -1,6 +1,5 @@
 //! `[channels]`: where pages go, in the pagers' own settings. The channel "log" is always there.
 
-use super::later;
 use super::pagers;
 use super::problem::Place;
 use super::read::{Empty, Entry, Reader, Table, Text, nearest};
@@ -17,10 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const LOG_CHANNEL: &str = "log";
 
 const LOG_EXAMPLE: &str = "log = { kind = \"log\" }";
+const DIRECTORY_EXAMPLE: &str = "{ kind = \"directory\", path = \"/var/lib/tocsin/weekly\" }";
 const WEBHOOK_EXAMPLE: &str = "{ kind = \"webhook\", url_env = \"PAGE_URL\", secret_env = \"PAGE_SECRET\" }";
 const WEBHOOK_KEYS: &[&str] = &["url", "url_env", "url_file", "secret", "secret_env", "secret_file", "secrets_env"];
 
-const KINDS: &[&str] = &["email", "goalert", "log", "pagerduty", "slack", "webhook"];
+const KINDS: &[&str] = &["alertmanager", "directory", "email", "goalert", "log", "pagerduty", "slack", "webhook"];
 
 /// What every channel may have.
 const COMMON_KEYS: &[&str] = &["kind", "codename", "codenames"];
@@ -100,15 +100,21 @@ fn read_one<'t>(r: &Reader, entry: &Entry<'t>, codenamed: &mut Vec<Text<'t>>) ->
             let kind = pagers::goalert(r, &table);
             (table, kind)
         }
+        "alertmanager" => {
+            let keys = pagers::ALERTMANAGER_KEYS;
+            let table = known("an alertmanager channel", pagers::ALERTMANAGER_EXAMPLE, keys)?;
+            let kind = pagers::alertmanager(r, &table);
+            (table, kind)
+        }
         "email" => {
             let table = known("an email channel", pagers::EMAIL_EXAMPLE, pagers::EMAIL_KEYS)?;
             let kind = pagers::email(r, &table);
             (table, kind)
         }
-        later if later::CHANNEL_KINDS.contains(&later) => {
-            let advice = "use kind = \"webhook\" towards a receiver that passes pages on, or kind = \"log\", for now";
-            r.refuse(&kind.place, format!("channels of kind \"{later}\" are not built yet"), advice);
-            return None;
+        "directory" => {
+            let table = known("a directory channel", DIRECTORY_EXAMPLE, &["path"])?;
+            let kind = directory(r, &table);
+            (table, kind)
         }
         other => {
             let meant = nearest(other, KINDS.iter().copied()).map(|near| format!("did you mean \"{near}\"? "));
@@ -120,6 +126,17 @@ fn read_one<'t>(r: &Reader, entry: &Entry<'t>, codenamed: &mut Vec<Text<'t>>) ->
     };
     let codenames = pagers::codenames(r, &table, codenamed);
     Some(ChannelSettings { kind: kind?, codenames })
+}
+
+/// A path starts from the directory of the configuration.
+fn directory(r: &Reader, table: &Table) -> Option<ChannelKind> {
+    const EXAMPLE: &str = "path = \"/var/lib/tocsin/weekly\"";
+    let path = table.require(r, "path", EXAMPLE)?.text(r, EXAMPLE)?;
+    if path.value.is_empty() {
+        r.refuse(&path.place, "the path is empty", format!("write: {EXAMPLE}"));
+        return None;
+    }
+    Some(ChannelKind::Directory { path: r.surroundings.directory.join(path.value) })
 }
 
 fn webhook(r: &Reader, table: &Table) -> Option<ChannelKind> {

@@ -8,7 +8,6 @@ pub fn advice(title: &str, key: &str) -> Option<&'static str> {
 
 const RULES: &[&str] = &["[[rules]]"];
 const TARGETS: &[&str] = &["a target", "a target of [minor_safety]"];
-const ESCALATIONS: &[&str] = &["[[escalations]]"];
 const ROOT: &[&str] = &["the configuration"];
 const SOURCES: &[&str] = &["[[sources]]"];
 
@@ -16,7 +15,6 @@ const LATER: &[(&[&str], &str, &str)] = &[
     (ROOT, "packs", "write what the law asks as targets of your own rules for now"),
     (ROOT, "obligations", "write them as targets of your rules for now"),
     (ROOT, "heartbeat", "watch /healthz from outside for now"),
-    (ROOT, "weekly", "`tocsin replay` writes every breach of a span of time for now"),
     (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
     (SOURCES, "history", "map what has a column of its own under [sources.events]"),
     (SOURCES, "verify_url", "deadlines are verified on the source's own url for now"),
@@ -27,10 +25,4 @@ const LATER: &[(&[&str], &str, &str)] = &[
     (RULES, "raised_when", "write it under [categories], for all rules at once"),
     (RULES, "spread", "give `targets` the shortest time that you need"),
     (TARGETS, "repeat", "a target runs once an episode for now"),
-    (ESCALATIONS, "warn", "pages ring at the breach for now"),
-    (&["[blind]"], "expect", "silence isn't watched for now"),
-    (&["[blind]"], "stale_after", "a stale source shows on /readyz for now"),
 ];
-
-/// Kinds of channels that are not built yet.
-pub const CHANNEL_KINDS: &[&str] = &["alertmanager", "directory"];

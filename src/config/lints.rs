@@ -7,6 +7,7 @@ use super::read::Reader;
 use super::rules::{CategoriesRead, EscalationRead, MinorSafetyRead, RuleRead};
 use super::sources::SourceRead;
 use super::targets::TargetRead;
+use super::weekly::WeeklySettings;
 use crate::core::id::Name;
 use crate::core::observation::EventName;
 use crate::core::policy::{Categories, CategoryClass, Due};
@@ -25,6 +26,7 @@ pub struct Parts<'p, 't> {
     pub operators: Option<&'p Name>,
     pub channels: &'p ChannelsRead<'t>,
     pub calendars: &'p CalendarsRead<'t>,
+    pub weekly: Option<&'p WeeklySettings>,
 }
 
 pub fn warn(r: &Reader, parts: &Parts) {
@@ -223,13 +225,14 @@ fn warn_of_unused(r: &Reader, parts: &Parts) {
         .iter()
         .flat_map(|escalation| &escalation.escalation.steps)
         .flat_map(|step| step.notify.iter().map(|name| &**name))
+        .chain(parts.weekly.iter().flat_map(|weekly| &weekly.deliver).map(|name| &**name))
         .collect();
     for (name, place) in &parts.channels.places {
         if &**name != LOG_CHANNEL && !notified.contains(&**name) {
             r.warn(
                 place,
-                format!("no escalation notifies the channel \"{name}\""),
-                "add it to a `notify`, or remove it",
+                format!("nothing uses the channel \"{name}\""),
+                "add it to a `notify` or to `deliver` of [weekly], or remove it",
             );
         }
     }

@@ -4,6 +4,7 @@
 //! Paths, of SQLite databases and of files of secrets, start from the directory of the configuration file.
 //! A url that comes from the environment starts from the directory in which tocsin was started.
 
+mod blind;
 mod calendars;
 mod cases;
 mod channels;
@@ -20,6 +21,7 @@ mod sources;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod weekly;
 
 pub use calendars::WINDOW;
 pub use cases::{ExpectedDue, RuleTest};
@@ -27,10 +29,11 @@ pub use channels::LOG_CHANNEL;
 pub use problem::{ConfigErrors, Drawing, Place, Problem, Report, Weight};
 pub use secrets::Need;
 pub use sources::SOURCE_URL_VARIABLE;
+pub use weekly::WeeklySettings;
 
 use crate::compile::calendar::CalendarSpec;
 use crate::core::id::Name;
-use crate::core::policy::{Index, MinorSafety, Policy, Priority, Rule, SourcePolicy, Target};
+use crate::core::policy::{Index, MinorSafety, Policy, Priority, Rule, Target};
 use crate::pager::ChannelSettings;
 use crate::secret::Secret;
 use crate::source::settings::Settings;
@@ -64,6 +67,7 @@ const KEYS: &[&str] = &[
     "calendars",
     "store",
     "web",
+    "weekly",
     "tests",
 ];
 
@@ -101,6 +105,8 @@ pub struct Config {
     pub channels: BTreeMap<Name, ChannelSettings>,
     pub store: StoreSettings,
     pub web: WebSettings,
+    /// Without it no report is sent by itself.
+    pub weekly: Option<WeeklySettings>,
     /// What `tocsin check` holds the policy to.
     pub tests: Vec<RuleTest>,
     pub warnings: Report,
@@ -150,8 +156,11 @@ impl Config {
     pub fn effective_policy(&self) -> Policy {
         let mut policy = self.policy.clone();
         if self.mode == Mode::Shadow {
-            for step in policy.escalations.values_mut().flat_map(|escalation| &mut escalation.steps) {
-                step.notify = vec![LOG_CHANNEL.into()];
+            for escalation in policy.escalations.values_mut() {
+                let steps = escalation.steps.iter_mut().map(|step| &mut step.notify);
+                for notify in steps.chain(escalation.warn.as_mut().map(|warn| &mut warn.notify)) {
+                    *notify = vec![LOG_CHANNEL.into()];
+                }
             }
         }
         policy
@@ -215,7 +224,9 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     };
     let minor_safety = rules::minor_safety(r, root, &terms);
     let rules = rules::rules(r, root, &categories, &terms);
-    let operators = rules::operators(r, root, &terms);
+    let blind = blind::read(r, root, &terms, &sources, &categories);
+    let weekly = weekly::read(r, root, &channels);
+    weekly::judge_notified(r, root, &channels);
     let tests = cases::read(r, root, &facts);
     if r.has_refused() {
         return None;
@@ -231,9 +242,10 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
             minor_safety: &minor_safety,
             rules: &rules,
             escalations: &escalations,
-            operators: operators.as_ref(),
+            operators: blind.operators.as_ref(),
             channels: &channels,
             calendars: &calendars,
+            weekly: weekly.as_ref(),
         },
     );
     let links =
@@ -251,9 +263,10 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
             spread: minor_safety.spread,
         },
         rules: rules.into_iter().map(rule_of).collect::<Option<_>>()?,
+        obligations: Vec::new(),
         escalations: escalations.into_iter().map(|read| (read.name.name(), read.escalation)).collect(),
-        operators,
-        sources: sources.iter().map(|source| (source.name.clone(), source_policy(source))).collect(),
+        sources: sources.iter().map(|source| (source.name.clone(), blind.source_policy(source))).collect(),
+        operators: blind.operators,
         calendars: calendars.compiled,
         index: Index::default(),
     };
@@ -268,6 +281,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
         channels: channels.settings,
         store: store?,
         web: web?,
+        weekly,
         tests,
         warnings: Report::new(String::new(), String::new(), Vec::new()),
     })
@@ -283,10 +297,6 @@ fn rule_of(mut read: RuleRead) -> Option<Rule> {
     let targets = targets_of(std::mem::take(&mut read.targets));
     let RuleRead { name, categories, when, escalation, .. } = read;
     Some(Rule { name, categories, when, priority, targets, escalation })
-}
-
-fn source_policy(source: &Settings) -> SourcePolicy {
-    SourcePolicy { deleted_means: source.states.deleted_means, blind_after: Some(source.stale_after()) }
 }
 
 /// Gives the policy its hash: SHA-256 in hex over its JSON, whose maps are ordered, with the hash empty.

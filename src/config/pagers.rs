@@ -4,8 +4,10 @@ use super::channels::judge_url;
 use super::read::{Empty, Entry, Reader, Table, Text, nearest};
 use super::rules::CategoriesRead;
 use super::secrets::{Found, Purpose, secret};
+use super::sources::secrets_of;
 use crate::core::id::Name;
 use crate::pager::ChannelKind;
+use crate::pager::alertmanager::{OWN_LABELS, is_label};
 use crate::pager::codenames::Codenames;
 use crate::pager::email::{RECIPIENTS_MAX, server_url};
 use crate::pager::pagerduty::is_routing_key;
@@ -24,6 +26,10 @@ pub const GOALERT_KEYS: &[&str] = &["url", "url_env", "url_file", "token", "toke
 
 pub const EMAIL_EXAMPLE: &str = "{ kind = \"email\", to = [\"leads@example.org\"], smtp_url_env = \"SMTP_URL\" }";
 pub const EMAIL_KEYS: &[&str] = &["to", "from", "smtp_url", "smtp_url_env", "smtp_url_file"];
+
+pub const ALERTMANAGER_EXAMPLE: &str =
+    "{ kind = \"alertmanager\", urls = [\"http://am-1:9093\", \"http://am-2:9093\"] }";
+pub const ALERTMANAGER_KEYS: &[&str] = &["urls", "urls_env", "labels"];
 
 /// A codename stands in titles; a longer one would push out the rest.
 const CODENAME_CHARS_MAX: usize = 40;
@@ -73,6 +79,45 @@ pub fn email(r: &Reader, table: &Table) -> Option<ChannelKind> {
     }
     let to = to.iter().map(|address| address.value.to_owned()).collect();
     Some(ChannelKind::Email { smtp_url: smtp_url?, from: from.map(|from| from.value.to_owned()), to })
+}
+
+/// The urls of every peer, or by `urls_env` the variables that hold them.
+pub fn alertmanager(r: &Reader, table: &Table) -> Option<ChannelKind> {
+    const URLS: &str = "urls = [\"http://am-1:9093\", \"http://am-2:9093\"]";
+    let found: Vec<Found> = match (table.get("urls"), table.get("urls_env")) {
+        (Some(_), Some(second)) => {
+            r.refuse(&second.key.place, "`urls` and `urls_env` both give the peers", "keep one of the two");
+            return None;
+        }
+        (None, Some(names)) => {
+            secrets_of(r, &names.texts(r, Empty::Refused, "urls_env = [\"AM_1_URL\", \"AM_2_URL\"]"), Purpose::Other)
+        }
+        (given, None) => {
+            let urls = given.or_else(|| table.require(r, "urls", URLS))?.texts(r, Empty::Refused, URLS);
+            let found = |url: Text| Found { secret: Secret::new(url.value), place: url.place, written_here: true };
+            urls.into_iter().map(found).collect()
+        }
+    };
+    let (written, whose) = (found.len(), "a peer's url");
+    let peers: Vec<Secret> =
+        found.into_iter().filter_map(|url| judge_base(r, url, whose, "http://am-1:9093")).collect();
+    (!peers.is_empty() && peers.len() == written).then(|| ChannelKind::Alertmanager { peers, labels: labels(r, table) })
+}
+
+/// Labels for the routes of an Alertmanager.
+fn labels(r: &Reader, table: &Table) -> BTreeMap<String, String> {
+    const EXAMPLE: &str = "labels = { severity = \"critical\" }";
+    let given = table.get("labels").and_then(|entry| entry.free_table(r, "labels", EXAMPLE));
+    let label = |entry: Entry| {
+        let (name, place) = (entry.key.value, &entry.key.place);
+        if !is_label(name) {
+            r.refuse(place, format!("\"{name}\" can't be a label"), "use letters, digits and '_', as in \"severity\"");
+        } else if OWN_LABELS.contains(&name) {
+            r.refuse(place, format!("the label \"{name}\" is tocsin's own"), "give it another name");
+        }
+        Some((name.to_owned(), entry.text(r, EXAMPLE)?.value.to_owned()))
+    };
+    given.iter().flat_map(Table::entries).filter_map(label).collect()
 }
 
 fn judge_smtp_url(r: &Reader, url: Found) -> Option<Secret> {

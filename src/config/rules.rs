@@ -7,7 +7,9 @@ use super::read::{Empty, Entry, Reader, Table, Text};
 use super::targets::{TargetRead, TargetTerms, Whose, undefined};
 use crate::core::facts::{FactType, FactTypes, Predicate};
 use crate::core::id::Name;
-use crate::core::policy::{Categories, CategoryClass, Escalation, MINOR_SAFETY_RULE, NO_RULE, Priority, Spread, Step};
+use crate::core::policy::{
+    Categories, CategoryClass, Escalation, MINOR_SAFETY_RULE, NO_RULE, Priority, Spread, Step, Warn,
+};
 use crate::core::time::Span;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -254,7 +256,7 @@ pub fn escalations<'t>(r: &Reader, root: &Table<'t>, channels: &BTreeSet<&str>) 
     for table in entry.tables(
         r,
         "[[escalations]]",
-        &["name", "steps", "repeat", "act_within"],
+        &["name", "steps", "repeat", "act_within", "warn"],
         "[[escalations]] with name and steps",
     ) {
         let name = table.require(r, "name", "name = \"on-call\"").and_then(|entry| entry.text(r, "name = \"on-call\""));
@@ -274,13 +276,14 @@ pub fn escalations<'t>(r: &Reader, root: &Table<'t>, channels: &BTreeSet<&str>) 
         };
         let repeat = length("repeat", "repeat = \"10m\"");
         let act_within = length("act_within", "act_within = \"15m\"");
+        let warn = table.get("warn").and_then(|entry| warn(r, &entry, channels));
         let Some(name) = name else { continue };
         if read.iter().any(|known| known.name.value == name.value) {
             let what = format!("two escalations are named \"{}\"", name.value);
             r.refuse(&name.place, what, "give each a name of its own, or join their `notify`");
         }
         let steps = steps.unwrap_or_default();
-        read.push(EscalationRead { name, escalation: Escalation { steps, repeat, act_within } });
+        read.push(EscalationRead { name, escalation: Escalation { steps, repeat, act_within, warn } });
     }
     read
 }
@@ -315,6 +318,27 @@ fn steps(r: &Reader, entry: &Entry, channels: &BTreeSet<&str>) -> Vec<Step> {
     steps
 }
 
+/// What rings before a deadline: how long before, on which channels, or both.
+fn warn(r: &Reader, entry: &Entry, channels: &BTreeSet<&str>) -> Option<Warn> {
+    const EXAMPLE: &str = "warn = { before = \"5m\", notify = [\"log\"] }";
+    let table = entry.table(r, "`warn`", &["before", "notify"], EXAMPLE)?;
+    let before = match table.get("before") {
+        Some(entry) => Some(entry.duration(r, "before = \"5m\"")?.span),
+        None => None,
+    };
+    if before == Some(Span::ZERO) {
+        let what = "`before` is zero, so it would warn of what is late already";
+        r.refuse(&entry.place, what, "write: before = \"5m\"");
+        return None;
+    }
+    let notify = table.get("notify").map(|entry| notify(r, &entry, channels));
+    if before.is_none() && notify.is_none() {
+        r.refuse(&entry.place, "`warn` says neither when nor whom to warn", format!("write: {EXAMPLE}"));
+        return None;
+    }
+    Some(Warn { before, notify: notify.unwrap_or_default() })
+}
+
 fn notify(r: &Reader, entry: &Entry, channels: &BTreeSet<&str>) -> Vec<Name> {
     let mut names = Vec::new();
     for text in entry.texts(r, Empty::Refused, "notify = [\"log\"]") {
@@ -326,11 +350,4 @@ fn notify(r: &Reader, entry: &Entry, channels: &BTreeSet<&str>) -> Vec<Name> {
         undefined(r, &text, "channel", channels.iter().copied(), &add);
     }
     names
-}
-
-/// Who hears that the monitor itself is in trouble.
-pub fn operators(r: &Reader, root: &Table, terms: &Terms) -> Option<Name> {
-    const EXAMPLE: &str = "escalation = \"operators\"";
-    let table = root.get("blind")?.table(r, "[blind]", &["escalation"], EXAMPLE)?;
-    escalation_name(r, &table.require(r, "escalation", EXAMPLE)?, terms)
 }

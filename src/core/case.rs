@@ -2,10 +2,13 @@
 //! derived here from the reports as last read, by one function, `Case::refresh`, so that a poll, a
 //! deadline, a restart and a reload are one path.
 
+mod owed;
+
 use super::calendar::Interval;
 use super::clock::{self, Clock, ClockState, Evidence, Turn};
 use super::facts::{self, Fact};
 use super::id::{EpisodeKey, IncidentNo, Name, ReportKey};
+use super::obligation::{Matched, Obligation};
 use super::observation::{Actor, Event, EventName, Received, Row, Verdict};
 use super::policy::{Assessment, DeletedMeans, Due, Policy, Priority, Spread, Standing, Target};
 use super::rank::Rank;
@@ -196,6 +199,8 @@ fn counts(event: &Event, p0: bool) -> bool {
     };
     match event.name {
         EventName::Removed | EventName::Filed | EventName::ReporterNotified => true,
+        // They only begin a clock: whoever took a request or an order down, it has come.
+        EventName::ValidRequest | EventName::AuthorityOrder => true,
         EventName::FirstResponse | EventName::ReviewerAction | EventName::SecondReview => !machine,
         _ => !(machine && p0),
     }
@@ -279,13 +284,12 @@ impl Case {
         self.clocks.iter().filter_map(Clock::unmet_deadline).min()
     }
 
-    /// When time alone changes the case. Below P0 a pause stops that: each poll that sees it credits it
-    /// and looks at the clocks.
+    /// When time alone changes the case. Below P0 a pause stops that but for obligations: each poll that
+    /// sees it credits it and looks at the clocks.
     pub fn wakes_at(&self) -> Option<Timestamp> {
-        if !self.is_p0() && self.reports.values().any(Report::is_paused) {
-            return None;
-        }
-        self.clocks.iter().filter_map(|clock| clock.wakes_at(self.is_p0())).min()
+        let paused = !self.is_p0() && self.reports.values().any(Report::is_paused);
+        let awake = self.clocks.iter().filter(|clock| clock.obligation || !paused);
+        awake.filter_map(|clock| clock.wakes_at(self.is_p0())).min()
     }
 
     pub fn rank(&self) -> Rank {
@@ -375,8 +379,8 @@ impl Case {
         self.category = category;
         if self.is_p0() != (assessment.priority == Priority::P0) {
             // What was promised as the one is neither met nor broken as the other; a breach that has
-            // happened stays in the store.
-            self.clocks.clear();
+            // happened stays in the store. An obligation holds for both.
+            self.clocks.retain(|clock| clock.obligation);
         }
         if self.priority != assessment.priority || self.rule != *assessment.rule {
             (self.priority, self.rule) = (assessment.priority, assessment.rule.clone());
@@ -386,16 +390,25 @@ impl Case {
         let deleted_means = policy.sources.get(self.key.case.source()).map(|s| s.deleted_means).unwrap_or_default();
         let facts = self.facts(deleted_means);
         self.ended = facts.conclusion;
-        self.match_clocks_to(assessment.targets);
+        let owed = self.owed(policy, assessment.obligations, &facts, deleted_means);
+        self.match_clocks_to(assessment.targets, &owed);
         let mut turns = Vec::new();
         for index in 0..self.clocks.len() {
-            let Some(target) = assessment.targets.iter().find(|t| t.name == self.clocks[index].target) else {
-                continue;
+            let clock = &self.clocks[index];
+            let (warn, mut evidence, deadline) = if clock.obligation {
+                let Some(obligation) = owed.iter().find(|owed| *owed.name() == clock.target) else { continue };
+                let evidence = self.evidence_of_obligation(obligation, clock, &facts, deleted_means);
+                let warn = policy.warns_before(&obligation.target, obligation.escalation.as_ref());
+                (warn, evidence, Case::obligation_due(obligation, &evidence))
+            } else {
+                let Some(target) = assessment.targets.iter().find(|t| t.name == clock.target) else { continue };
+                let evidence = self.evidence(target, clock, &facts, deleted_means);
+                let warn = policy.warns_before(target, self.escalation.as_ref());
+                (warn, evidence, self.deadline(target, clock, &evidence, policy))
             };
-            let evidence = self.evidence(target, &self.clocks[index], &facts, deleted_means);
-            let deadline = self.deadline(target, &self.clocks[index], &evidence, policy);
+            evidence.due = deadline;
             let clock = &mut self.clocks[index];
-            clock.set_deadline(evidence.started, deadline, target.warn, now);
+            clock.set_deadline(evidence.started, deadline, warn, now);
             let turn = clock.step(&evidence, now);
             if turn != Turn::Nothing {
                 turns.push((index, turn));
@@ -406,9 +419,10 @@ impl Case {
 
     /// The strictest of what the policy says of its reports; a known P0 is latched whatever they say.
     fn assess<'p>(&self, policy: &'p Policy) -> Option<(Assessment<'p>, Name)> {
-        let mut raised = Some(false);
+        let (mut raised, mut obligations) = (Some(false), Matched::default());
         let assessed = self.reports.iter().map(|(key, report)| {
             let assessment = policy.assess(&report.row);
+            obligations = obligations.and(assessment.obligations);
             raised = match (raised, assessment.raised) {
                 (Some(true), _) | (_, Some(true)) => Some(true),
                 (None, _) | (_, None) => None,
@@ -418,10 +432,10 @@ impl Case {
         });
         let (strictest, report, _) = assessed.min_by_key(|(a, r, key)| (a.priority, a.standing, r.received, *key))?;
         if self.is_latched() && (strictest.priority != Priority::P0 || strictest.standing == Standing::Presumed) {
-            let latched = Assessment { raised, ..policy.assess_p0(Standing::Known) };
+            let latched = Assessment { raised, obligations, ..policy.assess_p0(Standing::Known) };
             return Some((latched, self.category.clone()));
         }
-        Some((Assessment { raised, ..strictest }, report.row.category.clone()))
+        Some((Assessment { raised, obligations, ..strictest }, report.row.category.clone()))
     }
 
     /// F6: how wide it has spread, and since when it spreads too fast. The crossing happens once.
@@ -483,7 +497,7 @@ impl Case {
     /// F3: only a known human who had closed none of the reports by then meets a second review: what a
     /// reviewer closes later doesn't take the review back. Where the source maps no actor, difference
     /// can't be enforced and the event alone counts.
-    fn second_review(&self, no_violation: Timestamp) -> Option<Timestamp> {
+    pub(super) fn second_review(&self, no_violation: Timestamp) -> Option<Timestamp> {
         let had_closed = |review: &Event| {
             let mut events = self.reports.values().flat_map(|report| &report.row.events);
             events.any(|event| event.name == EventName::Closed && event.by == review.by && event.at <= review.at)
@@ -500,20 +514,24 @@ impl Case {
 
     /// One clock a target, for `reporter_notified` of P0 one a report. A clock whose target is no
     /// longer promised goes; its breach, if it had one, stays in the store.
-    fn match_clocks_to(&mut self, targets: &[Target]) {
-        let mut wanted = Vec::with_capacity(targets.len());
-        for target in targets {
+    fn match_clocks_to(&mut self, targets: &[Target], owed: &[&Obligation]) {
+        let mut wanted: Vec<Clock> = Vec::with_capacity(targets.len() + owed.len());
+        let promised = targets.iter().map(|target| (target, false));
+        for (target, obligation) in promised.chain(owed.iter().map(|owed| (&owed.target, true))) {
+            let new = if obligation { Clock::of_obligation } else { Clock::new };
             if target.until == EventName::ReporterNotified && self.is_p0() {
-                wanted.extend(self.reports.keys().map(|key| Clock::new(target, Some(key.clone()))));
+                wanted.extend(self.reports.keys().map(|key| new(target, Some(key.clone()))));
             } else {
-                wanted.push(Clock::new(target, None));
+                wanted.push(new(target, None));
             }
         }
-        let same = |a: &Clock, b: &Clock| (&a.target, a.until, &a.report) == (&b.target, b.until, &b.report);
+        let name = |clock: &Clock| (clock.obligation, clock.target.clone(), clock.until, clock.report.clone());
+        let same = |a: &Clock, b: &Clock| {
+            (a.obligation, &a.target, a.until, &a.report) == (b.obligation, &b.target, b.until, &b.report)
+        };
         if self.clocks.len() == wanted.len() && self.clocks.iter().zip(&wanted).all(|(held, clock)| same(held, clock)) {
             return;
         }
-        let name = |clock: &Clock| (clock.target.clone(), clock.until, clock.report.clone());
         let held = std::mem::take(&mut self.clocks).into_iter();
         let mut held: BTreeMap<_, Clock> = held.map(|clock| (name(&clock), clock)).collect();
         self.clocks.reserve_exact(wanted.len());
@@ -537,7 +555,7 @@ impl Case {
             None => (facts.first_seen, facts.read_began),
         };
         let moot = self.ended.filter(|(_, how)| leaves_moot(*how, target.until)).map(|(at, _)| at);
-        Evidence { started, happened, read_began, moot, first_seen, joined: facts.joined, p0: self.is_p0() }
+        Evidence { started, happened, due: None, read_began, moot, first_seen, joined: facts.joined, p0: self.is_p0() }
     }
 
     /// The earliest event of this name that counts, over the case or in one report. A closure that

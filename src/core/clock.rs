@@ -18,6 +18,9 @@ pub struct Clock {
     pub until: EventName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportKey>,
+    /// The target is an obligation's: nothing pauses it, and no recategorisation ends it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub obligation: bool,
     /// When `from` happened; `None` while it hasn't.
     pub started: Option<Timestamp>,
     /// `None` while the clock hasn't started, and for a stated due date that is NULL.
@@ -95,6 +98,8 @@ pub struct Evidence {
     pub started: Option<Timestamp>,
     /// When `until` happened.
     pub happened: Option<Timestamp>,
+    /// What all that is known makes the deadline; a breach keeps the one that it was found by.
+    pub due: Option<Timestamp>,
     /// Everything known of the case comes from reads that began no earlier than this.
     pub read_began: Timestamp,
     /// Since when the episode's end leaves nothing to wait for.
@@ -150,12 +155,18 @@ impl Clock {
             target: target.name.clone(),
             until: target.until,
             report,
+            obligation: false,
             started: None,
             deadline: None,
             warns_at: None,
             warned_of: None,
             state: ClockState::Running,
         }
+    }
+
+    /// The clock of an obligation.
+    pub fn of_obligation(target: &Target, report: Option<ReportKey>) -> Self {
+        Clock { obligation: true, ..Clock::new(target, report) }
     }
 
     /// Running, asked or unverified: the clock still has something to find out.
@@ -236,8 +247,12 @@ impl Clock {
         let Some(deadline) = self.breach().map(|breach| breach.deadline).or(self.deadline) else {
             return self.step_without_deadline(evidence);
         };
-        let in_time = evidence.happened.filter(|at| *at <= deadline);
-        let late = evidence.happened.filter(|at| *at > deadline);
+        // What came in time for a breach's own deadline was late all the same where an earlier report, seen
+        // later, moved the deadline in.
+        let is_breached = matches!(self.state, Breached { .. });
+        let judged_by = evidence.due.filter(|due| is_breached && *due < deadline).unwrap_or(deadline);
+        let in_time = evidence.happened.filter(|at| *at <= judged_by);
+        let late = evidence.happened.filter(|at| *at > judged_by);
         let over = late.map(|at| Ending::Met { at }).or(evidence.moot.map(|at| Ending::Moot { at }));
         let moot = evidence.moot.is_some_and(|at| at <= deadline) && late.is_none();
         let proved = (now > deadline && evidence.read_began > deadline) || late.is_some();

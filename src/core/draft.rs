@@ -1,17 +1,18 @@
 //! A plan in the making: the core's state with one input's changes laid over it. Nothing is changed
 //! but the draft, so a plan that isn't committed leaves no trace.
 
+use super::arrivals::{KEPT_HOURS, Seen, hour_of};
 use super::case::{Case, Report};
 use super::clock::{Clock, ClockState, Turn};
 use super::engine::Core;
 use super::facts::Predicate;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{HOLD_AT_START, Incident, IncidentKind};
+use super::lines::Slot;
 use super::observation::{EventName, Observation, Received, Row};
-use super::plan::{
-    Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, TargetOutcome, Warning,
-};
+use super::plan::{Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, Warning};
 use super::policy::{Assessment, Priority, Standing};
+use super::rejected::Rejected;
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
 use super::view::Group;
@@ -66,22 +67,44 @@ impl<'c> Draft<'c> {
         self.plan.cases.entry(key.clone()).or_insert_with(held).as_mut()
     }
 
-    fn home(&self, source: &Name, id: &ReportId) -> Option<&Home> {
+    fn home(&self, source: &Name, id: &ReportId) -> Option<Home> {
         let place = (source.clone(), id.clone());
         match self.plan.homes.get(&place) {
-            Some(changed) => changed.as_ref(),
-            None => self.core.homes.get(&place),
+            Some(changed) => changed.clone(),
+            None => self.core.homes.get(&place).cloned(),
+        }
+    }
+
+    /// The line of a report whose case this draft has not made whole.
+    fn line_of(&self, source: &Name, id: &ReportId) -> Option<Slot> {
+        let slot = self.core.lines.slot(source, id)?;
+        let key = self.core.lines.key(slot)?;
+        (!self.plan.cases.contains_key(&key)).then_some(slot)
+    }
+
+    /// Makes a case whole of which the core holds a line, to be derived anew.
+    fn make_whole(&mut self, slot: Slot) -> Option<Home> {
+        let case = self.core.lines.without_clocks(slot)?;
+        let report = self.core.lines.report_key(slot)?;
+        let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
+        self.plan.homes.insert((report.source, report.id), Some(home.clone()));
+        self.touched.insert(case.key.clone());
+        self.plan.cases.insert(case.key.clone(), Some(case));
+        Some(home)
+    }
+
+    /// Asks for proof of what is due of cases that are lines, and leaves them so until it comes.
+    pub fn ask_lines(&mut self, slots: impl Iterator<Item = Slot>) {
+        for slot in slots {
+            self.plan.asks.extend(self.core.lines.report_key(slot));
+            self.plan.lines.asked.push(slot);
         }
     }
 
     /// Takes in the rows of one read.
     pub fn see(&mut self, rows: &Rows) {
         self.recalled = rows.recalled.iter().map(|case| (case.key.case.clone(), case.clone())).collect();
-        let no_id = rows.rejects.iter().filter(|reject| reject.id.is_none()).count() as u64;
-        if no_id > 0 {
-            self.plan.alarms.insert(Alarm::RowsWithoutId { source: rows.source.clone(), count: no_id });
-        }
-        self.plan.rejects.extend(rows.rejects.iter().map(|reject| (rows.source.clone(), reject.clone())));
+        self.see_rejects(rows);
         for observation in &rows.rows {
             self.see_one(&rows.source, observation, rows.read_began);
         }
@@ -91,8 +114,41 @@ impl<'c> Draft<'c> {
         }
     }
 
+    /// Each flaw once for as long as it lasts.
+    fn see_rejects(&mut self, rows: &Rows) {
+        let none = Rejected::default();
+        let known = self.core.rejected.get(&rows.source).unwrap_or(&none);
+        let Some(found) = known.read(rows) else { return };
+        let no_id = found.news.iter().filter(|reject| reject.id.is_none()).count() as u64;
+        if no_id > 0 {
+            self.plan.alarms.insert(Alarm::RowsWithoutId { source: rows.source.clone(), count: no_id });
+        }
+        self.plan.rejects.extend(found.news.iter().map(|reject| (rows.source.clone(), reject.clone())));
+        self.plan.rejections = Some(found);
+    }
+
+    /// Counts a report that was seen for the first time, in the hour in which it was received.
+    fn count_arrival(&mut self, report: &ReportKey, row: &Row, read_began: Timestamp) {
+        let Received::At(received) = row.received else { return };
+        let hour = hour_of(received);
+        if received > read_began || hour <= hour_of(self.now) - KEPT_HOURS {
+            return;
+        }
+        let place = (report.source.clone(), row.category.clone(), hour);
+        let seen = self.plan.counted.entry(place).or_insert(Seen { count: 0, newest: received });
+        (seen.count, seen.newest) = (seen.count + 1, seen.newest.max(received));
+    }
+
     fn see_one(&mut self, source: &Name, observation: &Observation, read_began: Timestamp) {
-        let home = self.home(source, &observation.id).cloned();
+        let home = match self.line_of(source, &observation.id) {
+            Some(slot) if self.core.lines.read_began(slot) > Some(read_began) => return,
+            Some(slot) if self.core.lines.is_unchanged(slot, observation.row.as_ref(), read_began) => {
+                self.plan.lines.seen.push((slot, read_began));
+                return;
+            }
+            Some(slot) => self.make_whole(slot),
+            None => self.home(source, &observation.id),
+        };
         match (home, &observation.row) {
             (None, None) => {}
             (None, Some(row)) => {
@@ -163,6 +219,9 @@ impl<'c> Draft<'c> {
         let blind_after = self.blind_after(&report.source);
         let assessment = policy.assess(row);
         self.alarm(&report, row, &assessment, read_began);
+        if known.is_none() {
+            self.count_arrival(&report, row, read_began);
+        }
         let case_key = case_key(&report, row, &assessment);
         let episode = self.episode_for(case_key, &report, row, &assessment);
         let place = (report.source.clone(), report.id.clone());
@@ -256,7 +315,7 @@ impl<'c> Draft<'c> {
     /// Derives a case anew and lets every turn of its clocks take effect.
     pub fn refresh(&mut self, key: &EpisodeKey) {
         let (policy, now) = (self.core.policy.clone(), self.now);
-        let before = self.case(key).and_then(member_of);
+        let before = self.case(key).map(members_of).unwrap_or_default();
         let Some(case) = self.case_mut(key) else { return };
         if case.reports.is_empty() {
             self.dissolve(key, before);
@@ -275,15 +334,15 @@ impl<'c> Draft<'c> {
         for (index, turn) in turns {
             self.turn(key, index, turn);
         }
-        let after = self.case(key).and_then(member_of);
-        self.move_member(before, after);
+        let after = self.case(key).map(members_of).unwrap_or_default();
+        self.move_members(before, after);
         self.settle(key);
     }
 
     /// A case whose last report belongs elsewhere now: presumption ended, or a lesser report became P0.
-    fn dissolve(&mut self, key: &EpisodeKey, before: Option<(IncidentNo, MemberKey)>) {
+    fn dissolve(&mut self, key: &EpisodeKey, before: BTreeMap<IncidentNo, MemberKey>) {
         self.plan.cases.insert(key.clone(), None);
-        self.move_member(before, None);
+        self.move_members(before, BTreeMap::new());
         if let Some(case) = self.core.cases.get(key).filter(|case| case.stored) {
             // Without its reports: they live on elsewhere, and no recall may bring them back here.
             let case = Case { reports: Reports::new(), ..Case::clone(case) };
@@ -320,7 +379,7 @@ impl<'c> Draft<'c> {
         let clock = &case.clocks[index];
         let Some(breach) = clock.breach() else { return };
         let watched_p0 = case.is_p0() && !breach.inherited;
-        let Some(escalation) = case.escalation.clone() else { return };
+        let Some(escalation) = case.told(clock, &self.core.policy) else { return };
         if !clock.is_overdue() && !watched_p0 {
             return;
         }
@@ -376,25 +435,24 @@ impl<'c> Draft<'c> {
         self.plan.incidents.get_mut(&no)
     }
 
-    fn move_member(&mut self, before: Option<(IncidentNo, MemberKey)>, after: Option<(IncidentNo, MemberKey)>) {
-        if before == after {
-            return;
-        }
-        if let Some((no, _)) = &before {
+    fn move_members(&mut self, before: BTreeMap<IncidentNo, MemberKey>, mut after: BTreeMap<IncidentNo, MemberKey>) {
+        for (no, member) in before {
+            if after.get(&no) == Some(&member) {
+                after.remove(&no);
+                continue;
+            }
             let now = self.now;
-            if let Some(incident) = self.incident_mut(*no).filter(|incident| incident.acknowledged.is_some()) {
+            if let Some(incident) = self.incident_mut(no).filter(|incident| incident.acknowledged.is_some()) {
                 incident.acted_at = Some(now);
             }
+            if !self.joined.get_mut(&no).is_some_and(|joined| joined.remove(&member)) {
+                self.left.entry(no).or_default().insert(member);
+            }
         }
-        if let Some((no, member)) = before
-            && !self.joined.get_mut(&no).is_some_and(|joined| joined.remove(&member))
-        {
-            self.left.entry(no).or_default().insert(member);
-        }
-        if let Some((no, member)) = after
-            && !self.left.get_mut(&no).is_some_and(|left| left.remove(&member))
-        {
-            self.joined.entry(no).or_default().insert(member);
+        for (no, member) in after {
+            if !self.left.get_mut(&no).is_some_and(|left| left.remove(&member)) {
+                self.joined.entry(no).or_default().insert(member);
+            }
         }
     }
 
@@ -425,7 +483,8 @@ impl<'c> Draft<'c> {
         match &incident.kind {
             IncidentKind::Episode(key) => case_acted(key),
             IncidentKind::Group { .. } => self.members(no, usize::MAX).1.iter().any(|(_, _, key)| case_acted(key)),
-            IncidentKind::Blind { .. } => false,
+            IncidentKind::Blind(_) | IncidentKind::Audit { .. } | IncidentKind::Test { .. } => false,
+            IncidentKind::Warning(_) => true,
             IncidentKind::Bundle { members } => members.iter().any(|member| match self.incident(*member) {
                 Some(Incident { kind: IncidentKind::Episode(key), resolved_at: None, .. }) => case_acted(key),
                 _ => true,
@@ -438,12 +497,13 @@ impl<'c> Draft<'c> {
         self.joined.keys().chain(self.left.keys()).chain(self.plan.incidents.keys()).copied().collect()
     }
 
-    /// A case as a page may tell of it; of a P0 that was met since, its last breach.
-    pub fn page_case(&self, key: &EpisodeKey) -> Option<PageCase> {
+    /// A case as a page of this incident may tell of it; of a P0 that was met since, its last breach.
+    pub fn page_case(&self, no: IncidentNo, key: &EpisodeKey) -> Option<PageCase> {
         let held = || self.core.cases.get(key).map(|case| &**case);
         let case = self.case(key).or_else(|| self.freed.get(key)).or_else(held)?;
         let overdue = case.clocks.iter().filter(|clock| clock.is_overdue());
-        let worst = overdue.min_by_key(|clock| clock.unmet_deadline());
+        let of_another = |clock: &Clock| clock.breach().is_none_or(|breach| breach.incident != Some(no));
+        let worst = overdue.min_by_key(|clock| (of_another(clock), clock.unmet_deadline()));
         let clock = worst.or_else(|| case.clocks.iter().rfind(|clock| clock.breach().is_some()))?;
         let breach = clock.breach()?;
         Some(PageCase {
@@ -464,7 +524,8 @@ impl<'c> Draft<'c> {
         let clock = &case.clocks[index];
         let Some(deadline) = clock.deadline else { return };
         let (category, target) = (case.category.clone(), clock.target.clone());
-        let warning = Warning { episode: key.clone(), category, priority: case.priority, target, deadline };
+        let escalation = case.told(clock, &self.core.policy);
+        let warning = Warning { episode: key.clone(), category, priority: case.priority, target, deadline, escalation };
         self.plan.warnings.push(warning);
     }
 
@@ -517,7 +578,7 @@ impl<'c> Draft<'c> {
         let stored = self.core.cases.get(key).filter(|held| held.stored);
         let is_news = settled || !stored.is_some_and(|stored| case.is_remembered_by(stored));
         let kept = (keep && is_news).then(|| KeptCase { case: Case { stored: true, ..case.clone() }, settled });
-        let outcome = settled.then(|| outcome(case)).flatten();
+        let outcome = settled.then(|| Outcome::of(case)).flatten();
         let reports: Vec<ReportKey> = if settled { case.reports.keys().cloned().collect() } else { Vec::new() };
         self.plan.kept.extend(kept);
         self.plan.outcomes.extend(outcome);
@@ -539,11 +600,17 @@ impl<'c> Draft<'c> {
     }
 }
 
-/// The incident that an overdue case stands in, and its place there.
-pub fn member_of(case: &Case) -> Option<(IncidentNo, MemberKey)> {
-    let overdue = case.clocks.iter().filter(|clock| clock.is_overdue()).filter_map(Clock::breach);
-    let worst = overdue.filter(|breach| breach.incident.is_some()).min_by_key(|breach| breach.deadline)?;
-    Some((worst.incident?, (case.priority, worst.deadline, case.key.clone())))
+/// The incidents that an overdue case stands in, with its place in each, which its earliest deadline there
+/// gives it. More than one where an obligation tells others than the rule does.
+pub fn members_of(case: &Case) -> BTreeMap<IncidentNo, MemberKey> {
+    let mut members: BTreeMap<IncidentNo, MemberKey> = BTreeMap::new();
+    for breach in case.clocks.iter().filter(|clock| clock.is_overdue()).filter_map(Clock::breach) {
+        let Some(no) = breach.incident else { continue };
+        let member = (case.priority, breach.deadline, case.key.clone());
+        let held = members.entry(no).or_insert_with(|| member.clone());
+        *held = member.min(held.clone());
+    }
+    members
 }
 
 fn same_clock(a: &Clock, b: &Clock) -> bool {
@@ -592,33 +659,4 @@ fn by_priority<'a>(keys: &BTreeSet<EpisodeKey>, case: impl Fn(&EpisodeKey) -> Op
     let mut ordered: Vec<_> = keys.iter().map(|key| (case(key).map_or(Priority::P0, |c| c.priority), key)).collect();
     ordered.sort();
     ordered.into_iter().map(|(_, key)| key.clone()).collect()
-}
-
-fn outcome(case: &Case) -> Option<Outcome> {
-    let (ended_at, conclusion) = case.ended?;
-    let target = |clock: &Clock| TargetOutcome {
-        target: clock.target.clone(),
-        deadline: clock.breach().map(|breach| breach.deadline).or(clock.deadline),
-        met_at: match &clock.state {
-            ClockState::Met { at } => Some(*at),
-            ClockState::Breached { ended: Some(super::clock::Ending::Met { at }), .. } => Some(*at),
-            _ => None,
-        },
-        breached: clock.breach().is_some(),
-    };
-    let first_response = case.first_response();
-    Some(Outcome {
-        episode: case.key.clone(),
-        category: case.category.clone(),
-        rule: case.rule.clone(),
-        priority: case.priority,
-        standing: case.standing,
-        received: case.received(),
-        first_response,
-        ended_at,
-        conclusion,
-        reports: u32::try_from(case.reports.len()).unwrap_or(u32::MAX),
-        reopenings: case.reopenings,
-        targets: case.clocks.iter().map(target).collect(),
-    })
 }

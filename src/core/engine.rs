@@ -3,15 +3,22 @@
 //! what is due.
 
 use super::act::{Act, Deed};
+use super::arrivals::{Arrivals, Arrived, Watched};
 use super::case::Case;
-use super::draft::{Draft, MemberKey, member_of};
+use super::draft::{Draft, MemberKey, members_of};
+use super::fallback::fallbacks;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
+use super::lines::Lines;
 use super::plan::{Alarm, BATCH, Home, Input, Page, PageCase, PageKind, Plan, Rows};
 use super::policy::{Policy, Priority};
 use super::rank::Rank;
+use super::rejected::Rejected;
+use super::selfcheck;
+use super::sight::Sight;
 use super::time::Timestamp;
 use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,6 +26,9 @@ pub struct Core {
     pub(super) policy: Arc<Policy>,
     /// Boxed, because a node of the map holds room for several that aren't there.
     pub(super) cases: BTreeMap<EpisodeKey, Box<Case>>,
+    /// Cases of which no more than a line is held.
+    pub(super) lines: Lines,
+    /// Where each report of a whole case lives.
     pub(super) homes: BTreeMap<(Name, ReportId), Home>,
     pub(super) incidents: BTreeMap<IncidentNo, Incident>,
     /// Open groups by (escalation, category).
@@ -30,7 +40,11 @@ pub struct Core {
     /// When each case wakes: P0 apart, so that a pass takes all of it first.
     due: [BTreeSet<(Timestamp, EpisodeKey)>; 2],
     rings: BTreeSet<(Timestamp, IncidentNo)>,
+    pub(super) open_warnings: BTreeSet<IncidentNo>,
     caught_up: BTreeSet<Name>,
+    pub(super) sights: BTreeMap<Name, Sight>,
+    pub(super) arrivals: Arrivals,
+    pub(super) rejected: BTreeMap<Name, Rejected>,
     tally: Tally,
 }
 
@@ -52,6 +66,7 @@ impl Core {
         Core {
             policy,
             cases: BTreeMap::new(),
+            lines: Lines::default(),
             homes: BTreeMap::new(),
             incidents: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -60,7 +75,11 @@ impl Core {
             queue: BTreeSet::new(),
             due: [BTreeSet::new(), BTreeSet::new()],
             rings: BTreeSet::new(),
+            open_warnings: BTreeSet::new(),
             caught_up: BTreeSet::new(),
+            sights: BTreeMap::new(),
+            arrivals: Arrivals::default(),
+            rejected: BTreeMap::new(),
             tally: Tally::default(),
         }
     }
@@ -70,6 +89,7 @@ impl Core {
         let mut core = Core::new(policy);
         core.next_incident = next_incident.max(1);
         for incident in incidents {
+            core.restore_sight(&incident);
             core.put_incident(incident);
         }
         for case in cases {
@@ -86,10 +106,15 @@ impl Core {
         core
     }
 
+    /// How many reports came in the weeks before, as the store remembers it.
+    pub fn remember(&mut self, arrived: Vec<Arrived>, watched: Vec<Watched>) {
+        self.arrivals.restore(arrived, watched);
+    }
+
     /// When time alone changes something: the next deadline, overdue proof or ring.
     pub fn next_wake(&self) -> Option<Timestamp> {
         let due = self.due.iter().filter_map(|due| due.first()).map(|(at, _)| *at);
-        due.chain(self.rings.first().map(|(at, _)| *at)).min()
+        due.chain(self.lines.wakes_at()).chain(self.rings.first().map(|(at, _)| *at)).min()
     }
 
     /// Cases that the core would have to be told of before it takes in these rows: reports that it
@@ -105,7 +130,7 @@ impl Core {
             if let (Some(subject), Priority::P0) = (row.subject, self.policy.assess(row).priority) {
                 keys.insert(CaseKey::Subject { source: rows.source.clone(), subject });
             }
-            if home.is_none() {
+            if home.is_none() && self.lines.slot(&rows.source, &observation.id).is_none() {
                 let id = observation.id.clone();
                 keys.insert(CaseKey::Report(ReportKey { source: rows.source.clone(), id, incarnation: 0 }));
             }
@@ -124,18 +149,22 @@ impl Core {
             Input::Rows(rows) => draft.see(rows),
             Input::ScanEnded { source, began } => self.end_scan(&mut draft, source, *began),
             Input::Tick => {
-                for key in self.due_cases(now) {
-                    draft.refresh(&key);
+                let due = self.due_cases(now);
+                for key in &due {
+                    draft.refresh(key);
                 }
+                draft.ask_lines(self.lines.due(now).take(BATCH - due.len()));
             }
-            Input::Sight { source, blind_since } => self.sight(&mut draft, source, *blind_since, now),
+            Input::Sight { source, measured } => self.look(&mut draft, source, measured, now),
             Input::Act(act) => {
                 self.take_up(&mut draft, act, now);
                 draft.plan.taken_up = Some(act.inbox);
             }
         }
+        self.tell_warnings(&mut draft, now);
         self.wake_incidents(&mut draft, now);
         self.ring_and_resolve(&mut draft, now);
+        self.settle_warnings(&mut draft, now);
         let next_incident = draft.next_incident;
         Decision { plan: draft.plan, next_incident }
     }
@@ -151,10 +180,13 @@ impl Core {
         let of_source = self.cases.values().filter(|case| case.key.case.source() == source);
         let unseen =
             of_source.flat_map(|case| case.reports.iter().map(move |(key, report)| (case.priority, key, report)));
-        let mut unseen: Vec<_> = unseen.filter(|(_, _, report)| report.read_began < began).collect();
-        unseen.sort_by_key(|(priority, key, _)| (*priority, *key));
-        draft.plan.asks.extend(unseen.into_iter().map(|(_, key, _)| key.clone()));
+        let unseen = unseen.filter(|(_, _, report)| report.read_began < began);
+        let unseen = unseen.map(|(priority, key, _)| (priority, key.clone()));
+        let mut unseen: Vec<_> = unseen.chain(self.lines.unseen(source, began)).collect();
+        unseen.sort_unstable();
+        draft.plan.asks.extend(unseen.into_iter().map(|(_, key)| key));
         draft.plan.caught_up = Some(source.clone());
+        draft.plan.scan_began = Some(began);
     }
 
     /// What time alone does to incidents: held rings, steps, repeats, and acknowledgements that nobody
@@ -171,6 +203,10 @@ impl Core {
         let due: Vec<IncidentNo> = self.rings.iter().take_while(|(at, _)| *at <= now).map(|(_, no)| *no).collect();
         for no in due {
             let Some(incident) = draft.incident(no) else { continue };
+            if incident.over_at.is_some_and(|at| at <= now) {
+                self.resolve(draft, no, now);
+                continue;
+            }
             let forgotten = incident.act_by.is_some_and(|at| at <= now);
             let acted = forgotten && draft.was_acted_on(no);
             let Some(incident) = draft.incident_mut(no) else { continue };
@@ -183,28 +219,20 @@ impl Core {
         }
     }
 
-    /// F12: blindness is an incident of the operators, one for each source, over when it can be seen.
-    fn sight(&self, draft: &mut Draft<'_>, source: &Name, blind_since: Option<Timestamp>, now: Timestamp) {
-        let about = |incident: &&Incident| {
-            incident.is_open() && matches!(&incident.kind, IncidentKind::Blind { source: of, .. } if of == source)
-        };
-        let open = self.incidents.values().find(about).map(|incident| incident.no);
-        match (open, blind_since, &self.policy.operators) {
-            (None, Some(since), Some(operators)) => {
-                let kind = IncidentKind::Blind { source: source.clone(), since };
-                let no = draft.open_incident(kind, operators.clone());
-                if let Some(incident) = draft.incident_mut(no) {
-                    incident.ring_at = Some(now);
-                }
-            }
-            (Some(no), None, _) => self.resolve(draft, no, now),
-            _ => {}
-        }
-    }
-
     fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) {
         match &act.deed {
             Deed::Acknowledge { incident } => self.acknowledge(draft, *incident, &act.by, now),
+            Deed::FellBack { incident, round, channel, priority } => {
+                fell_back(draft, *incident, (*round, channel.clone()), *priority, now);
+            }
+            Deed::TestPage { escalation } => selfcheck::test(&self.policy, draft, escalation, now),
+            Deed::Audit { found } => {
+                let mut open = self.incidents.values().filter(|incident| incident.is_open());
+                let open = open.find(|incident| incident.found().is_some());
+                if let Some(over) = selfcheck::audit(&self.policy, draft, open, *found, now) {
+                    self.resolve(draft, over, now);
+                }
+            }
             Deed::Unknown => {}
         }
     }
@@ -235,8 +263,18 @@ impl Core {
             let rings = incident.ring_at.is_some_and(|at| at <= now);
             match &incident.kind {
                 IncidentKind::Bundle { .. } if rings => self.ring_bundle(draft, no, now),
-                IncidentKind::Blind { .. } if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
-                IncidentKind::Bundle { .. } | IncidentKind::Blind { .. } => {}
+                IncidentKind::Blind(_) if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
+                IncidentKind::Warning(_) if rings => self.ring_warning(draft, no, now),
+                IncidentKind::Audit { .. } | IncidentKind::Test { .. } if rings => {
+                    let priority = selfcheck::priority_of(&self.policy, incident);
+                    self.page(draft, no, priority, (0, Vec::new()), None, now);
+                }
+                IncidentKind::Test { until } if *until <= now => self.resolve(draft, no, now),
+                IncidentKind::Bundle { .. }
+                | IncidentKind::Blind(_)
+                | IncidentKind::Warning(_)
+                | IncidentKind::Audit { .. }
+                | IncidentKind::Test { .. } => {}
                 IncidentKind::Episode(_) if rings => p0.push(no),
                 IncidentKind::Group { .. } if rings && count > 0 => self.ring_group(draft, no, count, &first, now),
                 IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 => self.resolve(draft, no, now),
@@ -253,7 +291,7 @@ impl Core {
 
     fn ring_group(&self, draft: &mut Draft<'_>, no: IncidentNo, count: u64, first: &[MemberKey], now: Timestamp) {
         let priority = first.first().map_or(Priority::P4, |(priority, _, _)| *priority);
-        let cases = first.iter().filter_map(|(_, _, key)| draft.page_case(key)).collect();
+        let cases = first.iter().filter_map(|(_, _, key)| draft.page_case(no, key)).collect();
         self.page(draft, no, priority, (count, cases), None, now);
     }
 
@@ -316,7 +354,7 @@ impl Core {
     }
 
     /// Opens a round of an incident: one page a channel of the step that it has reached.
-    fn page(
+    pub(super) fn page(
         &self,
         draft: &mut Draft<'_>,
         no: IncidentNo,
@@ -327,23 +365,30 @@ impl Core {
     ) {
         let Some(incident) = draft.incident_mut(no) else { return };
         let escalation = self.policy.escalations.get(&incident.escalation);
-        let round = incident.ring(priority, escalation, now);
+        let round = incident.ring(priority, escalation.filter(|_| incident.is_taken()), now);
         let step = incident.step;
-        let steps = escalation.map(|escalation| &escalation.steps[..]).unwrap_or_default();
-        let notified = steps.get(step as usize).or(steps.last()).map(|step| step.notify.clone());
-        let channels: Vec<Name> = notified.unwrap_or_default();
-        let blind = incident.blind();
+        let channels = incident.notified(escalation);
+        let (blind, notice) = (incident.blind(), incident.notice());
+        let (found, is_test) = (incident.found(), incident.is_test());
+        if is_test {
+            // Its first step rings, once.
+            incident.next_step = None;
+        }
         incident.rung.extend(channels.iter().map(|channel| (round, channel.clone())));
         let page = |channel: Name| Page {
             incident: no,
             round,
             step,
+            fallbacks: escalation.map(|of| fallbacks(of, step, &channel)).unwrap_or_default(),
             channel,
             kind: PageKind::Ring,
             priority,
             created_at: now,
             part,
             blind: blind.clone(),
+            notice: notice.clone(),
+            found,
+            is_test,
             count,
             cases: cases.clone(),
         };
@@ -354,7 +399,7 @@ impl Core {
 
     /// Ends an incident on evidence and closes every round that it opened; a bundle ends with its last
     /// member.
-    fn resolve(&self, draft: &mut Draft<'_>, no: IncidentNo, now: Timestamp) {
+    pub(super) fn resolve(&self, draft: &mut Draft<'_>, no: IncidentNo, now: Timestamp) {
         let Some(incident) = draft.incident_mut(no) else { return };
         if !incident.is_open() {
             return;
@@ -384,11 +429,21 @@ impl Core {
                 self.tally.presumed.insert((source.clone(), category.clone()));
             }
         }
+        if let Some(rejections) = plan.rejections {
+            self.rejected.entry(rejections.source.clone()).or_default().apply(rejections);
+        }
         for (place, home) in plan.homes {
             match home {
-                Some(home) => self.homes.insert(place, home),
-                None => self.homes.remove(&place),
-            };
+                Some(home) => {
+                    self.homes.insert(place, home);
+                }
+                None => {
+                    if let Some(rejected) = self.rejected.get_mut(&place.0) {
+                        rejected.forget(&place.1);
+                    }
+                    self.homes.remove(&place);
+                }
+            }
         }
         for incident in plan.incidents.into_values() {
             self.put_incident(incident);
@@ -402,7 +457,20 @@ impl Core {
                 report.read_began = report.read_began.max(read_began);
             }
         }
+        self.lines.apply(plan.lines);
+        if let (Some(source), Some(began)) = (&plan.caught_up, plan.scan_began)
+            && let Some(rejected) = self.rejected.get_mut(source)
+        {
+            rejected.end_scan(began);
+        }
         self.caught_up.extend(plan.caught_up);
+        for (place, seen) in plan.counted {
+            self.arrivals.add(place, seen);
+        }
+        if let Some(looked) = plan.looked {
+            self.arrivals.told(&plan.arrived, &plan.watched, looked.at);
+            self.put_sight(looked);
+        }
     }
 
     fn put_incident(&mut self, incident: Incident) {
@@ -420,6 +488,11 @@ impl Core {
                 self.groups.remove(&place);
             }
         }
+        if incident.is_open() && matches!(incident.kind, IncidentKind::Warning(_)) {
+            self.open_warnings.insert(incident.no);
+        } else {
+            self.open_warnings.remove(&incident.no);
+        }
         let of_memory = incident.is_open() || matches!(incident.kind, IncidentKind::Episode(_));
         if of_memory {
             self.incidents.insert(incident.no, incident);
@@ -435,7 +508,7 @@ impl Core {
             if let Some(at) = held.wakes_at() {
                 self.due[usize::from(!held.is_p0())].remove(&(at, key.clone()));
             }
-            if let Some((no, member)) = member_of(&held) {
+            for (no, member) in members_of(&held) {
                 let members = self.members.entry(no).or_default();
                 members.remove(&member);
                 if members.is_empty() {
@@ -449,18 +522,33 @@ impl Core {
                 self.incidents.remove(&no);
             }
         }
+        if let CaseKey::Report(report) = &key.case
+            && let Some(slot) = self.lines.slot(&report.source, &report.id)
+            && self.lines.key(slot).as_ref() == Some(&key)
+        {
+            let group = self.lines.group(slot);
+            self.lines.remove(slot);
+            self.tally_open(group, -1, false);
+        }
         let Some(case) = case else { return };
+        self.count(&case, 1);
+        let case = match self.lines.take(case) {
+            Ok(place) => {
+                self.homes.remove(&place);
+                return;
+            }
+            Err(case) => case,
+        };
         if case.ended.is_none() || case.is_overdue() {
             self.queue.insert(case.rank());
         }
         if let Some(at) = case.wakes_at() {
             self.due[usize::from(!case.is_p0())].insert((at, key.clone()));
         }
-        if let Some((no, member)) = member_of(&case) {
+        for (no, member) in members_of(&case) {
             self.members.entry(no).or_default().insert(member);
         }
-        self.count(&case, 1);
-        self.cases.insert(key, Box::new(case));
+        self.cases.insert(key, case);
     }
 
     fn count(&mut self, case: &Case, by: i64) {
@@ -469,18 +557,22 @@ impl Core {
         }
         let source = case.key.case.source().clone();
         let group = Group { source, category: case.category.clone(), priority: case.priority };
+        self.tally_open(Some(group), by, case.is_overdue());
+    }
+
+    fn tally_open(&mut self, group: Option<Group>, by: i64, overdue: bool) {
+        let Some(group) = group else { return };
         let counts = self.tally.open.entry(group).or_default();
         counts.open = counts.open.saturating_add_signed(by);
-        if case.is_overdue() {
+        if overdue {
             counts.overdue = counts.overdue.saturating_add_signed(by);
         }
     }
 
     /// What the rest of the house may see.
     pub fn view(&self, now: Timestamp) -> View {
-        let head = self.queue.iter().take(VIEW_ROWS);
-        let queue = head.filter_map(|rank| Some(queue_row(self.cases.get(&rank.key)?)));
-        let open = self.incidents.values().rev().filter(|incident| incident.is_open());
+        let queue = self.head(VIEW_ROWS).map(|case| queue_row(&case));
+        let open = self.incidents.values().rev().filter(|incident| incident.is_open() && incident.is_taken());
         View {
             as_of: Some(now),
             queue: queue.collect(),
@@ -498,13 +590,19 @@ impl Core {
             IncidentKind::Group { category } => category.clone(),
             IncidentKind::Episode(key) => self.cases.get(key).map_or_else(|| "".into(), |case| case.category.clone()),
             IncidentKind::Bundle { .. } => "several".into(),
-            IncidentKind::Blind { .. } => "monitor blind".into(),
+            IncidentKind::Blind(_) => "monitor blind".into(),
+            IncidentKind::Warning(_) => "warning".into(),
+            IncidentKind::Audit { .. } => "monitor at fault".into(),
+            IncidentKind::Test { .. } => "test".into(),
         };
         let count = match &incident.kind {
             IncidentKind::Bundle { members } => {
                 members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
             }
-            IncidentKind::Blind { .. } => 0,
+            IncidentKind::Blind(_)
+            | IncidentKind::Warning(_)
+            | IncidentKind::Audit { .. }
+            | IncidentKind::Test { .. } => 0,
             IncidentKind::Episode(_) | IncidentKind::Group { .. } => members.map_or(0, BTreeSet::len),
         };
         IncidentRow {
@@ -515,25 +613,51 @@ impl Core {
         }
     }
 
+    /// Open cases of a source.
+    pub(super) fn open_cases(&self, source: &Name) -> u64 {
+        let of_source = self.tally.open.iter().filter(|(group, _)| group.source == *source);
+        of_source.map(|(_, counts)| counts.open).sum()
+    }
+
     /// Whether a report of this id is under watch.
     pub fn holds(&self, source: &Name, id: &ReportId) -> bool {
-        self.homes.contains_key(&(source.clone(), id.clone()))
+        self.homes.contains_key(&(source.clone(), id.clone())) || self.lines.slot(source, id).is_some()
     }
 
     /// The priority of the case that holds a report; the strictest when none does.
     pub fn priority_of(&self, report: &ReportKey) -> Priority {
         let home = self.homes.get(&(report.source.clone(), report.id.clone()));
-        home.and_then(|home| self.cases.get(&home.episode)).map_or(Priority::P0, |case| case.priority)
+        let whole = home.and_then(|home| self.cases.get(&home.episode)).map(|case| case.priority);
+        let lines = || self.lines.priority(self.lines.slot(&report.source, &report.id)?);
+        whole.or_else(lines).unwrap_or(Priority::P0)
     }
 
-    /// Cases held, for tests and the log.
-    pub fn cases(&self) -> impl Iterator<Item = &Case> {
-        self.cases.values().map(|case| &**case)
+    /// Cases held, in no order that means anything, for tests and the log.
+    pub fn cases(&self) -> impl Iterator<Item = Case> {
+        let lines = self.lines.iter().filter_map(|slot| self.lines.whole(slot, &self.policy));
+        self.cases.values().map(|case| Case::clone(case)).chain(lines)
     }
 
     /// The queue in rank order.
-    pub fn queue(&self) -> impl Iterator<Item = &Case> {
-        self.queue.iter().filter_map(|rank| self.cases.get(&rank.key)).map(|case| &**case)
+    pub fn queue(&self) -> impl Iterator<Item = Case> {
+        self.head(usize::MAX).map(Cow::into_owned)
+    }
+
+    fn head(&self, limit: usize) -> impl Iterator<Item = Cow<'_, Case>> {
+        let mut whole = self.queue.iter().take(limit).peekable();
+        let mut lines = self.lines.head(limit).into_iter().peekable();
+        let next = move || {
+            let is_line = match (whole.peek(), lines.peek()) {
+                (Some(one), Some((other, _))) => other < one,
+                (one, _) => one.is_none(),
+            };
+            if is_line {
+                let (_, slot) = lines.next()?;
+                return self.lines.whole(slot, &self.policy).map(Cow::Owned);
+            }
+            self.cases.get(&whole.next()?.key).map(|case| Cow::Borrowed(&**case))
+        };
+        std::iter::from_fn(next).take(limit)
     }
 }
 
@@ -552,7 +676,16 @@ fn tells_of_any(draft: &Draft<'_>, bundle: IncidentNo, looks_to_it: impl Fn(&Inc
 fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>, now: Timestamp) {
     let Some(incident) = draft.incident(no) else { return };
     let (priority, blind) = (incident.rung_priority.unwrap_or(Priority::P4), incident.blind());
-    let page = |(round, channel): (u32, Name)| Page {
+    let (notice, found, is_test) = (incident.notice(), incident.found(), incident.is_test());
+    let page = |rung| {
+        let (blind, notice) = (blind.clone(), notice.clone());
+        Page { blind, notice, found, is_test, ..resolve_page(no, rung, priority, now) }
+    };
+    draft.plan.pages.extend(rounds.into_iter().map(page));
+}
+
+fn resolve_page(no: IncidentNo, (round, channel): (u32, Name), priority: Priority, now: Timestamp) -> Page {
+    Page {
         incident: no,
         round,
         step: 0,
@@ -560,18 +693,33 @@ fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>,
         kind: PageKind::Resolve,
         priority,
         created_at: now,
+        fallbacks: Vec::new(),
         part: None,
-        blind: blind.clone(),
+        blind: None,
+        notice: None,
+        found: None,
+        is_test: false,
         count: 0,
         cases: Vec::new(),
-    };
-    draft.plan.pages.extend(rounds.into_iter().map(page));
+    }
+}
+
+/// A round rang on one more channel. An incident that is over by now is closed there at once.
+fn fell_back(draft: &mut Draft<'_>, no: IncidentNo, rung: (u32, Name), priority: Priority, now: Timestamp) {
+    match draft.incident(no) {
+        Some(incident) if incident.is_open() => {
+            if let Some(incident) = draft.incident_mut(no) {
+                incident.rung.push(rung);
+            }
+        }
+        _ => draft.plan.pages.push(resolve_page(no, rung, priority, now)),
+    }
 }
 
 /// The cases of these P0 incidents, the most urgent first.
 fn cases_of(draft: &Draft<'_>, incidents: &[IncidentNo]) -> Vec<PageCase> {
     let case = |no: &IncidentNo| match draft.incident(*no).map(|incident| &incident.kind) {
-        Some(IncidentKind::Episode(key)) => draft.page_case(key),
+        Some(IncidentKind::Episode(key)) => draft.page_case(*no, key),
         _ => None,
     };
     let mut cases: Vec<PageCase> = incidents.iter().filter_map(case).collect();
@@ -605,6 +753,6 @@ fn queue_row(case: &Case) -> QueueRow {
         }),
         overdue: case.is_overdue(),
         unverified: case.clocks.iter().any(|c| matches!(c.state, super::clock::ClockState::Unverified { .. })),
-        incident: member_of(case).map(|(no, _)| no).or(case.incident),
+        incident: members_of(case).into_iter().min_by(|a, b| a.1.cmp(&b.1)).map(|(no, _)| no).or(case.incident),
     }
 }

@@ -19,6 +19,8 @@ pub struct Explanation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetExplained {
     pub name: Name,
+    /// Imposed by a law or an authority: on wall time, never paused.
+    pub obligation: bool,
     pub from: EventName,
     pub until: EventName,
     pub due: Due,
@@ -69,10 +71,18 @@ impl ExplainedState {
 pub fn explain(case: &Case, policy: &Policy, now: Timestamp) -> Explanation {
     let targets = policy.targets_of(case.priority, &case.rule);
     let explained = case.clocks.iter().filter_map(|clock| {
-        let target = targets.iter().find(|target| target.name == clock.target)?;
+        let target = match clock.obligation {
+            true => &policy.obligation(&clock.target)?.target,
+            false => targets.iter().find(|target| target.name == clock.target)?,
+        };
         Some(explain_target(case, target, clock, policy, now))
     });
-    Explanation { priority: case.priority, rule: case.rule.clone(), targets: explained.collect() }
+    let not_begun = case.not_begun(policy).map(|obligation| {
+        let clock = Clock::of_obligation(&obligation.target, None);
+        explain_target(case, &obligation.target, &clock, policy, now)
+    });
+    let targets = explained.chain(not_begun).collect();
+    Explanation { priority: case.priority, rule: case.rule.clone(), targets }
 }
 
 fn explain_target(case: &Case, target: &Target, clock: &Clock, policy: &Policy, now: Timestamp) -> TargetExplained {
@@ -83,13 +93,17 @@ fn explain_target(case: &Case, target: &Target, clock: &Clock, policy: &Policy, 
     let (met, state) = state(case, clock);
     let stop = met.unwrap_or(now);
     let walk = match clock.started {
-        Some(started) => stretches(calendar, started, stop.max(started), case.credited()),
+        Some(started) => {
+            let pauses = if clock.obligation { &[] } else { case.credited() };
+            stretches(calendar, started, stop.max(started), pauses)
+        }
         None => Vec::new(),
     };
     let counted = walk.iter().filter(|(_, stretch)| *stretch == Stretch::Counted);
     let elapsed = counted.fold(Span::ZERO, |sum, (stretch, _)| sum.plus(stretch.until.since(stretch.from)));
     TargetExplained {
         name: clock.target.clone(),
+        obligation: clock.obligation,
         from: target.from,
         until: target.until,
         due: target.due.clone(),
@@ -106,7 +120,7 @@ fn state(case: &Case, clock: &Clock) -> (Option<Timestamp>, ExplainedState) {
     let paused = !case.is_p0() && case.reports.values().any(|report| report.is_paused());
     match &clock.state {
         ClockState::Running if clock.deadline.is_none() => (None, ExplainedState::NotStarted),
-        ClockState::Running if paused => (None, ExplainedState::Paused),
+        ClockState::Running if paused && !clock.obligation => (None, ExplainedState::Paused),
         ClockState::Running => (None, ExplainedState::Running),
         ClockState::Asked { .. } => (None, ExplainedState::Due),
         ClockState::Met { at } => (Some(*at), ExplainedState::Met),

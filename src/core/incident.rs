@@ -2,8 +2,12 @@
 //! that would ring at once. Each answers two questions: when does it ring next, and is it over.
 
 use super::id::{EpisodeKey, IncidentNo, Name};
+use super::plan::Notice;
 use super::policy::{Escalation, Priority};
+use super::selfcheck::Findings;
+use super::sight::BlindKind;
 use super::time::{Span, Timestamp};
+use super::warning::Nearing;
 use serde::{Deserialize, Serialize};
 
 /// In a lesser incident, breaches of equal or lower priority ring together at most this often.
@@ -31,7 +35,21 @@ pub enum IncidentKind {
     /// P0 incidents that rang at one instant; over when all of them are.
     Bundle { members: Vec<IncidentNo> },
     /// The monitor can't see a source, or can't trust what it sees; over when it can.
-    Blind { source: Name, since: Timestamp },
+    Blind(Blind),
+    /// Deadlines that come near: no incident that anybody must take, and over when they were met or have passed.
+    Warning(Nearing),
+    /// What the auditor found that should have rung and did not; over when nothing is left of it.
+    Audit { found: Findings },
+    /// A test of the way that pages take: it tells of no report, stands in no figure, and is over by itself.
+    Test { until: Timestamp },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blind {
+    pub source: Name,
+    pub since: Timestamp,
+    #[serde(default)]
+    pub what: BlindKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +82,9 @@ pub struct Incident {
     /// Bundles that told of it before, and close with it.
     #[serde(default)]
     pub told_by: Vec<IncidentNo>,
+    /// When time alone ends it; `None` where only evidence does.
+    #[serde(default)]
+    pub over_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +120,7 @@ impl Incident {
             rung: Vec::new(),
             bundle: None,
             told_by: Vec::new(),
+            over_at: None,
         }
     }
 
@@ -111,28 +133,71 @@ impl Incident {
     pub fn breach(&mut self, priority: Priority, hold_until: Option<Timestamp>, now: Timestamp) {
         self.resolved_at = None;
         let at = match (&self.kind, self.rung_at) {
-            (IncidentKind::Episode(_) | IncidentKind::Bundle { .. } | IncidentKind::Blind { .. }, _) => now,
             (IncidentKind::Group { .. }, None) => hold_until.unwrap_or(now),
             (IncidentKind::Group { .. }, Some(rung_at)) => {
                 let higher = self.rung_priority.is_none_or(|rung| priority < rung);
                 if higher { now } else { now.max(rung_at.plus(RING_AGAIN_AFTER)) }
             }
+            _ => now,
         };
         self.ring_at = Some(self.ring_at.map_or(at, |held| held.min(at)));
     }
 
-    /// The source that it is about, where the monitor is blind, and since when.
-    pub fn blind(&self) -> Option<(Name, Timestamp)> {
+    /// What it is about, where the monitor is blind.
+    pub fn blind(&self) -> Option<Blind> {
         match &self.kind {
-            IncidentKind::Blind { source, since } => Some((source.clone(), *since)),
-            IncidentKind::Episode(_) | IncidentKind::Group { .. } | IncidentKind::Bundle { .. } => None,
+            IncidentKind::Blind(blind) => Some(blind.clone()),
+            _ => None,
         }
+    }
+
+    /// What the auditor found, where it is about that.
+    pub fn found(&self) -> Option<Findings> {
+        match &self.kind {
+            IncidentKind::Audit { found } => Some(*found),
+            _ => None,
+        }
+    }
+
+    pub fn is_test(&self) -> bool {
+        matches!(self.kind, IncidentKind::Test { .. })
+    }
+
+    /// When a test is over by itself.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        match self.kind {
+            IncidentKind::Test { until } => Some(until).filter(|_| self.is_open()),
+            _ => None,
+        }
+    }
+
+    /// What its pages tell of where it isn't a breach.
+    pub fn notice(&self) -> Option<Notice> {
+        match &self.kind {
+            IncidentKind::Warning(_) => Some(Notice::Warning),
+            _ => None,
+        }
+    }
+
+    /// Whether it is something that people take, and that climbs until somebody does.
+    pub fn is_taken(&self) -> bool {
+        !matches!(self.kind, IncidentKind::Warning(_))
+    }
+
+    /// Whom its page at this step tells.
+    pub fn notified(&self, escalation: Option<&Escalation>) -> Vec<Name> {
+        let Some(escalation) = escalation else { return Vec::new() };
+        if !self.is_taken() {
+            return escalation.warned().to_vec();
+        }
+        let step = escalation.steps.get(self.step as usize).or(escalation.steps.last());
+        step.map(|step| step.notify.clone()).unwrap_or_default()
     }
 
     /// When time alone makes it ring or asks whether somebody has acted.
     pub fn wakes_at(&self) -> Option<Timestamp> {
         let step = self.next_step.map(|next| next.at);
-        self.ring_at.into_iter().chain(step).chain(self.act_by).min()
+        self.ring_at.into_iter().chain(step).chain(self.act_by).chain(self.over_at).chain(self.ends_at()).min()
     }
 
     /// A step or repeat that is due makes it ring at `now`, on that step.
@@ -190,7 +255,7 @@ impl Incident {
     pub fn resolve(&mut self, now: Timestamp) -> Vec<(u32, Name)> {
         self.resolved_at = Some(now);
         (self.ring_at, self.next_step, self.acknowledged, self.act_by) = (None, None, None, None);
-        self.step = 0;
+        (self.step, self.over_at) = (0, None);
         std::mem::take(&mut self.rung)
     }
 }

@@ -2,12 +2,17 @@
 //! in one transaction and only then hands it back to `Core::apply`. A discarded plan never happened.
 
 use super::act::Act;
+use super::arrivals::{Arrived, Seen, Watched};
 use super::case::{Case, Conclusion};
 use super::clock::Ending;
 use super::id::{EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
-use super::incident::Incident;
+use super::incident::{Blind, Incident};
+use super::lines::LineChanges;
 use super::observation::{Observation, Reject};
 use super::policy::{Priority, Standing};
+use super::rejected::Rejections;
+use super::selfcheck::Findings;
+use super::sight::{Looked, Measured};
 use super::time::Timestamp;
 use super::view::Group;
 use serde::{Deserialize, Serialize};
@@ -23,8 +28,8 @@ pub enum Input {
     /// A scan of a source's open rows, begun at `began`, is complete: whatever is known to be open and
     /// wasn't seen by it must be read by key.
     ScanEnded { source: Name, began: Timestamp },
-    /// Whether a source can be seen: since when it can't, or that it can again.
-    Sight { source: Name, blind_since: Option<Timestamp> },
+    /// What was measured of how well a source can be seen.
+    Sight { source: Name, measured: Measured },
     /// A named person did something.
     Act(Act),
     /// Time has passed.
@@ -93,6 +98,8 @@ pub struct Warning {
     pub priority: Priority,
     pub target: Name,
     pub deadline: Timestamp,
+    /// Whose channels hear it: the obligation's own, else the case's. `None` leaves it to the log.
+    pub escalation: Option<Name>,
 }
 
 /// One notification, before it is given keys. Unique by (incident, round, step, channel, kind).
@@ -105,14 +112,34 @@ pub struct Page {
     pub kind: PageKind,
     pub priority: Priority,
     pub created_at: Timestamp,
+    /// The channels that ring in this one's place when it fails, the next first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<Name>,
     /// "Part 2 of 3" of a bundle.
     pub part: Option<(u32, u32)>,
-    /// Set where the page tells that the monitor itself can't see: the source, and since when.
-    pub blind: Option<(Name, Timestamp)>,
+    /// Set where the page tells that the monitor itself can't see.
+    pub blind: Option<Blind>,
+    /// Set where the page tells of something else than a breach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<Notice>,
+    /// Set where the page tells what the auditor found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<Findings>,
+    /// A test of the way that pages take: nothing is overdue.
+    #[serde(default)]
+    pub is_test: bool,
     /// Overdue cases in the incident, all of them.
     pub count: u64,
     /// The most urgent of them, at most `CASES_PER_PAGE`.
     pub cases: Vec<PageCase>,
+}
+
+/// What a page tells of where it isn't a breach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// Deadlines that come near: the cases are not overdue.
+    Warning,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -160,6 +187,9 @@ pub struct Outcome {
     pub conclusion: Conclusion,
     pub reports: u32,
     pub reopenings: u32,
+    /// A second review that counts followed a closure as "no violation".
+    pub second_review: bool,
+    pub overturned: bool,
     pub targets: Vec<TargetOutcome>,
 }
 
@@ -207,6 +237,9 @@ pub struct Plan {
     pub pages: Vec<Page>,
     pub outcomes: Vec<Outcome>,
     pub rejects: Vec<(Name, Reject)>,
+    /// Counts of arrivals, and watched hours, that the store lacks.
+    pub arrived: Vec<Arrived>,
+    pub watched: Vec<Watched>,
     /// The entry of the store's inbox that this plan takes up.
     pub taken_up: Option<i64>,
     pub alarms: BTreeSet<Alarm>,
@@ -218,8 +251,18 @@ pub struct Plan {
     pub asks: Vec<ReportKey>,
     /// Reports that a read found unchanged: memory only.
     pub seen: Vec<(EpisodeKey, ReportKey, Timestamp)>,
+    /// What changes of cases of which no more than a line is held: memory only.
+    pub lines: LineChanges,
     /// A source whose first look is complete: memory only.
     pub caught_up: Option<Name>,
+    /// When the scan of that source began that has ended: memory only.
+    pub scan_began: Option<Timestamp>,
+    /// Reports seen for the first time, by source, category and hour: memory only.
+    pub counted: BTreeMap<(Name, Name, i64), Seen>,
+    /// What a read said of rows that can't be read whole: memory only.
+    pub rejections: Option<Rejections>,
+    /// How well a source can be seen: memory only.
+    pub looked: Option<Looked>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,6 +281,8 @@ impl Plan {
             && self.pages.is_empty()
             && self.outcomes.is_empty()
             && self.rejects.is_empty()
+            && self.arrived.is_empty()
+            && self.watched.is_empty()
             && self.taken_up.is_none())
     }
 }

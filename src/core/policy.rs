@@ -5,6 +5,7 @@
 use super::calendar::Calendar;
 use super::facts::{FactTypes, Predicate};
 use super::id::Name;
+use super::obligation::{Matched, Obligation};
 use super::observation::{EventName, Row};
 use super::time::Span;
 use serde::{Deserialize, Serialize};
@@ -135,6 +136,26 @@ pub struct Escalation {
     pub repeat: Option<Span>,
     /// How long an acknowledgement is believed without an action of a reviewer.
     pub act_within: Option<Span>,
+    /// What rings before a deadline; `None` leaves that to targets with a `warn` of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn: Option<Warn>,
+}
+
+/// What an escalation does when a deadline comes near.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warn {
+    /// How long before, for targets that don't say so themselves.
+    pub before: Option<Span>,
+    /// Empty: whom the first step notifies.
+    pub notify: Vec<Name>,
+}
+
+impl Escalation {
+    /// Whom a warning tells: its own channels, else those of the first step.
+    pub fn warned(&self) -> &[Name] {
+        let own = self.warn.as_ref().map(|warn| &warn.notify[..]).filter(|notify| !notify.is_empty());
+        own.unwrap_or_else(|| self.steps.first().map_or(&[], |step| &step.notify))
+    }
 }
 
 /// What a report that is gone from its table while open means.
@@ -154,6 +175,16 @@ pub struct SourcePolicy {
     /// Two reads further apart than this saw nothing of what was between them, so no pause is credited
     /// there. `None` only where reads don't follow a rhythm, as in a replay.
     pub blind_after: Option<Span>,
+    /// Categories that must speak, each within its span of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<Expect>,
+}
+
+/// Of each of these categories a report comes at least so often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expect {
+    pub categories: Vec<Name>,
+    pub every: Span,
 }
 
 /// A compiled configuration.
@@ -171,6 +202,8 @@ pub struct Policy {
     pub raised_when: Option<Predicate>,
     pub minor_safety: MinorSafety,
     pub rules: Vec<Rule>,
+    /// At most `OBLIGATIONS_MAX`; every one that matches applies.
+    pub obligations: Vec<Obligation>,
     pub escalations: BTreeMap<Name, Escalation>,
     /// Who hears that the monitor itself is in trouble; `None` leaves it to the log and the board.
     pub operators: Option<Name>,
@@ -191,6 +224,8 @@ pub struct Assessment<'p> {
     pub escalation: Option<&'p Name>,
     /// Whether `raised_when` holds; `None` when it can't be decided, which ranks as if it did.
     pub raised: Option<bool>,
+    /// The obligations that apply beside the targets.
+    pub obligations: Matched,
     /// The first predicate that couldn't be decided; the stricter side was taken.
     pub undecided: Option<&'p Predicate>,
 }
@@ -242,6 +277,11 @@ impl Policy {
             assessment.raised = when.evaluate(row);
             assessment.undecided = assessment.undecided.or(assessment.raised.is_none().then_some(when));
         }
+        if !self.obligations.is_empty() {
+            let (matched, undecided) = Matched::of(&self.obligations, row);
+            assessment.obligations = matched;
+            assessment.undecided = assessment.undecided.or(undecided);
+        }
         assessment
     }
 
@@ -254,6 +294,7 @@ impl Policy {
             targets: &self.minor_safety.targets,
             escalation: Some(&self.minor_safety.escalation),
             raised: Some(false),
+            obligations: Matched::default(),
             undecided: None,
         }
     }
@@ -264,6 +305,23 @@ impl Policy {
             return &self.minor_safety.targets;
         }
         self.rules.iter().find(|candidate| &*candidate.name == rule).map_or(&[], |rule| &rule.targets)
+    }
+
+    /// An obligation by its name, as clocks carry it.
+    pub fn obligation(&self, name: &str) -> Option<&Obligation> {
+        self.obligations.iter().find(|obligation| **obligation.name() == *name)
+    }
+
+    /// How long before its deadline a target warns: as it says itself, else as its escalation does. One that
+    /// has no longer than that in all warns of nothing, or it would at its beginning.
+    pub fn warns_before(&self, target: &Target, escalation: Option<&Name>) -> Option<Span> {
+        let escalation = escalation.and_then(|name| self.escalations.get(name));
+        let before = target.warn.or_else(|| escalation?.warn.as_ref()?.before)?;
+        let whole = match &target.due {
+            Due::Within { span, calendar: None } => Some(*span),
+            Due::Within { calendar: Some(_), .. } | Due::Stated { .. } => None,
+        };
+        Some(before).filter(|before| whole.is_none_or(|whole| *before < whole))
     }
 
     /// The first rule that matches. One that can't be decided might, so of all such before it and of it the
@@ -290,6 +348,7 @@ impl Policy {
             targets: strictest.map_or(&[], |rule| &rule.targets),
             escalation: strictest.and_then(|rule| rule.escalation.as_ref()),
             raised: Some(false),
+            obligations: Matched::default(),
             undecided,
         }
     }

@@ -2,7 +2,7 @@
 //! only, as in the payload.
 
 use super::Rendering;
-use super::payload::PayloadCase;
+use super::payload::{PayloadCase, PayloadNotice};
 use super::title::{NAME_CHARS_MAX, one_line};
 use crate::core::plan::PageKind;
 
@@ -12,10 +12,15 @@ pub fn details(rendering: &Rendering<'_>, chars_max: usize, escape: fn(&str) -> 
     let payload = &rendering.payload;
     let state = match payload.kind {
         PageKind::Ring => "",
+        PageKind::Resolve if payload.notice == Some(PayloadNotice::Warning) => ", over",
         PageKind::Resolve => ", resolved",
     };
     let incident = one_line(&payload.incident, NAME_CHARS_MAX);
-    let mut text = format!("Incident {incident}{state}, as of {}", one_line(&payload.created_at, NAME_CHARS_MAX));
+    let what = if payload.notice == Some(PayloadNotice::Warning) { "Warning" } else { "Incident" };
+    let mut text = format!("{what} {incident}{state}, as of {}", one_line(&payload.created_at, NAME_CHARS_MAX));
+    if let Some(channel) = &payload.in_place_of {
+        text += &format!("\nHere because channel {} did not accept it", escape(&one_line(channel, NAME_CHARS_MAX)));
+    }
     let board = rendering.public_url.map(|url| format!("\nBoard: {}", escape(url))).unwrap_or_default();
     let room = chars_max.saturating_sub(board.chars().count() + MORE_CHARS_MAX);
     let (mut chars, mut listed) = (text.chars().count(), 0_u64);

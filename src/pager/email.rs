@@ -3,12 +3,13 @@
 
 use super::details::details;
 use super::http::{io_cause, timed_out};
+use super::letter::Letter;
 use super::{Answer, AnswerVerdict, REQUEST_TIMEOUT, Rendering};
 use crate::core::time::Timestamp;
 use crate::secret::Secret;
 use lettre::address::Envelope;
-use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
+use lettre::message::{Attachment, Mailbox, MultiPart};
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
@@ -75,11 +76,21 @@ impl Email {
 
     /// One attempt, at every recipient whose answer isn't final yet.
     pub async fn send(&self, rendering: Rendering<'_>) -> Answer {
-        let key = rendering.page.delivery_key;
-        let Some(message) = message(&rendering, &self.from, &self.to) else {
-            return Answer::permanent("the message can't be written");
-        };
-        let message: Arc<[u8]> = message.into();
+        match message(&rendering, &self.from, &self.to) {
+            Some(message) => self.deliver(rendering.page.delivery_key, message.into()).await,
+            None => Answer::permanent("the message can't be written"),
+        }
+    }
+
+    /// One attempt to send a letter, as text, as a page and with its files.
+    pub async fn post(&self, letter: &Letter) -> Answer {
+        match letter_message(letter, &self.from, &self.to) {
+            Some(message) => self.deliver(&letter.key, message.into()).await,
+            None => Answer::permanent("the message can't be written"),
+        }
+    }
+
+    async fn deliver(&self, key: &str, message: Arc<[u8]>) -> Answer {
         let mut settled = self.lock().get(key).cloned().unwrap_or_default();
         let mut attempts = JoinSet::new();
         for (place, to) in self.to.iter().enumerate().filter(|(place, _)| !settled.contains_key(place)) {
@@ -181,6 +192,25 @@ fn message(rendering: &Rendering<'_>, from: &Address, to: &[Address]) -> Option<
     }
     let text = format!("{}\n\n{}\n", rendering.title, details(rendering, TEXT_CHARS_MAX, str::to_owned));
     builder.body(text).ok().map(|message| message.formatted())
+}
+
+fn letter_message(letter: &Letter, from: &Address, to: &[Address]) -> Option<Vec<u8>> {
+    let link = letter.url.as_ref().map_or_else(String::new, |url| format!("\n{url}\n"));
+    let bodies = MultiPart::alternative_plain_html(format!("{}{link}", letter.summary), letter.html.clone());
+    let mut whole = MultiPart::mixed().boundary(format!("mixed-{}", letter.key)).multipart(bodies);
+    for file in &letter.files {
+        let media_type = ContentType::parse(file.media_type).ok()?;
+        whole = whole.singlepart(Attachment::new(file.name.clone()).body(file.text.clone(), media_type));
+    }
+    let mut builder = Message::builder()
+        .from(Mailbox::new(Some("tocsin".to_owned()), from.clone()))
+        .subject(letter.title.as_str())
+        .message_id(Some(format!("<{}@{}>", letter.key, from.domain())))
+        .date(system_time(letter.written_at));
+    for address in to {
+        builder = builder.to(Mailbox::new(None, address.clone()));
+    }
+    builder.multipart(whole).ok().map(|message| message.formatted())
 }
 
 fn system_time(at: Timestamp) -> SystemTime {

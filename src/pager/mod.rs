@@ -1,12 +1,16 @@
 //! Pages on their way out: the closed payload, and one file a channel that renders and sends it. A channel
 //! sends once and says what the answer means; keeping, trying again and recording are the outbox's.
 
+pub mod alertmanager;
 pub mod codenames;
 mod details;
+pub mod directory;
 pub mod email;
 pub mod goalert;
 pub mod http;
+pub mod letter;
 pub mod log;
+mod notice;
 pub mod pagerduty;
 pub mod payload;
 #[cfg(test)]
@@ -20,14 +24,17 @@ use crate::core::plan::PageKind;
 use crate::core::policy::Priority;
 use crate::core::time::{Span, Timestamp};
 use crate::secret::Secret;
+use alertmanager::Alertmanager;
 use codenames::Codenames;
+use directory::Directory;
 use email::Email;
 use goalert::GoAlert;
 use pagerduty::PagerDuty;
-use payload::Payload;
+use payload::{Payload, PayloadNotice};
 use slack::Slack;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use webhook::Webhook;
 
@@ -61,8 +68,31 @@ pub enum ChannelKind {
     Slack { url: Secret },
     /// GoAlert's generic API; `base` is where GoAlert itself is served.
     GoAlert { base: Secret, token: Secret },
+    /// Every peer of a cluster of Alertmanagers, with labels of the user's own for its routes.
+    Alertmanager { peers: Vec<Secret>, labels: BTreeMap<String, String> },
     /// Mail to each of `to`; see [`email::server_url`] for the url.
     Email { smtp_url: Secret, from: Option<String>, to: Vec<String> },
+    /// Files in a directory: for letters, never for pages.
+    Directory { path: PathBuf },
+}
+
+impl ChannelKind {
+    /// Whether pages may go there: a file rings nobody.
+    pub const fn takes_pages(&self) -> bool {
+        !matches!(self, ChannelKind::Directory { .. })
+    }
+
+    /// Whether letters may go there: what rings people takes none.
+    pub const fn takes_letters(&self) -> bool {
+        matches!(
+            self,
+            ChannelKind::Log
+                | ChannelKind::Webhook { .. }
+                | ChannelKind::Slack { .. }
+                | ChannelKind::Email { .. }
+                | ChannelKind::Directory { .. }
+        )
+    }
 }
 
 /// What a receiver's answer means for the page.
@@ -134,6 +164,11 @@ impl<'a> Rendering<'a> {
         let title = title::title(&payload, codenames.minor_safety());
         Rendering { page, payload, title, public_url }
     }
+
+    /// Whether all it says is that a warning is over.
+    fn ends_a_warning(&self) -> bool {
+        self.page.kind == PageKind::Resolve && self.payload.notice == Some(PayloadNotice::Warning)
+    }
 }
 
 /// The port through which pages leave. Tests decorate it; [`Channels`] is the one implementation.
@@ -178,9 +213,24 @@ enum Receiver {
     Slack(Slack),
     GoAlert(GoAlert),
     Email(Email),
+    Alertmanager(Alertmanager),
+    Directory(Directory),
 }
 
 impl Receiver {
+    /// Whether it closes an alert by its key. To one that only shows messages, the end of a warning is noise:
+    /// what passed unmet rings by itself.
+    const fn knows_keys(&self) -> bool {
+        match self {
+            Receiver::Log
+            | Receiver::Webhook(_)
+            | Receiver::PagerDuty(_)
+            | Receiver::GoAlert(_)
+            | Receiver::Alertmanager(_) => true,
+            Receiver::Slack(_) | Receiver::Email(_) | Receiver::Directory(_) => false,
+        }
+    }
+
     /// # Errors
     /// What is wrong with the settings, without showing a url or a secret.
     fn new(kind: &ChannelKind, client: &mut Option<http::Client>) -> Result<Receiver, String> {
@@ -196,7 +246,11 @@ impl Receiver {
             }
             ChannelKind::Slack { url } => Slack::new(client()?, url).map(Receiver::Slack),
             ChannelKind::GoAlert { base, token } => GoAlert::new(client()?, base, token).map(Receiver::GoAlert),
+            ChannelKind::Alertmanager { peers, labels } => {
+                Alertmanager::new(client()?, peers, labels).map(Receiver::Alertmanager)
+            }
             ChannelKind::Email { smtp_url, from, to } => Email::new(smtp_url, from.as_deref(), to).map(Receiver::Email),
+            ChannelKind::Directory { path } => Ok(Receiver::Directory(Directory::new(path))),
         }
     }
 }
@@ -223,6 +277,26 @@ impl Channels {
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.channels.keys()
     }
+
+    /// The channels whose receivers forget, and must be told again for as long as an alert lasts.
+    pub fn forgetful(&self) -> impl Iterator<Item = &Name> {
+        let forgets = |(_, channel): &(&Name, &Channel)| matches!(channel.receiver, Receiver::Alertmanager(_));
+        self.channels.iter().filter(forgets).map(|(name, _)| name)
+    }
+
+    /// Tells a forgetful channel again of pages that it has accepted. Gives what each of its receivers answered.
+    pub async fn repeat(&self, channel: &Name, pages: &[Outgoing<'_>], now: Timestamp) -> Vec<Answer> {
+        let Some(Channel { codenames, receiver: Receiver::Alertmanager(alertmanager) }) = self.channels.get(channel)
+        else {
+            return Vec::new();
+        };
+        let rendered = pages.iter().filter_map(|page| {
+            let payload = serde_json::from_str(page.payload).ok()?;
+            Some(Rendering::new(page, payload, codenames, self.public_url.as_deref()))
+        });
+        let renderings: Vec<Rendering<'_>> = rendered.collect();
+        alertmanager.repeat(&renderings, now).await
+    }
 }
 
 impl Sender for Channels {
@@ -235,6 +309,9 @@ impl Sender for Channels {
             Err(_) => return Answer::permanent("the stored payload can't be read by this version"),
         };
         let rendering = Rendering::new(page, payload, &channel.codenames, self.public_url.as_deref());
+        if rendering.ends_a_warning() && !channel.receiver.knows_keys() {
+            return Answer::accepted("not sent: a warning ends by itself");
+        }
         match &channel.receiver {
             Receiver::Log => log::write(&rendering),
             Receiver::Webhook(webhook) => webhook.send(rendering, now).await,
@@ -242,6 +319,8 @@ impl Sender for Channels {
             Receiver::Slack(slack) => slack.send(rendering, now).await,
             Receiver::GoAlert(goalert) => goalert.send(rendering, now).await,
             Receiver::Email(email) => email.send(rendering).await,
+            Receiver::Alertmanager(alertmanager) => alertmanager.send(rendering, now).await,
+            Receiver::Directory(_) => Answer::permanent("a directory rings nobody"),
         }
     }
 }

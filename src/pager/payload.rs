@@ -1,14 +1,15 @@
 //! The one payload from which every channel renders. It is frozen as JSON when the page is created, and
 //! has no field that could hold content, an identity, a URL or a report's own id.
 
-use crate::core::plan::{Page, PageKind};
+use crate::core::plan::{Notice, Page, PageKind};
+use crate::core::sight::BlindKind;
 use crate::keys::Keys;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payload {
     pub kind: PageKind,
-    /// "I-42"
+    /// "I-42"; of a warning, which is no incident, "W-42".
     pub incident: String,
     pub round: u32,
     pub step: u32,
@@ -19,7 +20,20 @@ pub struct Payload {
     /// Set where the page tells that the monitor itself can't see a source, and of no case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blind: Option<PayloadBlind>,
-    /// Overdue cases in the incident; `cases` lists the most urgent of them.
+    /// Set where the page tells of something else than a breach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<PayloadNotice>,
+    /// Set where the page tells what the auditor found: counts, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+    /// The channel that failed, where this page rings in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_place_of: Option<String>,
+    /// A test of the way that pages take: nothing is overdue.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_test: bool,
+    /// Overdue cases in the incident; `cases` lists the most urgent of them. Of a warning, the deadlines that
+    /// come near.
     pub count: u64,
     pub cases: Vec<PayloadCase>,
 }
@@ -29,6 +43,16 @@ pub struct PayloadBlind {
     pub source: String,
     /// RFC 3339, UTC.
     pub since: String,
+    /// In which way it is blind.
+    #[serde(default)]
+    pub state: BlindKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum PayloadNotice {
+    /// Deadlines that come near: the cases are not overdue.
+    Warning,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,20 +90,31 @@ impl Payload {
         };
         Payload {
             kind: page.kind,
-            incident: page.incident.to_string(),
+            incident: match &page.notice {
+                Some(Notice::Warning) => format!("W-{}", page.incident.0),
+                None => page.incident.to_string(),
+            },
             round: page.round,
             step: page.step,
             priority: page.priority.to_string(),
             created_at: crate::zone::rfc3339(page.created_at),
             part: page.part,
-            blind: page.blind.as_ref().map(|(source, since)| PayloadBlind {
-                source: source.to_string(),
-                since: crate::zone::rfc3339(*since),
+            blind: page.blind.as_ref().map(|blind| PayloadBlind {
+                source: blind.source.to_string(),
+                since: crate::zone::rfc3339(blind.since),
+                state: blind.what,
             }),
+            notice: page.notice.as_ref().map(|notice| match notice {
+                Notice::Warning => PayloadNotice::Warning,
+            }),
+            found: page.found.map(|found| found.to_string()),
+            in_place_of: None,
+            is_test: page.is_test,
             count: page.count,
             cases: page.cases.iter().map(case).collect(),
         }
     }
+
     /// The body that `render` makes of the payload; where it would be longer than `bytes_max`, without the
     /// least urgent cases. `count` still counts them. `None` where `render` fails.
     pub fn fit(mut self, bytes_max: usize, render: impl Fn(&Payload) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
@@ -90,4 +125,9 @@ impl Payload {
             }
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

@@ -30,6 +30,10 @@ pub fn payload(cases: usize) -> Payload {
         created_at: "2026-11-23T08:04:00Z".into(),
         part: None,
         blind: None,
+        notice: None,
+        found: None,
+        in_place_of: None,
+        is_test: false,
         count: cases as u64,
         cases: (0..cases).map(case).collect(),
     }

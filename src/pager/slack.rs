@@ -3,6 +3,7 @@
 
 use super::details::details;
 use super::http::{Client, parse_url};
+use super::letter::Letter;
 use super::{Answer, Rendering};
 use crate::core::time::Timestamp;
 use crate::secret::Secret;
@@ -39,6 +40,33 @@ impl Slack {
     pub async fn send(&self, rendering: Rendering<'_>, now: Timestamp) -> Answer {
         self.client.post_json(&self.url, body(&rendering), now).await
     }
+
+    /// One attempt to send a letter: its summary and the link to it.
+    pub async fn post(&self, letter: &Letter, now: Timestamp) -> Answer {
+        self.client.post_json(&self.url, letter_body(letter), now).await
+    }
+}
+
+fn letter_body(letter: &Letter) -> Vec<u8> {
+    let link = letter.url.as_ref().map_or_else(String::new, |url| format!("\n<{}|Read the report>", escape(url)));
+    let room = SECTION_CHARS_MAX.saturating_sub(link.chars().count());
+    // Cut before it is escaped, so that no escape is cut in two.
+    let mut summary: Vec<String> = letter.summary.lines().skip(1).map(escape).collect();
+    while summary.iter().map(|line| line.chars().count() + 1).sum::<usize>() > room {
+        summary.pop();
+    }
+    let section = format!("{}{link}", summary.join("\n"));
+    let header: String = letter.title.chars().take(HEADER_CHARS_MAX).collect();
+    let body = json!({
+        "text": escape(&letter.title),
+        "unfurl_links": false,
+        "unfurl_media": false,
+        "blocks": [
+            { "type": "header", "text": { "type": "plain_text", "text": header, "emoji": false } },
+            { "type": "section", "text": { "type": "mrkdwn", "text": section, "verbatim": true } },
+        ],
+    });
+    body.to_string().into_bytes()
 }
 
 fn body(rendering: &Rendering<'_>) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! The one short line of a page: what a person woken by it reads first. It says the priority, whether
 //! something is overdue or resolved, which case and how late, and can't break into a second line.
 
+use super::notice;
 use super::payload::{Payload, PayloadCase};
 use crate::core::plan::PageKind;
 use crate::core::time::Span;
@@ -17,7 +18,10 @@ pub(super) const NAME_CHARS_MAX: usize = 40;
 pub fn title(payload: &Payload, minor_safety: &str) -> String {
     let subject = subject(payload, minor_safety);
     let text = match payload.kind {
+        _ if payload.is_test => test(payload),
         _ if payload.blind.is_some() => blind(payload),
+        _ if let Some(notice) = &payload.notice => notice::title(payload, notice, &subject),
+        _ if payload.found.is_some() => found(payload),
         PageKind::Ring => ring(payload, &subject),
         PageKind::Resolve => format!("RESOLVED, {} {subject}: no longer overdue", payload.incident),
     };
@@ -30,9 +34,29 @@ fn blind(payload: &Payload) -> String {
     let source = one_line(&blind.source, NAME_CHARS_MAX);
     match payload.kind {
         PageKind::Ring => {
-            format!("MONITOR BLIND: source {source} can't be read since {}; deadlines may pass unseen", blind.since)
+            let state = blind.state.words();
+            format!("MONITOR BLIND: source {source}, {state}, since {}; deadlines may pass unseen", blind.since)
         }
-        PageKind::Resolve => format!("RESOLVED, {}: source {source} can be read again", payload.incident),
+        PageKind::Resolve => {
+            format!("RESOLVED, {}: source {source}, no longer so: {}", payload.incident, blind.state.words())
+        }
+    }
+}
+
+/// Marked from its first word on: nobody is to look for a report.
+fn test(payload: &Payload) -> String {
+    match payload.kind {
+        PageKind::Ring => format!("TEST {} of tocsin's pages: nothing is overdue", payload.incident),
+        PageKind::Resolve => format!("RESOLVED, TEST {} of tocsin's pages is over", payload.incident),
+    }
+}
+
+/// A monitor that let something pass says how much.
+fn found(payload: &Payload) -> String {
+    match (payload.kind, &payload.found) {
+        (PageKind::Ring, Some(found)) => format!("MONITOR AT FAULT: {found}; look at the board and at the log"),
+        (PageKind::Ring, None) => String::new(),
+        (PageKind::Resolve, _) => format!("RESOLVED, {}: the auditor finds nothing any more", payload.incident),
     }
 }
 
@@ -140,6 +164,10 @@ mod tests {
             created_at: "2026-11-23T08:04:00Z".into(),
             part: None,
             blind: None,
+            notice: None,
+            found: None,
+            in_place_of: None,
+            is_test: false,
             count,
             cases,
         }
@@ -205,10 +233,12 @@ mod tests {
     fn a_blind_monitor_names_the_source_and_counts_no_cases() {
         let mut payload = page(PageKind::Ring, "P1", 0, Vec::new());
         let (source, since) = ("reports".to_owned(), "2026-11-23T02:14:00Z".to_owned());
-        payload.blind = Some(crate::pager::payload::PayloadBlind { source, since });
-        let ring = title(&payload);
-        assert!(ring.starts_with("MONITOR BLIND: source reports can't be read since 2026-11-23T02:14:00Z"), "{ring}");
+        let state = crate::core::sight::BlindKind::Refused;
+        payload.blind = Some(crate::pager::payload::PayloadBlind { source, since, state });
+        let expected = "MONITOR BLIND: source reports, the database can't be reached, since 2026-11-23T02:14:00Z; \
+             deadlines may pass unseen";
+        assert_eq!(title(&payload), expected);
         payload.kind = PageKind::Resolve;
-        assert!(title(&payload).ends_with("source reports can be read again"));
+        assert!(title(&payload).ends_with("source reports, no longer so: the database can't be reached"));
     }
 }

@@ -2,11 +2,13 @@
 //! page; only the timestamp and with it the signature differ.
 
 use super::http::{Client, parse_url};
+use super::letter::Letter;
+use super::notice::webhook_type;
 use super::payload::Payload;
 use super::{Answer, Rendering};
-use crate::core::plan::PageKind;
 use crate::core::time::Timestamp;
 use crate::secret::Secret;
+use crate::zone::rfc3339;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -49,14 +51,27 @@ impl Webhook {
     /// One attempt, begun at `now`.
     pub async fn send(&self, rendering: Rendering<'_>, now: Timestamp) -> Answer {
         let page = rendering.page;
-        let Some(body) = body(rendering) else {
-            return Answer::permanent("the body can't be written as json");
-        };
+        match body(rendering) {
+            Some(body) => self.deliver(page.delivery_key, body, now).await,
+            None => Answer::permanent("the body can't be written as json"),
+        }
+    }
+
+    /// One attempt to send a letter: what it says in short and where it is, since the standard keeps bodies small.
+    pub async fn post(&self, letter: &Letter, now: Timestamp) -> Answer {
+        let body = serde_json::json!({
+            "type": letter.kind,
+            "timestamp": rfc3339(letter.written_at),
+            "data": { "title": letter.title, "summary": summary_within(&letter.summary), "url": letter.url },
+        });
+        self.deliver(&letter.key, body.to_string().into_bytes(), now).await
+    }
+
+    async fn deliver(&self, key: &str, body: Vec<u8>, now: Timestamp) -> Answer {
         let at_secs = now.micros().div_euclid(1_000_000).to_string();
-        let signatures: Vec<String> =
-            self.keys.iter().map(|key| signature(key, page.delivery_key, &at_secs, &body)).collect();
+        let signatures: Vec<String> = self.keys.iter().map(|secret| signature(secret, key, &at_secs, &body)).collect();
         let values = [
-            ("webhook-id", page.delivery_key.to_owned()),
+            ("webhook-id", key.to_owned()),
             ("webhook-timestamp", at_secs),
             ("webhook-signature", signatures.join(" ")),
         ];
@@ -69,6 +84,11 @@ impl Webhook {
         }
         self.client.post(&self.url, headers, body, now).await
     }
+}
+
+/// The beginning of a summary, as much as a body holds however it is escaped.
+fn summary_within(summary: &str) -> String {
+    summary.chars().take(BODY_BYTES_MAX / 12).collect()
 }
 
 /// The key inside a signing secret.
@@ -110,10 +130,7 @@ struct Data<'a> {
 
 fn body(rendering: Rendering<'_>) -> Option<Vec<u8>> {
     let Rendering { page, payload, title, public_url } = rendering;
-    let r#type = match page.kind {
-        PageKind::Ring => "incident.ring",
-        PageKind::Resolve => "incident.resolved",
-    };
+    let r#type = webhook_type(payload.notice.as_ref(), page.kind);
     payload.fit(BODY_BYTES_MAX, |payload| {
         let data = Data { title: &title, alert_key: page.alert_key, url: public_url, payload };
         serde_json::to_vec(&Body { r#type, timestamp: &payload.created_at, data }).ok()
@@ -123,6 +140,7 @@ fn body(rendering: Rendering<'_>) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::plan::PageKind;
     use crate::pager::samples;
     use serde_json::Value;
 

@@ -7,12 +7,14 @@ use crate::core::engine::{Core, Decision};
 use crate::core::id::ReportKey;
 use crate::core::plan::{Alarm, Input, Plan, Rows};
 use crate::core::policy::{Policy, Priority};
+use crate::core::sight::{Blindness, Looked};
 use crate::core::time::{Span, Timestamp};
 use crate::keys::Keys;
 use crate::pager::payload::Payload;
 use crate::run::clock::Clock;
 use crate::status::{Failure, StatusHandle};
 use crate::store::{Commit, NewPage, Store, StoreError};
+use crate::zone::rfc3339;
 use std::sync::Arc;
 
 /// How long a failed commit waits before it is tried again: at first, and at most.
@@ -65,7 +67,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
             incidents = stored.incidents.len(),
             "leading the store"
         );
-        let core = Core::restore(policy, stored.cases, stored.incidents, stored.next_incident);
+        let mut core = Core::restore(policy, stored.cases, stored.incidents, stored.next_incident);
+        core.remember(stored.arrived, stored.watched);
         status.update(|status| {
             status.leader = true;
             status.store.sequence = stored.sequence;
@@ -190,6 +193,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
             alert_key: self.keys.alert(page.incident, page.round),
             delivery_key: self.keys.delivery(page.incident, page.round, page.step, &page.channel, page.kind),
             payload,
+            fallbacks: page.fallbacks.clone(),
+            in_place_of: None,
+            is_test: page.is_test,
         })
     }
 
@@ -239,6 +245,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
             pages_lesser: plan.pages.iter().any(|page| page.priority != Priority::P0),
             commit_took,
         };
+        if let Some(looked) = &plan.looked {
+            tell_sight(self.core.blindness(&looked.source), looked);
+        }
         self.core.apply(decision);
         fed
     }
@@ -284,6 +293,22 @@ fn without_effect(input: &Input, error: &StoreError, failed: u32) -> Option<Inpu
 
 fn asks(core: &Core, plan: &Plan) -> Vec<(Priority, ReportKey)> {
     plan.asks.iter().map(|report| (core.priority_of(report), report.clone())).collect()
+}
+
+/// Each way to be blind as it begins and as it ends.
+fn tell_sight(before: &[Blindness], looked: &Looked) {
+    let source = &looked.source;
+    for now in &looked.blindness {
+        let known = before.iter().find(|before| before.kind == now.kind);
+        if known.is_none_or(|known| known.categories != now.categories) {
+            let since = rfc3339(now.since);
+            tracing::error!(%source, kind = %now.kind, since, why = %now.why, "blind: {}", now.kind.words());
+        }
+    }
+    for over in before.iter().filter(|before| looked.blindness.iter().all(|now| now.kind != before.kind)) {
+        let since = rfc3339(over.since);
+        tracing::info!(%source, kind = %over.kind, since, "no longer blind: it was that {}", over.kind.words());
+    }
 }
 
 /// The operators' log; names, categories and ids only.

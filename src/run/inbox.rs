@@ -77,6 +77,11 @@ impl Inbox {
 fn tell(act: &Act) {
     match &act.deed {
         Deed::Acknowledge { incident } => tracing::info!(%incident, by = %act.by, "acknowledged"),
+        Deed::FellBack { incident, round, channel, .. } => {
+            tracing::warn!(%incident, round, %channel, "a channel rings in the place of one that failed");
+        }
+        Deed::TestPage { escalation } => tracing::info!(%escalation, by = %act.by, "a test of pages"),
+        Deed::Audit { found } => tracing::debug!(%found, "the auditor told what it found"),
         Deed::Unknown => tracing::error!(inbox = act.inbox, "an inbox entry that this version can't read"),
     }
 }

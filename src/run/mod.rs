@@ -8,5 +8,8 @@ pub mod lease;
 pub mod monitor;
 pub mod outbox;
 pub mod poller;
+pub mod repeat;
 pub mod replay;
 pub mod retention;
+pub mod watch;
+pub mod weekly;

@@ -16,7 +16,7 @@ use crate::run::outbox::{Outbox, OutboxStats};
 use crate::run::poller::{Inputs, PollError, Poller};
 use crate::run::{inbox, lease};
 use crate::source::Source;
-use crate::status::{Failure, Sight, StatusHandle};
+use crate::status::{Failure, STORE, SourceStatus, StatusHandle};
 use crate::store::{Lane, Store, StoreError};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
@@ -94,7 +94,7 @@ where
         // The receiver is gone when the engine has ended.
         let _ = tell_lost.send(lease::keep(leased, token).await);
     });
-    let engine = Engine::start(policy, store.clone(), clock.clone(), keys, status.clone(), token).await?;
+    let engine = Engine::start(policy, store.clone(), clock.clone(), keys.clone(), status.clone(), token).await?;
     view.store(Arc::new(engine.core().view(clock.now())));
     let (proof, proof_inputs) = mpsc::channel(PROOF_INPUTS);
     let (scan, scan_inputs) = mpsc::channel(SCAN_INPUTS);
@@ -113,7 +113,7 @@ where
     }
     drop(inputs);
     loops.spawn(inbox::watch(store.clone(), clock.clone(), status.clone(), acts, shutdown.clone()));
-    let outbox = Outbox::new(store.clone(), sender, clock.clone(), outbox_stats);
+    let outbox = Outbox::new(store.clone(), sender, clock.clone(), keys, outbox_stats);
     for (lane, wake) in [Lane::P0, Lane::Lesser].into_iter().zip(&lanes) {
         let (outbox, wake, shutdown) = (outbox.clone(), wake.clone(), shutdown.clone());
         loops.spawn(async move { outbox.run(lane, wake, shutdown).await });
@@ -129,7 +129,6 @@ where
         act_inputs,
         proof_inputs,
         scan_inputs,
-        told_blind: BTreeMap::new(),
         shutdown,
     };
     let ended = on_a_thread_of_its_own(seat, lost).await;
@@ -182,8 +181,6 @@ struct Seat<St: Store, C: Clock> {
     act_inputs: mpsc::Receiver<Input>,
     proof_inputs: mpsc::Receiver<Input>,
     scan_inputs: mpsc::Receiver<Input>,
-    /// Whether the core was last told that a source is blind.
-    told_blind: BTreeMap<Name, bool>,
     shutdown: watch::Receiver<bool>,
 }
 
@@ -211,10 +208,11 @@ impl<St: Store, C: Clock> Seat<St, C> {
             let now = self.clock.now();
             if now >= looked.plus(SIGHT_EVERY) {
                 looked = now;
-                for input in self.changed_sight(now) {
+                for input in self.measured(now) {
                     let fed = self.engine.feed(input).await?;
                     self.pass_on(fed);
                 }
+                self.publish_sight();
             }
             self.status.update(|status| status.engine_alive_at = Some(now));
             let wake = self.engine.core().next_wake().unwrap_or(Timestamp::MAX);
@@ -247,22 +245,29 @@ impl<St: Store, C: Clock> Seat<St, C> {
         }
     }
 
-    /// What the core must hear of sources that have gone blind or can be seen again.
-    fn changed_sight(&mut self, now: Timestamp) -> Vec<Input> {
+    /// What is measured of each source, and of the store's clock, for the core to judge.
+    fn measured(&self, now: Timestamp) -> Vec<Input> {
         let status = self.status.load();
-        let mut changed = Vec::new();
+        let of = |source: &SourceStatus| (source.name.clone(), source.measured(status.started_at));
+        let store = status.store.measured(status.started_at, now).map(|measured| (STORE.into(), measured));
+        let measured = status.sources.iter().map(of).chain(store);
+        measured.map(|(source, measured)| Input::Sight { source, measured }).collect()
+    }
+
+    /// Shows what the core has judged.
+    fn publish_sight(&self) {
+        let core = self.engine.core();
+        let status = self.status.load();
         for source in &status.sources {
-            let blind_since = match source.sight(status.started_at, now) {
-                Sight::Blind { since, .. } => Some(since),
-                Sight::Clear => None,
-                Sight::Failing { .. } | Sight::NotYet => continue,
-            };
-            let told = self.told_blind.insert(source.name.clone(), blind_since.is_some());
-            if told != Some(blind_since.is_some()) {
-                changed.push(Input::Sight { source: source.name.clone(), blind_since });
+            let blind = core.blindness(&source.name);
+            if blind != source.blind {
+                self.status.update_source(&source.name, |source| source.blind = blind.to_vec());
             }
         }
-        changed
+        let blind = core.blindness(&STORE.into());
+        if blind != status.store.blind {
+            self.status.update(|status| status.store.blind = blind.to_vec());
+        }
     }
 
     /// The next input, or `None` at `until` and when the process is told to stop.
@@ -332,6 +337,7 @@ async fn poll<So: Source, C: Clock>(
                 metrics.observe_poll(&poller.name, scanned.ended.since(scanned.began));
                 status.update_source(&poller.name, |source| {
                     source.last_ok = Some(scanned.began);
+                    source.fault = None;
                     source.last_poll_took = Some(scanned.ended.since(scanned.began));
                     source.rows_last_scan = scanned.rows;
                 });
@@ -343,7 +349,7 @@ async fn poll<So: Source, C: Clock>(
                 }
                 failing = true;
                 let failure = Failure { at: poller.clock.now(), cause: error.to_string() };
-                status.update_source(&poller.name, |source| source.last_error = Some(failure.clone()));
+                status.update_source(&poller.name, |source| source.fail(error.blind_kind(), failure.clone()));
             }
         }
         tokio::select! {

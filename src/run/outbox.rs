@@ -1,13 +1,16 @@
 //! The outbox: leases due pages from the store, sends them and records the answers. At least once, always
 //! under the page's own keys: a crash between sending and recording lets the lease run out, and the page
-//! goes again under the same delivery key. The lanes share nothing that one could take from the other.
+//! goes again under the same delivery key. What a channel refuses, or leaves unanswered, rings the next one as
+//! well. The lanes share nothing that one could take from the other.
 
+mod fallback;
 mod retry;
 mod sending;
 mod stats;
 
 use crate::core::plan::PageKind;
 use crate::core::time::{Span, Timestamp};
+use crate::keys::Keys;
 use crate::pager::{Answer, Outgoing, REQUEST_TIMEOUT, Sender, http};
 use crate::run::clock::Clock;
 use crate::store::{Attempt, Delivery, Lane, LeasedPage, NewPage, Result, Store, StoreError};
@@ -28,6 +31,9 @@ const _: () = assert!(LEASE.micros() >= 2 * REQUEST_TIMEOUT.micros());
 /// How long to leave the store alone after an error, or when what it calls due can't be leased.
 const STORE_PAUSE: Span = Span::from_secs(1);
 
+/// How many unanswered pages one look at them takes up.
+const UNANSWERED_MAX: u32 = 64;
+
 /// How long attempts on their way may take to end once the process is asked to stop.
 const DRAIN_MAX: Span = Span::from_secs(10);
 
@@ -40,6 +46,7 @@ struct Shared<S, P, C> {
     store: Arc<S>,
     sender: P,
     clock: C,
+    keys: Keys,
     stats: OutboxStats,
     record_fails: AtomicBool,
 }
@@ -51,8 +58,8 @@ impl<S, P, C> Clone for Outbox<S, P, C> {
 }
 
 impl<S: Store, P: Sender, C: Clock> Outbox<S, P, C> {
-    pub fn new(store: Arc<S>, sender: P, clock: C, stats: OutboxStats) -> Self {
-        let shared = Shared { store, sender, clock, stats, record_fails: AtomicBool::new(false) };
+    pub fn new(store: Arc<S>, sender: P, clock: C, keys: Keys, stats: OutboxStats) -> Self {
+        let shared = Shared { store, sender, clock, keys, stats, record_fails: AtomicBool::new(false) };
         Outbox { shared: Arc::new(shared) }
     }
 
@@ -72,7 +79,7 @@ impl<S: Store, P: Sender, C: Clock> Outbox<S, P, C> {
     /// for each lane: a commit holds pages), when the store's next page is due, and when an attempt ends.
     pub async fn run(&self, lane: Lane, wake: Arc<Notify>, mut shutdown: watch::Receiver<bool>) {
         let mut sending = Sending::new(lane);
-        let mut looked = Looked { store_fails: false, fruitless: false };
+        let mut looked = Looked { store_fails: false, fruitless: false, answers_at: Timestamp::MIN };
         loop {
             sending.reap();
             let look_at = self.look(lane, &mut sending, &mut looked).await;
@@ -91,6 +98,7 @@ impl<S: Store, P: Sender, C: Clock> Outbox<S, P, C> {
     /// or a new page can bring something to do.
     async fn look(&self, lane: Lane, sending: &mut Sending, looked: &mut Looked) -> Option<Timestamp> {
         let found = async {
+            self.let_fall_back(lane, looked).await?;
             let leased = self.fill(lane, sending).await?;
             let is_full = sending.room() == 0;
             let next = if is_full { None } else { self.shared.store.next_page_at(lane, &sending.full()).await? };
@@ -118,7 +126,33 @@ impl<S: Store, P: Sender, C: Clock> Outbox<S, P, C> {
         let is_fruitless = leased == 0 && is_due;
         let pause = is_fruitless && looked.fruitless;
         looked.fruitless = is_fruitless;
-        if pause { Some(now.plus(STORE_PAUSE)) } else { next }
+        let next = if pause { Some(now.plus(STORE_PAUSE)) } else { next };
+        Some(next.map_or(looked.answers_at, |next| next.min(looked.answers_at)))
+    }
+
+    /// Lets pages that nothing has settled in time ring on their next channel as well, whether they are on their
+    /// way or wait for a place; notes when to look again.
+    async fn let_fall_back(&self, lane: Lane, looked: &mut Looked) -> Result<()> {
+        let now = self.shared.clock.now();
+        if now < looked.answers_at {
+            return Ok(());
+        }
+        let most = fallback::unanswered_max(lane);
+        loop {
+            let unanswered = self.shared.store.unanswered(lane, UNANSWERED_MAX).await?;
+            let due: Vec<_> = unanswered.iter().take_while(|leased| leased.page.created_at.plus(most) <= now).collect();
+            for leased in &due {
+                let pages = fallback::pages(&leased.page, &self.shared.keys, now);
+                self.shared.store.fall_back(leased.id, &pages, now).await?;
+                log_silence(leased);
+            }
+            if due.len() < UNANSWERED_MAX as usize {
+                // Whatever is created from now on is due later than that.
+                let next = unanswered.get(due.len()).map_or(now, |leased| leased.page.created_at);
+                looked.answers_at = next.plus(most);
+                return Ok(());
+            }
+        }
     }
 
     /// Leases no more than can be sent at once, so that no lease runs while its page waits in line. Few at
@@ -170,6 +204,8 @@ impl<S: Store, P: Sender, C: Clock> Outbox<S, P, C> {
 struct Looked {
     store_fails: bool,
     fruitless: bool,
+    /// When the next page may have been unanswered for too long.
+    answers_at: Timestamp,
 }
 
 impl<S: Store, P: Sender, C: Clock> Shared<S, P, C> {
@@ -188,12 +224,12 @@ impl<S: Store, P: Sender, C: Clock> Shared<S, P, C> {
             () = self.clock.sleep_until(began.plus(REQUEST_TIMEOUT)) => Answer::retry(http::timed_out()),
         };
         let ended = self.clock.now();
-        // The place of fallbacks: a page that is parked here, or fails again and again, is to ring the
-        // next channel of its step as well, by a page of its own that commits together with this record.
         let delivery = retry::decide(lane, &leased, &answer, ended);
         self.stats.count(lane, &leased.page.channel, &delivery, ended.since(leased.page.created_at));
         log_failure(&leased, &delivery, &answer);
-        let attempt = Attempt { page: leased.id, began, ended, delivery, answer: answer.text };
+        let falls_back = fallback::is_due(lane, &leased, &delivery, ended);
+        let fallbacks = if falls_back { fallback::pages(&leased.page, &self.keys, ended) } else { Vec::new() };
+        let attempt = Attempt { page: leased.id, began, ended, delivery, answer: answer.text, fallbacks };
         self.record(&attempt, leased_until).await;
     }
 
@@ -221,7 +257,7 @@ impl<S: Store, P: Sender, C: Clock> Shared<S, P, C> {
     }
 }
 
-fn outgoing(page: &NewPage) -> Outgoing<'_> {
+pub(super) fn outgoing(page: &NewPage) -> Outgoing<'_> {
     Outgoing {
         channel: &page.channel,
         incident: page.incident,
@@ -233,6 +269,11 @@ fn outgoing(page: &NewPage) -> Outgoing<'_> {
         delivery_key: &page.delivery_key,
         payload: &page.payload,
     }
+}
+
+fn log_silence(leased: &LeasedPage) {
+    let page = &leased.page;
+    tracing::warn!(incident = %page.incident, round = page.round, channel = %page.channel, "page unanswered: the next channel rings as well");
 }
 
 /// The first failure of a page and its parking; the attempts in between are in the store.

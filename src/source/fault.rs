@@ -31,7 +31,8 @@ impl Fault {
         match self {
             Fault::Final(error) => error,
             Fault::Statement { operation, error } => {
-                SourceError::Failed { source_name: source_name.to_string(), operation, cause: cause(&error) }
+                let (source_name, slow) = (source_name.to_string(), is_slow(&error));
+                SourceError::Failed { source_name, operation, cause: cause(&error), slow }
             }
         }
     }
@@ -46,6 +47,13 @@ fn is_lost(error: &sqlx::Error) -> bool {
         }
         _ => false,
     }
+}
+
+/// A statement that was cut off at its time limit, or that waited too long for a lock.
+fn is_slow(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    // 5 is SQLite's busy, which lasts for its whole timeout.
+    error.code().is_some_and(|code| matches!(&*code, "57014" | "55P03" | "5"))
 }
 
 /// Whether a table or column is not what it was: gone, renamed or of another type.

@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::selection::Selection;
 use super::settings::Settings;
 use super::sql::Which;
-use super::{Batch, Result, ScanPosition, SourceError};
+use super::{Batch, Result, ScanPosition, SourceError, Vitals};
 use crate::core::id::ReportId;
 use crate::core::observation::{Flaw, Observation, Reject};
 use crate::core::plan::BATCH;
@@ -62,10 +62,16 @@ impl Mapping {
 /// What can be asked of a connection.
 #[derive(Debug)]
 pub enum Request<'a> {
-    Page { which: Which, after: Option<&'a ScanPosition>, limit: u32 },
+    Page {
+        which: Which,
+        after: Option<&'a ScanPosition>,
+        limit: u32,
+    },
     Rows(&'a [ReportId]),
     Categories,
     Describe,
+    /// The database's clock and a replica's distance.
+    Vitals,
 }
 
 /// The answer; the fields that the request didn't ask for stay empty.
@@ -76,6 +82,7 @@ pub struct Answer {
     pub categories: Vec<(String, u64)>,
     pub server: String,
     pub column_types: Vec<(String, String)>,
+    pub vitals: Vitals,
 }
 
 /// A live connection that knows the types of the mapped columns.

@@ -21,6 +21,8 @@ use self::sql::Which;
 use self::sqlite::SqliteSession;
 use crate::core::id::ReportId;
 use crate::core::observation::{Observation, Reject};
+use crate::core::sight::{BlindKind, Lag};
+use crate::core::time::Timestamp;
 use crate::keys::Keys;
 use crate::secret::Secret;
 use std::future::Future;
@@ -46,12 +48,32 @@ pub enum SourceError {
     /// The database can't be reached, or refused the connection; the true cause, not "pool timed out".
     #[error("source {source_name}: cannot connect: {cause}")]
     Unreachable { source_name: String, cause: String },
-    /// A statement failed.
+    /// A statement failed; `slow` where it took longer, or waited longer, than the monitor allows itself.
     #[error("source {source_name}: {operation} failed: {cause}")]
-    Failed { source_name: String, operation: &'static str, cause: String },
+    Failed { source_name: String, operation: &'static str, cause: String, slow: bool },
     /// The mapping doesn't fit the database: a table or column is missing or of the wrong type.
     #[error("source {source_name}: {what}")]
     Mapping { source_name: String, what: String },
+}
+
+impl SourceError {
+    /// The name of the blindness that this failure leads to when it lasts.
+    pub fn blind_kind(&self) -> BlindKind {
+        match self {
+            SourceError::Unreachable { .. } => BlindKind::Refused,
+            SourceError::Failed { slow: true, .. } => BlindKind::TimedOut,
+            SourceError::Failed { slow: false, .. } | SourceError::Mapping { .. } => BlindKind::Failed,
+        }
+    }
+}
+
+/// How a database is, beside its reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// What its clock shows; `None` where it has none of its own.
+    pub clock: Option<Timestamp>,
+    /// Set on a replica.
+    pub lag: Option<Lag>,
 }
 
 pub type Result<T> = std::result::Result<T, SourceError>;
@@ -156,6 +178,15 @@ impl AnySource {
     /// is the empty one.
     pub async fn categories(&self) -> Result<Vec<(String, u64)>> {
         Ok(self.scan(&Request::Categories).await?.categories)
+    }
+
+    /// The database's clock, and how far behind it is where it is a replica. Over the connection that is kept
+    /// for `read`, because a scan would keep the answer waiting; it takes well under a millisecond.
+    pub async fn vitals(&self) -> Result<Vitals> {
+        match self {
+            AnySource::Postgres(lines) => Ok(lines.read.ask(&Request::Vitals).await?.vitals),
+            AnySource::Sqlite(_) => Ok(Vitals::default()),
+        }
     }
 
     async fn page(

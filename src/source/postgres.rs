@@ -10,8 +10,10 @@ use super::line::{
 use super::postgres_types::{Column, IdKind, Kind, learn_types, parts};
 use super::settings::RowsFrom;
 use super::sql::{self, Which};
-use super::{Batch, ColumnFound, ScanPosition};
+use super::{Batch, ColumnFound, ScanPosition, Vitals};
 use crate::core::id::ReportId;
+use crate::core::sight::Lag;
+use crate::core::time::{Span, Timestamp};
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::types::Uuid;
 use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Executor, PgConnection, Row, SqlSafeStr, Statement};
@@ -39,6 +41,17 @@ struct Statements {
     by_ids: Arc<str>,
     categories: Arc<str>,
 }
+
+/// Microseconds: the clock; on a replica how old what it shows is, and whether nothing comes any more. One
+/// that has replayed all that it received is not behind while something still comes: its last transaction
+/// only ages, as on any quiet primary. A role that may only select sees a receiver by its pid alone.
+const VITALS: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint), \
+     CASE WHEN NOT pg_is_in_recovery() THEN NULL \
+     WHEN receives AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 \
+     ELSE CAST(EXTRACT(EPOCH FROM clock_timestamp() - \
+       COALESCE(pg_last_xact_replay_timestamp(), pg_postmaster_start_time())) * 1000000 AS bigint) END, \
+     pg_is_in_recovery() AND NOT receives \
+     FROM (SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver WHERE pid IS NOT NULL) AS receives) AS r";
 
 /// A connection that refuses to write and gives up in time.
 pub async fn connect(url: &str) -> std::result::Result<PgConnection, String> {
@@ -104,6 +117,7 @@ impl Session for PostgresSession {
             Request::Page { which, after, limit } => self.page(*which, *after, *limit).await,
             Request::Rows(ids) => self.rows(ids).await,
             Request::Categories => self.categories().await,
+            Request::Vitals => self.vitals().await,
             Request::Describe => {
                 let types = self.columns.iter().map(|column| (column.name.clone(), column.type_name.clone()));
                 Ok(Answer { server: self.server.clone(), column_types: types.collect(), ..Answer::default() })
@@ -183,6 +197,15 @@ impl PostgresSession {
         let found = query.fetch_all(&mut self.conn).await.map_err(Fault::statement("counting categories"))?;
         let categories = found.into_iter().map(|(name, count)| (name.unwrap_or_default(), count.unsigned_abs()));
         Ok(Answer { categories: categories.collect(), ..Answer::default() })
+    }
+
+    async fn vitals(&mut self) -> Result<Answer> {
+        let query = sqlx::query_as::<_, (i64, Option<i64>, bool)>(VITALS);
+        let (clock, behind, cut_off) =
+            query.fetch_one(&mut self.conn).await.map_err(Fault::statement("reading the database's clock"))?;
+        let lag = behind.map(|behind| Lag { behind: Span::from_micros(behind.max(0)), cut_off });
+        let vitals = Vitals { clock: Some(Timestamp::from_micros(clock)), lag };
+        Ok(Answer { vitals, ..Answer::default() })
     }
 
     fn decode(&mut self, rows: &[PgRow]) -> Batch {

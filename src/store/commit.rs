@@ -3,9 +3,10 @@
 
 use super::db::{Answer, Arg, Db, Tx, args};
 use super::sql::{committed, failed, json};
-use super::{Commit, NewPage, Result, StoreError};
+use super::{Commit, NewPage, Result, StoreError, fallback, sight};
 use crate::core::clock::Ending;
 use crate::core::incident::{Incident, IncidentKind};
+use crate::core::outcome::Basis;
 use crate::core::plan::{BreachRecord, KeptCase, Outcome, Plan};
 use crate::core::policy::Standing;
 use crate::core::time::Timestamp;
@@ -18,9 +19,10 @@ const INTO_CASES: &str =
 const OVER_CASES: &str = "ON CONFLICT (episode) DO UPDATE SET priority = excluded.priority, \
      settled = excluded.settled, state = excluded.state, sequence = excluded.sequence";
 
-const INTO_INCIDENTS: &str = "INSERT INTO incidents (no, kind, escalation, open, opened_at, resolved_at, state)";
+const INTO_INCIDENTS: &str =
+    "INSERT INTO incidents (no, kind, escalation, open, opened_at, resolved_at, acknowledged, state)";
 const OVER_INCIDENTS: &str = "ON CONFLICT (no) DO UPDATE SET open = excluded.open, \
-     resolved_at = excluded.resolved_at, state = excluded.state";
+     resolved_at = excluded.resolved_at, acknowledged = excluded.acknowledged, state = excluded.state";
 
 const INTO_BREACHES: &str = "INSERT INTO breaches (episode, target, report, deadline, source, first_report, \
      category, rule, priority, started, detected_at, inherited, status, ended, ended_at, contradicted_at, incident, \
@@ -33,18 +35,20 @@ const OVER_BREACHES: &str = "ON CONFLICT (episode, target, report, deadline) DO 
      contradicted_at = COALESCE(breaches.contradicted_at, excluded.contradicted_at), \
      incident = COALESCE(excluded.incident, breaches.incident)";
 
-const INTO_PAGES: &str = "INSERT INTO pages (incident, round, step, channel, kind, priority, created_at, alert_key, \
-     delivery_key, payload, state, attempts, due_at)";
-const OVER_PAGES: &str = "ON CONFLICT (incident, round, step, channel, kind) DO NOTHING";
+pub(super) const INTO_PAGES: &str = "INSERT INTO pages (incident, round, step, channel, kind, priority, created_at, \
+     alert_key, delivery_key, payload, state, attempts, due_at, fallbacks, in_place_of, is_test)";
+pub(super) const OVER_PAGES: &str = "ON CONFLICT (incident, round, step, channel, kind) DO NOTHING";
 
-const INTO_OUTCOMES: &str = "INSERT INTO outcomes (episode, source, category, rule, priority, standing, received, \
-     first_response, ended_at, conclusion, reports, reopenings, targets)";
+pub(super) const INTO_OUTCOMES: &str = "INSERT INTO outcomes (episode, source, category, rule, priority, standing, \
+     received, first_response, ended_at, conclusion, reports, reopenings, targets, second_review, overturned, last_due, \
+     basis)";
 /// A report below P0 that was reopened ends a second time: its last end counts.
 const OVER_OUTCOMES: &str = "ON CONFLICT (episode) DO UPDATE SET category = excluded.category, \
      rule = excluded.rule, priority = excluded.priority, standing = excluded.standing, \
      received = excluded.received, first_response = excluded.first_response, ended_at = excluded.ended_at, \
      conclusion = excluded.conclusion, reports = excluded.reports, reopenings = excluded.reopenings, \
-     targets = excluded.targets";
+     targets = excluded.targets, second_review = excluded.second_review, overturned = excluded.overturned, \
+     last_due = excluded.last_due, basis = excluded.basis";
 
 const INTO_REJECTS: &str = "INSERT INTO rejects (source, report, column_name, flaw, first_seen, last_seen, count)";
 const OVER_REJECTS: &str = "ON CONFLICT (source, report, column_name, flaw) DO UPDATE SET \
@@ -70,6 +74,9 @@ pub(super) async fn commit(db: &Db, commit: &Commit<'_>) -> Result<()> {
     for table in tables {
         tx.insert(table.head, table.tail, table.rows).await.map_err(failed(OPERATION))?;
     }
+    sight::forget(&mut tx, commit.plan).await.map_err(failed(OPERATION))?;
+    let settled = fallback::settled(commit.plan.incidents.values());
+    fallback::supersede(db, &mut tx, &settled).await.map_err(failed(OPERATION))?;
     if let Some(entry) = commit.plan.taken_up {
         const TAKE_UP: &str = "UPDATE inbox SET applied_sequence = $1 WHERE id = $2 AND applied_sequence IS NULL";
         tx.execute(TAKE_UP, args![commit.sequence, entry]).await.map_err(failed(OPERATION))?;
@@ -121,7 +128,8 @@ fn tables(commit: &Commit<'_>) -> Answer<Vec<Rows>> {
         by_key(plan.breaches.iter().map(|breach| {
             Ok(((&breach.episode, &breach.target, &breach.report, breach.deadline), breach_row(breach)?))
         }))?;
-    let outcomes = by_key(plan.outcomes.iter().map(|outcome| Ok((&outcome.episode, outcome_row(outcome)?))))?;
+    let outcomes =
+        by_key(plan.outcomes.iter().map(|outcome| Ok((&outcome.episode, outcome_row(outcome, Basis::Observed)?))))?;
     Ok(vec![
         Rows { head: INTO_CASES, tail: OVER_CASES, rows: cases },
         Rows { head: INTO_INCIDENTS, tail: OVER_INCIDENTS, rows: incidents },
@@ -129,6 +137,8 @@ fn tables(commit: &Commit<'_>) -> Answer<Vec<Rows>> {
         Rows { head: INTO_PAGES, tail: OVER_PAGES, rows: commit.pages.iter().map(page_row).collect() },
         Rows { head: INTO_OUTCOMES, tail: OVER_OUTCOMES, rows: outcomes },
         Rows { head: INTO_REJECTS, tail: OVER_REJECTS, rows: reject_rows(plan, commit.at) },
+        Rows { head: sight::INTO_ARRIVALS, tail: sight::OVER_ARRIVALS, rows: sight::arrival_rows(plan) },
+        Rows { head: sight::INTO_WATCHED, tail: sight::OVER_WATCHED, rows: sight::watched_rows(plan) },
     ])
 }
 
@@ -156,6 +166,9 @@ fn incident_row(incident: &Incident) -> Answer<Vec<Arg>> {
         IncidentKind::Group { .. } => "group",
         IncidentKind::Bundle { .. } => "bundle",
         IncidentKind::Blind { .. } => "blind",
+        IncidentKind::Warning(_) => "warning",
+        IncidentKind::Audit { .. } => "audit",
+        IncidentKind::Test { .. } => "test",
     };
     Ok(args![
         incident.no.0,
@@ -164,6 +177,7 @@ fn incident_row(incident: &Incident) -> Answer<Vec<Arg>> {
         incident.is_open(),
         incident.opened_at,
         incident.resolved_at,
+        incident.acknowledged.is_some(),
         json(incident)?,
     ])
 }
@@ -197,8 +211,8 @@ fn breach_row(breach: &BreachRecord) -> Answer<Vec<Arg>> {
     Ok(row)
 }
 
-fn page_row(page: &NewPage) -> Vec<Arg> {
-    args![
+pub(super) fn page_row(page: &NewPage) -> Vec<Arg> {
+    let mut row = args![
         page.incident.0,
         page.round,
         page.step,
@@ -212,10 +226,14 @@ fn page_row(page: &NewPage) -> Vec<Arg> {
         "queued",
         0_i64,
         page.created_at,
-    ]
+        page.fallbacks.join(","),
+    ];
+    row.push(Arg::Text(page.in_place_of.as_ref().map(ToString::to_string)));
+    row.extend(args![page.is_test]);
+    row
 }
 
-fn outcome_row(outcome: &Outcome) -> Answer<Vec<Arg>> {
+pub(super) fn outcome_row(outcome: &Outcome, basis: Basis) -> Answer<Vec<Arg>> {
     let standing = match outcome.standing {
         Standing::Known => "known",
         Standing::Presumed => "presumed",
@@ -234,6 +252,10 @@ fn outcome_row(outcome: &Outcome) -> Answer<Vec<Arg>> {
         outcome.reports,
         outcome.reopenings,
         json(&outcome.targets)?,
+        outcome.second_review,
+        outcome.overturned,
+        outcome.targets.iter().filter_map(|target| target.deadline).max(),
+        basis.as_str(),
     ])
 }
 

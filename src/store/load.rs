@@ -3,7 +3,7 @@
 
 use super::db::{Answer, Db, Row, Tx, args};
 use super::sql::failed;
-use super::{InboxEntry, Result, StoreError, Stored};
+use super::{InboxEntry, Result, StoreError, Stored, sight};
 use crate::core::case::{Case, Conclusion};
 use crate::core::clock::Ending;
 use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, ReportKey};
@@ -24,7 +24,7 @@ const BREACHES: &str = "SELECT episode, target, deadline, category, rule, priori
      status, ended, ended_at, contradicted_at, incident, policy_hash, keys FROM breaches \
      ORDER BY detected_at DESC, episode, target, report, deadline LIMIT $1";
 const OUTCOME: &str = "SELECT category, rule, priority, standing, received, first_response, ended_at, conclusion, \
-     reports, reopenings, targets FROM outcomes WHERE episode = $1";
+     reports, reopenings, targets, second_review, overturned FROM outcomes WHERE episode = $1";
 
 pub(super) async fn load(db: &Db) -> Result<Stored> {
     let mut tx = db.begin_reading().await.map_err(failed(LOAD))?;
@@ -52,6 +52,7 @@ pub(super) async fn load(db: &Db) -> Result<Stored> {
             stored.incidents.push(state(&row, 1, LOAD, "incidents", &no.to_string())?);
         }
     }
+    (stored.arrived, stored.watched) = sight::load(&mut tx).await.map_err(failed(LOAD))?;
     // Nothing was written: how a reading transaction ends is no matter.
     let _ = tx.commit().await;
     Ok(stored)
@@ -128,12 +129,7 @@ pub(super) async fn breaches(db: &Db, limit: u32) -> Result<Vec<BreachRecord>> {
 
 fn breach(row: &Row, keys: (EpisodeKey, Option<ReportKey>, ReportKey)) -> Answer<Option<BreachRecord>> {
     let (episode, report, first_report) = keys;
-    let status = match row.text(9)? {
-        "unverified" => BreachStatus::Unverified,
-        "verified" => BreachStatus::Verified,
-        "withdrawn" => BreachStatus::Withdrawn,
-        _ => return Ok(None),
-    };
+    let Some(status) = breach_status(row.text(9)?) else { return Ok(None) };
     let ended = match (row.opt_text(10)?, row.opt_at(11)?) {
         (None, _) => None,
         (Some("met"), Some(at)) => Some(Ending::Met { at }),
@@ -197,8 +193,15 @@ fn outcome_of(row: &Row, episode: &EpisodeKey, targets: Vec<TargetOutcome>) -> A
         conclusion,
         reports: row.small(8)?,
         reopenings: row.small(9)?,
+        second_review: row.int(11)? != 0,
+        overturned: row.int(12)? != 0,
         targets,
     }))
+}
+
+pub(super) fn breach_status(text: &str) -> Option<BreachStatus> {
+    let all = [BreachStatus::Unverified, BreachStatus::Verified, BreachStatus::Withdrawn];
+    all.into_iter().find(|status| status.as_str() == text)
 }
 
 pub(super) fn priority(text: &str) -> Option<Priority> {
@@ -206,7 +209,13 @@ pub(super) fn priority(text: &str) -> Option<Priority> {
 }
 
 /// A column of JSON.
-fn state<T: DeserializeOwned>(row: &Row, column: usize, operation: &'static str, table: &str, key: &str) -> Result<T> {
+pub(super) fn state<T: DeserializeOwned>(
+    row: &Row,
+    column: usize,
+    operation: &'static str,
+    table: &str,
+    key: &str,
+) -> Result<T> {
     let text = row.text(column).map_err(failed(operation))?;
     serde_json::from_str(text).map_err(|_| unreadable(operation, table, key))
 }

@@ -6,21 +6,29 @@ mod adoption;
 pub mod backup;
 mod commit;
 mod db;
+mod fallback;
+mod firing;
 mod lease;
 mod load;
 mod migrate;
 mod open;
 mod outbox;
+mod rejects;
 mod retention;
+mod sight;
 mod sql;
+pub mod told;
+pub mod weekly;
 
 pub use adoption::{Claim, ClaimError};
 pub use backup::BackupError;
 pub use lease::LEASE;
 pub use migrate::{MoveError, move_store};
 pub use open::{OpenError, file, place};
+pub use rejects::{RejectRow, RejectTotal};
 pub use sql::SqlStore;
 
+use crate::core::arrivals::{Arrived, Watched};
 use crate::core::case::Case;
 use crate::core::id::{CaseKey, IncidentNo, Name};
 use crate::core::incident::Incident;
@@ -40,6 +48,9 @@ pub struct Stored {
     pub incidents: Vec<Incident>,
     /// The number that the next incident gets.
     pub next_incident: u64,
+    /// How many reports came in each hour of the weeks before, and which hours were watched.
+    pub arrived: Vec<Arrived>,
+    pub watched: Vec<Watched>,
 }
 
 /// What became of a try to lead.
@@ -90,6 +101,12 @@ pub struct NewPage {
     pub delivery_key: String,
     /// The pager's payload as JSON; every attempt sends this.
     pub payload: String,
+    /// The channels that ring in this one's place when it fails, the next first.
+    pub fallbacks: Vec<Name>,
+    /// The channel in whose place this page rings.
+    pub in_place_of: Option<Name>,
+    /// Of a test, and out of every figure.
+    pub is_test: bool,
 }
 
 /// The two lanes of the outbox: nothing lesser can delay a P0.
@@ -139,6 +156,47 @@ pub struct Attempt {
     pub delivery: Delivery,
     /// What the receiver answered, such as "202" or "connection refused"; never a body.
     pub answer: String,
+    /// Where the page has failed for so long that another channel rings as well: its fallbacks, the next
+    /// first, ready to be queued. See [`Store::fall_back`].
+    pub fallbacks: Vec<NewPage>,
+}
+
+/// Where a page stands, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PageState {
+    /// Waits for its first attempt.
+    Queued,
+    /// An attempt is on its way.
+    Sending,
+    /// Not accepted so far, and tried again.
+    Retrying,
+    Accepted,
+    /// A permanent error: nothing is sent until a reload or a restart.
+    Parked,
+    /// Not sent any more: its incident was acknowledged or resolved after it had rung elsewhere.
+    Superseded,
+}
+
+impl PageState {
+    pub const ALL: [PageState; 6] = [
+        PageState::Queued,
+        PageState::Sending,
+        PageState::Retrying,
+        PageState::Accepted,
+        PageState::Parked,
+        PageState::Superseded,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            PageState::Queued => "queued",
+            PageState::Sending => "sending",
+            PageState::Retrying => "retrying",
+            PageState::Accepted => "accepted",
+            PageState::Parked => "parked",
+            PageState::Superseded => "superseded",
+        }
+    }
 }
 
 /// A page as the board lists it.
@@ -224,7 +282,18 @@ pub trait Store: Send + Sync + 'static {
     /// When the lane's next page is due: the earliest of its queued pages and expiring leases, but for the
     /// channels that are `full`.
     fn next_page_at(&self, lane: Lane, full: &[Name]) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
+    /// Writes an attempt, what it makes of its page and, in the same transaction, its fallback as
+    /// [`Store::fall_back`] has it. A ring whose incident is acknowledged or over is superseded: below P0 once
+    /// the incident is over or was acknowledged unheard; else only where its round, or a later one, has been
+    /// accepted on some channel other than the log.
     fn record(&self, attempt: &Attempt) -> impl Future<Output = Result<()>> + Send;
+    /// Rings of a lane that no answer has settled and that have not fallen back though they could, oldest
+    /// first.
+    fn unanswered(&self, lane: Lane, limit: u32) -> impl Future<Output = Result<Vec<LeasedPage>>> + Send;
+    /// Marks a ring as failing, and queues the first of `fallbacks` whose channel this round has not rung yet;
+    /// none, where one before it rings there without failing. An entry of the inbox tells the core, so that
+    /// the round is closed there too.
+    fn fall_back(&self, page: i64, fallbacks: &[NewPage], now: Timestamp) -> impl Future<Output = Result<()>> + Send;
     /// The newest pages, newest first.
     fn pages(&self, limit: u32) -> impl Future<Output = Result<Vec<PageRow>>> + Send;
     fn page_counts(&self) -> impl Future<Output = Result<Vec<PageCount>>> + Send;

@@ -4,7 +4,7 @@
 use super::db::{Answer, Db, Row, Tx, args};
 use super::load::{priority, unreadable};
 use super::sql::{committed, failed};
-use super::{Attempt, Delivery, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, lease};
+use super::{Attempt, Delivery, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, fallback, lease};
 use crate::core::id::{IncidentNo, Name};
 use crate::core::plan::PageKind;
 use crate::core::time::Timestamp;
@@ -12,9 +12,11 @@ use crate::core::time::Timestamp;
 /// What `page` reads, from the first column on.
 macro_rules! columns {
     () => {
-        "id, incident, round, step, channel, kind, priority, created_at, alert_key, delivery_key, payload, attempts"
+        "id, incident, round, step, channel, kind, priority, created_at, alert_key, delivery_key, payload, attempts, \
+         fallbacks, in_place_of, is_test"
     };
 }
+pub(super) use columns;
 
 /// The condition for a page of the lane ($1..$2) that nothing holds back but time and is of no channel in
 /// the list $3. A resolve follows the rings that it closes; one that overtook them would leave them ringing.
@@ -55,13 +57,20 @@ const ANSWERED: &str = "UPDATE pages SET attempts = attempts + 1, last_answer = 
      state = CASE WHEN state = 'accepted' THEN state WHEN state = 'superseded' AND $3 <> 'accepted' THEN state \
      ELSE $3 END, \
      due_at = COALESCE($4, due_at), leased_until = NULL, accepted_at = COALESCE(accepted_at, $5) \
-     WHERE id = $1 RETURNING attempts";
+     WHERE id = $1 RETURNING attempts, incident";
 
 const INTO_ATTEMPTS: &str = "INSERT INTO attempts (page, number, began, ended, result, answer) \
      VALUES ($1, $2, $3, $4, $5, $6)";
 
 const NEWEST: &str =
     concat!("SELECT ", columns!(), ", state, last_answer, accepted_at FROM pages ORDER BY id DESC LIMIT $1");
+
+const UNANSWERED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM pages WHERE priority BETWEEN $1 AND $2 AND state IN ('queued', 'leased') AND kind = 'ring' \
+     AND failing = 0 AND fallbacks <> '' ORDER BY created_at, id LIMIT $3"
+);
 
 /// `token` is that of this process's lead, or 0 where it never led.
 pub(super) async fn lease_pages(
@@ -105,6 +114,13 @@ pub(super) async fn next_page_at(db: &Db, lane: Lane, full: &[Name]) -> Result<O
     rows.first().map_or(Ok(None), |row| row.opt_at(0)).map_err(failed(OPERATION))
 }
 
+pub(super) async fn unanswered(db: &Db, lane: Lane, limit: u32) -> Result<Vec<LeasedPage>> {
+    const OPERATION: &str = "look for unanswered pages";
+    let (from, to) = priorities(lane);
+    let rows = db.fetch(UNANSWERED, args![from, to, limit]).await.map_err(failed(OPERATION))?;
+    rows.iter().map(|row| leased(row, OPERATION)).collect()
+}
+
 pub(super) async fn record(db: &Db, attempt: &Attempt) -> Result<()> {
     const OPERATION: &str = "record an attempt";
     let tx = write_attempt(db, attempt).await.map_err(failed(OPERATION))?;
@@ -122,10 +138,15 @@ async fn write_attempt(db: &Db, attempt: &Attempt) -> Answer<Option<Tx>> {
     };
     let answer = attempt.answer.as_str();
     let mut tx = db.begin().await?;
+    fallback::hold_incident(&mut tx, attempt.page).await?;
     let rows = tx.fetch(ANSWERED, args![attempt.page, answer, state, due_at, accepted_at]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
-    let number = row.small(0)?;
+    let (number, incident) = (row.small(0)?, IncidentNo(row.count(1)?));
     tx.execute(INTO_ATTEMPTS, args![attempt.page, number, attempt.began, attempt.ended, result, answer]).await?;
+    fallback::supersede(db, &mut tx, &[incident]).await?;
+    if !attempt.fallbacks.is_empty() {
+        fallback::queue_next(&mut tx, attempt.page, &attempt.fallbacks, attempt.ended).await?;
+    }
     Ok(Some(tx))
 }
 
@@ -152,7 +173,7 @@ pub(super) async fn pages(db: &Db, limit: u32) -> Result<Vec<PageRow>> {
     let rows = db.fetch(NEWEST, args![limit]).await.map_err(failed(OPERATION))?;
     let read = |row: &Row| {
         let LeasedPage { id, page, attempts } = leased(row, OPERATION)?;
-        let (state, last_answer, accepted_at) = (row.text(12), row.opt_text(13), row.opt_at(14));
+        let (state, last_answer, accepted_at) = (row.text(15), row.opt_text(16), row.opt_at(17));
         Ok(PageRow {
             id,
             page,
@@ -166,7 +187,8 @@ pub(super) async fn pages(db: &Db, limit: u32) -> Result<Vec<PageRow>> {
 }
 
 pub(super) async fn page_counts(db: &Db) -> Result<Vec<PageCount>> {
-    let sql = "SELECT channel, state, COUNT(*) FROM pages GROUP BY channel, state ORDER BY channel, state";
+    let sql =
+        "SELECT channel, state, COUNT(*) FROM pages WHERE is_test = 0 GROUP BY channel, state ORDER BY channel, state";
     let count = async {
         let rows = db.fetch(sql, args![]).await?;
         let read = |row: &Row| {
@@ -190,7 +212,7 @@ fn listed(channels: &[Name]) -> String {
     channels.iter().fold(",".to_owned(), |list, channel| list + channel + ",")
 }
 
-fn leased(row: &Row, operation: &'static str) -> Result<LeasedPage> {
+pub(super) fn leased(row: &Row, operation: &'static str) -> Result<LeasedPage> {
     let id = row.int(0).map_err(failed(operation))?;
     page(row, id).map_err(failed(operation))?.ok_or_else(|| unreadable(operation, "pages", &id.to_string()))
 }
@@ -213,6 +235,9 @@ fn page(row: &Row, id: i64) -> Answer<Option<LeasedPage>> {
         alert_key: row.text(8)?.to_owned(),
         delivery_key: row.text(9)?.to_owned(),
         payload: row.text(10)?.to_owned(),
+        fallbacks: row.text(12)?.split(',').filter(|name| !name.is_empty()).map(Name::from).collect(),
+        in_place_of: row.opt_text(13)?.map(Name::from),
+        is_test: row.int(14)? != 0,
     };
     Ok(Some(LeasedPage { id, page, attempts: row.small(11)? }))
 }

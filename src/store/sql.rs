@@ -3,8 +3,8 @@
 
 use super::db::{Answer, CommitError, Db, Tx, args};
 use super::{
-    Attempt, Commit, InboxEntry, Lane, Lead, LeasedPage, PageCount, PageRow, Result, Store, StoreError, Stored, commit,
-    lease, load, outbox,
+    Attempt, Commit, InboxEntry, Lane, Lead, LeasedPage, NewPage, PageCount, PageRow, Result, Store, StoreError,
+    Stored, commit, fallback, lease, load, outbox,
 };
 use crate::core::case::Case;
 use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, Name};
@@ -23,6 +23,10 @@ pub struct SqlStore {
 impl SqlStore {
     pub(super) fn of(db: Db) -> SqlStore {
         SqlStore { db, token: AtomicU64::new(0) }
+    }
+
+    pub(super) fn db(&self) -> &Db {
+        &self.db
     }
 
     /// Closes every connection; SQLite folds its log into the file.
@@ -85,6 +89,8 @@ impl Store for SqlStore {
         let lead = lease::lead(&self.db, holder, now, gone).await?;
         if let Lead::Taken { token, .. } = lead {
             self.token.store(token, Ordering::Release);
+            // Reports that a permanent error parked, like pages: they may pass under a new configuration.
+            self.release_deliveries(now).await?;
         }
         Ok(lead)
     }
@@ -131,6 +137,14 @@ impl Store for SqlStore {
 
     async fn record(&self, attempt: &Attempt) -> Result<()> {
         outbox::record(&self.db, attempt).await
+    }
+
+    async fn unanswered(&self, lane: Lane, limit: u32) -> Result<Vec<LeasedPage>> {
+        outbox::unanswered(&self.db, lane, limit).await
+    }
+
+    async fn fall_back(&self, page: i64, fallbacks: &[NewPage], now: Timestamp) -> Result<()> {
+        fallback::fall_back(&self.db, page, fallbacks, now).await
     }
 
     async fn pages(&self, limit: u32) -> Result<Vec<PageRow>> {

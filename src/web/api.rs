@@ -4,6 +4,7 @@
 use super::words::{self, Summary};
 use crate::core::id::{Name, ReportId};
 use crate::core::policy::{Priority, Standing};
+use crate::core::sight::Blindness;
 use crate::core::time::{Span, Timestamp};
 use crate::core::view::{QueueRow, View};
 use crate::keys::Keys;
@@ -43,7 +44,7 @@ pub struct QueueBody {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnseenSource {
     pub source: String,
-    /// "blind" or "not_yet_read"
+    /// "blind", "in_doubt" or "not_yet_read"
     pub state: String,
     pub since: String,
     pub cause: String,
@@ -121,7 +122,7 @@ impl UnseenSource {
         let (since, cause) = match sight {
             Sight::Clear | Sight::Failing { .. } => return None,
             Sight::NotYet => (status.started_at, "the first read is under way".to_owned()),
-            Sight::Blind { since, cause } => (since, cause),
+            Sight::Doubted { since, cause } | Sight::Blind { since, cause } => (since, cause),
         };
         Some(UnseenSource { source: source.name.to_string(), state, since: zone::rfc3339(since), cause })
     }
@@ -219,13 +220,19 @@ pub struct StoreBody {
     pub sequence: u64,
     pub last_commit: Option<String>,
     pub last_error: Option<FailureBody>,
+    /// Whether its clock is apart from the monitor's.
+    #[serde(default)]
+    pub blind: Vec<BlindBody>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceBody {
     pub name: String,
-    /// "seen", "failing", "not_yet_read" or "blind"
+    /// "seen", "failing", "in_doubt", "not_yet_read" or "blind"
     pub state: String,
+    /// Every way in which it is blind.
+    #[serde(default)]
+    pub blind: Vec<BlindBody>,
     pub last_ok: Option<String>,
     pub last_error: Option<FailureBody>,
     pub poll_every_ms: i64,
@@ -233,6 +240,28 @@ pub struct SourceBody {
     pub last_poll_took_ms: Option<i64>,
     pub rows_last_scan: u64,
     pub caught_up: bool,
+}
+
+/// One way to be blind: its name, since when and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlindBody {
+    /// "stale", "refused", "timed_out", "failed", "replica_lag", "clocks_apart", "rejects", "silent" or "too_few"
+    pub kind: String,
+    pub since: String,
+    pub why: String,
+    /// Which categories, where it isn't the whole source.
+    pub categories: Vec<String>,
+}
+
+impl BlindBody {
+    fn of(blindness: &Blindness) -> Self {
+        BlindBody {
+            kind: blindness.kind.to_string(),
+            since: zone::rfc3339(blindness.since),
+            why: blindness.why.to_string(),
+            categories: blindness.categories.iter().map(ToString::to_string).collect(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -250,10 +279,13 @@ pub struct ReadyBody {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReasonBody {
-    /// "engine_silent", "not_leading", "store_not_writable" or "source_not_seen"
+    /// "engine_silent", "not_leading", "store_not_writable", "source_not_seen" or "source_in_doubt"
     pub reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// The way in which the source is blind.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kind: Option<String>,
     pub detail: String,
 }
 
@@ -275,6 +307,7 @@ impl StatusBody {
                 sequence: status.store.sequence,
                 last_commit: status.store.last_commit.map(zone::rfc3339),
                 last_error: status.store.last_error.as_ref().map(FailureBody::of),
+                blind: status.store.blind.iter().map(BlindBody::of).collect(),
             },
             sources: status.sources.iter().map(|source| SourceBody::of(source, status.started_at, now)).collect(),
         }
@@ -287,6 +320,7 @@ impl SourceBody {
         SourceBody {
             name: source.name.to_string(),
             state: source.sight(started_at, now).as_str().to_owned(),
+            blind: source.blindness(started_at, now).iter().map(BlindBody::of).collect(),
             last_ok: source.last_ok.map(zone::rfc3339),
             last_error: source.last_error.as_ref().map(FailureBody::of),
             poll_every_ms: millis(source.poll_every),
@@ -313,23 +347,37 @@ impl ReadyBody {
 
 impl ReasonBody {
     fn of(unready: &Unready) -> Self {
-        let (reason, source, detail) = match unready {
-            Unready::EngineSilent { secs } => {
-                ("engine_silent", None, format!("the engine has taken up nothing for {}", Span::from_secs(*secs)))
-            }
-            Unready::NotLeading => {
-                ("not_leading", None, "standby: another process leads this store, and this one takes over".to_owned())
-            }
-            Unready::StoreNotWritable { cause } => ("store_not_writable", None, cause.clone()),
-            Unready::SourceNotSeen { source, sight } => {
-                let detail = match sight {
-                    Sight::Blind { since, cause } => format!("not seen since {}: {cause}", zone::rfc3339(*since)),
-                    _ => "the first read is under way".to_owned(),
-                };
-                ("source_not_seen", Some(source.to_string()), detail)
-            }
+        let of = |reason: &str, source: Option<&Name>, kind: Option<String>, detail: String| ReasonBody {
+            reason: reason.to_owned(),
+            source: source.map(ToString::to_string),
+            kind,
+            detail,
         };
-        ReasonBody { reason: reason.to_owned(), source, detail }
+        match unready {
+            Unready::EngineSilent { secs } => {
+                let detail = format!("the engine has taken up nothing for {}", Span::from_secs(*secs));
+                of("engine_silent", None, None, detail)
+            }
+            Unready::NotLeading => of(
+                "not_leading",
+                None,
+                None,
+                "standby: another process leads this store, and this one takes over".to_owned(),
+            ),
+            Unready::StoreNotWritable { cause } => of("store_not_writable", None, None, cause.clone()),
+            Unready::SourceNotYetRead { source } => {
+                of("source_not_seen", Some(source), None, "the first read is under way".to_owned())
+            }
+            Unready::Blind { source, blindness } => {
+                let (reason, since) = if blindness.kind.hides() {
+                    ("source_not_seen", "not seen since")
+                } else {
+                    ("source_in_doubt", "in doubt since")
+                };
+                let detail = format!("{since} {}: {}", zone::rfc3339(blindness.since), blindness.why);
+                of(reason, Some(source), Some(blindness.kind.to_string()), detail)
+            }
+        }
     }
 }
 

@@ -18,11 +18,12 @@ pub const BODY_BYTES_MAX: u64 = 1024;
 /// Every answer comes out of memory, but for the store's pages.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// The style sheet is inside the page and allowed by its hash. Images are only the page's own icon.
+/// The style sheets, of the page and of the weekly report, are inside them and allowed by their hashes. Images are only the page's own icon.
 static CONTENT_SECURITY_POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(page::STYLE.as_bytes()));
+    let hash = |style: &str| STANDARD.encode(Sha256::digest(style.as_bytes()));
+    let (page, report) = (hash(page::STYLE), hash(crate::weekly::html::STYLE));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; base-uri 'none'; form-action 'none'; \
+        "default-src 'none'; style-src 'sha256-{page}' 'sha256-{report}'; img-src data:; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'"
     );
     HeaderValue::from_str(&policy).ok()

@@ -12,12 +12,15 @@ use crate::core::view::{VIEW_ROWS, View};
 use crate::keys::Keys;
 use crate::metrics::{self, Metrics, PageTotal};
 use crate::status::StatusHandle;
-use crate::store::{PageCount, PageRow, Store, StoreError};
+use crate::store::{PageCount, PageRow, SqlStore, Store, StoreError};
+use crate::weekly::figures::Figures;
+use crate::weekly::html;
+use crate::weekly::week::Week;
 use api::{Moment, QueueBody, ReadyBody, StatusBody};
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::get;
@@ -56,6 +59,18 @@ impl<S: Store> PagesReader for S {
     }
 }
 
+/// Where the kept weekly reports are.
+pub trait ReportsReader: Send + Sync + 'static {
+    /// A week's figures as they were first told, as JSON.
+    fn kept<'a>(&'a self, week: &'a str) -> PagesFuture<'a, Option<String>>;
+}
+
+impl ReportsReader for SqlStore {
+    fn kept<'a>(&'a self, week: &'a str) -> PagesFuture<'a, Option<String>> {
+        Box::pin(self.kept_report(week))
+    }
+}
+
 /// All that the routes need.
 #[derive(Clone)]
 pub struct WebState {
@@ -71,6 +86,8 @@ pub struct WebState {
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// The reports are synthetic, and the page says so.
     pub demo: bool,
+    /// The weekly reports that are kept.
+    pub reports: Arc<dyn ReportsReader>,
 }
 
 /// Every route, behind the guard.
@@ -80,6 +97,7 @@ pub fn router(state: WebState) -> Router {
         .route("/api/v1/queue", get(queue))
         .route("/api/v1/status", get(status))
         .route("/metrics", get(scrape))
+        .route("/weekly/{week}", get(weekly_report))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such page\n") })
@@ -139,6 +157,25 @@ async fn queue(State(state): State<WebState>, query: Result<Query<QueueQuery>, Q
 async fn status(State(state): State<WebState>) -> Response {
     let (view, status, now) = (state.view.load_full(), state.status.load(), (state.now)());
     Json(StatusBody::of(state.moment(&view, &status, now))).into_response()
+}
+
+/// A week's report as it was first told.
+async fn weekly_report(State(state): State<WebState>, Path(week): Path<String>) -> Response {
+    let Ok(week) = week.parse::<Week>() else {
+        return (StatusCode::NOT_FOUND, "no such week; write /weekly/2026-W46\n").into_response();
+    };
+    let week = week.to_string();
+    let Some(kept) = in_time("read a weekly report", state.reports.kept(&week)).await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the store doesn't answer\n").into_response();
+    };
+    match kept.as_deref().map(serde_json::from_str::<Figures>) {
+        Some(Ok(figures)) => Html(html::page(&figures)).into_response(),
+        Some(Err(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "this version can't read the report\n").into_response(),
+        None => {
+            let said = format!("the report of {week} has not been made; `tocsin weekly --week {week}` makes it\n");
+            (StatusCode::NOT_FOUND, said).into_response()
+        }
+    }
 }
 
 async fn scrape(State(state): State<WebState>) -> Response {

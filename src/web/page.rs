@@ -134,8 +134,17 @@ fn banners(moment: Moment<'_>, demo: bool) -> Vec<Banner> {
             Sight::NotYet => {
                 notes.push(Banner::new("info", "Starting", format!("{name} is being read for the first time.")));
             }
-            Sight::Clear => {}
+            Sight::Clear | Sight::Doubted { .. } => {}
         }
+        let blindness = source.blindness(status.started_at, now);
+        for doubt in blindness.iter().filter(|blindness| !blindness.kind.hides()) {
+            let text = format!("{name}, {}, since {}: {}", doubt.kind.words(), utc_words(doubt.since, now), doubt.why);
+            banners.push(Banner::new("alarm", "In doubt", text));
+        }
+    }
+    for doubt in &status.store.blind {
+        let text = format!("The store, {}, since {}: {}", doubt.kind.words(), utc_words(doubt.since, now), doubt.why);
+        banners.push(Banner::new("alarm", "In doubt", text));
     }
     if let Some(error) = status.store.failing() {
         let (at, cause) = (utc_words(error.at, now), &error.cause);
@@ -205,7 +214,7 @@ impl IncidentLine {
             IncidentKind::Episode(episode) => format!("{category}, {}", moment.keys.reference(&episode.case)),
             IncidentKind::Group { category } => words::category_words(category).to_owned(),
             IncidentKind::Bundle { members } => format!("bundle of {} incidents", members.len()),
-            IncidentKind::Blind { source, .. } => format!("the monitor can't see {source}"),
+            other => words::about_no_case(other),
         };
         let mut rung = match (incident.rounds, incident.rung_at) {
             (0, _) | (_, None) => "not yet".to_owned(),
@@ -292,6 +301,7 @@ impl SourceLine {
                 Sight::Clear => "seen, first look under way",
                 Sight::Failing { .. } => "seen, last read failed",
                 Sight::NotYet => "not yet read",
+                Sight::Doubted { .. } => "seen, in doubt",
                 Sight::Blind { .. } => "blind",
             },
             state_class: if matches!(sight, Sight::Clear) { "fine" } else { "bad" },

@@ -2,12 +2,25 @@
 //! overdue, what can't be seen, and how long until when. It never says "nothing overdue" of what it
 //! can't see.
 
+use crate::core::incident::IncidentKind;
 use crate::core::policy::{Priority, Standing};
 use crate::core::time::{Span, Timestamp};
 use crate::core::view::View;
 use crate::status::{Sight, SourceStatus, Status};
 use crate::zone;
 use serde::{Deserialize, Serialize};
+
+/// What an incident that isn't about single cases is about.
+pub fn about_no_case(kind: &IncidentKind) -> String {
+    match kind {
+        IncidentKind::Episode(_) | IncidentKind::Group { .. } => "cases that are overdue".to_owned(),
+        IncidentKind::Bundle { members } => format!("bundle of {} incidents", members.len()),
+        IncidentKind::Blind(blind) => format!("the monitor is blind: {}, {}", blind.source, blind.what.words()),
+        IncidentKind::Warning(_) => "deadlines that come near".to_owned(),
+        IncidentKind::Audit { found } => format!("the auditor found: {found}"),
+        IncidentKind::Test { .. } => "a test of pages".to_owned(),
+    }
+}
 
 /// How bad it is, for the colour beside the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +70,7 @@ impl Summary {
         }
         let sight = |source: &SourceStatus| source.sight(status.started_at, now);
         let blind = status.sources.iter().filter(|source| matches!(sight(source), Sight::Blind { .. })).count();
+        let doubted = status.sources.iter().filter(|source| matches!(sight(source), Sight::Doubted { .. })).count();
         let unseen = status.sources.iter().filter(|source| !sight(source).is_seen()).count();
         let stuck = status.engine_silent(now).is_some();
         let none_seen = unseen == status.sources.len();
@@ -67,7 +81,7 @@ impl Summary {
         }
         match (p0_overdue, others_overdue) {
             (0, 0) if none_seen => parts.push("Not known whether anything is overdue".to_owned()),
-            (0, 0) if stuck || unseen > 0 => parts.push("Nothing known to be overdue".to_owned()),
+            (0, 0) if stuck || unseen > 0 || doubted > 0 => parts.push("Nothing known to be overdue".to_owned()),
             (0, 0) => parts.push("Nothing overdue".to_owned()),
             (0, others) => parts.extend(["No P0 overdue".to_owned(), others_words(others)]),
             (p0, 0) => parts.push(format!("{} P0 overdue", counted(p0))),
@@ -80,8 +94,13 @@ impl Summary {
         } else if unseen > 0 {
             parts.push("still reading".to_owned());
         }
+        if doubted > 0 {
+            let of = if status.sources.len() > 1 { format!(" of {}", status.sources.len()) } else { String::new() };
+            let sources = if status.sources.len() == 1 { "source" } else { "sources" };
+            parts.push(format!("{doubted}{of} {sources} can't be trusted"));
+        }
         let level = match () {
-            () if p0_overdue > 0 || stuck || blind > 0 => Level::Alarm,
+            () if p0_overdue > 0 || stuck || blind > 0 || doubted > 0 => Level::Alarm,
             () if others_overdue > 0 => Level::Warning,
             () if unseen > 0 || none_seen => Level::Unknown,
             () => Level::Calm,

@@ -4,9 +4,11 @@
 use crate::kit::*;
 use tocsin::core::act::Deed;
 use tocsin::core::id::{IncidentNo, ReportId};
+use tocsin::core::incident::Blind;
 use tocsin::core::observation::{EventName, Observation, Verdict};
 use tocsin::core::plan::{Input, PageKind};
 use tocsin::core::policy::{Escalation, Policy, Step};
+use tocsin::core::sight::BlindKind;
 use tocsin::core::time::Span;
 
 /// Minor safety: at once, after 5 and after 15 minutes, then every 10; act within 15.
@@ -16,6 +18,7 @@ fn night() -> Policy {
         steps: vec![step(0, "pager"), step(5, "leads"), step(15, "executive")],
         repeat: Some(Span::from_mins(10)),
         act_within: Some(Span::from_mins(15)),
+        warn: None,
     };
     let mut policy = policy();
     policy.minor_safety.targets = vec![target(EventName::Closed, 10)];
@@ -141,19 +144,48 @@ fn f12_blindness_rings_the_operators_once_and_resolves_when_the_source_can_be_se
     let mut policy = night();
     policy.operators = Some("on-call".into());
     let mut bench = Bench::with(policy);
-    let sight = |blind_since| Input::Sight { source: "reports".into(), blind_since };
+    let sight = |last_ok| Input::Sight { source: "reports".into(), measured: measured(last_ok) };
     bench.until(minute(3));
-    bench.feed(sight(Some(minute(1))));
-    bench.feed(sight(Some(minute(1))));
+    bench.feed(sight(minute(1)));
+    bench.feed(sight(minute(1)));
     assert_eq!(bench.rings().len(), 1);
-    assert_eq!(bench.rings()[0].blind, Some(("reports".into(), minute(1))));
+    assert_eq!(
+        bench.rings()[0].blind,
+        Some(Blind { source: "reports".into(), since: minute(1), what: BlindKind::Stale })
+    );
     bench.until(minute(9));
     assert_eq!(bench.rings().len(), 2, "nobody took it: the next step rings");
-    bench.feed(sight(None));
+    bench.feed(sight(minute(9)));
     assert_eq!(bench.resolves().len(), 2);
     bench.until(minute(100));
     assert_eq!(bench.rings().len(), 2);
-    bench.feed(sight(Some(minute(100))));
+    bench.feed(sight(minute(98)));
     assert_eq!(bench.rings().len(), 3);
     assert_ne!(bench.rings()[2].incident, bench.rings()[0].incident);
+}
+
+#[test]
+fn a_round_that_fell_back_is_closed_on_the_channel_that_stood_in() {
+    let mut bench = Bench::with(night());
+    bench.put(1, row("csam", minute(0)));
+    bench.until(minute(11));
+    let ring = bench.rings()[0].clone();
+    let names: Vec<&str> = ring.fallbacks.iter().map(|name| &**name).collect();
+    assert_eq!(names, ["leads", "executive"]);
+    let fell_back = |channel: &str| Deed::FellBack {
+        incident: ring.incident,
+        round: ring.round,
+        channel: channel.into(),
+        priority: ring.priority,
+    };
+    bench.feed(by_ada(1, fell_back("leads")));
+    bench.put(1, row("csam", minute(0)).closed(minute(11), person("ada"), Verdict::Violation));
+    let closed = |bench: &Bench| {
+        let resolves = bench.resolves();
+        resolves.iter().map(|page| format!("{} {}", page.round, page.channel)).collect::<Vec<_>>()
+    };
+    assert_eq!(closed(&bench), ["0 pager", "0 leads"]);
+    bench.feed(by_ada(2, fell_back("executive")));
+    assert_eq!(closed(&bench), ["0 pager", "0 leads", "0 executive"], "told after it was over");
+    assert!(bench.resolves().iter().all(|page| page.fallbacks.is_empty()));
 }

@@ -7,8 +7,9 @@ use tocsin::core::act::{Act, Deed};
 use tocsin::core::engine::{Core, Decision};
 use tocsin::core::id::{Name, ReportId};
 use tocsin::core::observation::{Actor, Event, EventName, Observation, Received, Row, Verdict};
-use tocsin::core::plan::{Input, Page, PageKind, Plan, Rows};
+use tocsin::core::plan::{Input, Notice, Page, PageKind, Plan, Rows};
 use tocsin::core::policy::*;
+use tocsin::core::sight::Measured;
 use tocsin::core::time::{Span, Timestamp};
 
 /// Minutes after the beginning of every test's time.
@@ -19,6 +20,11 @@ pub fn minute(n: i64) -> Timestamp {
 /// Entry `inbox` of the inbox: what Ada did.
 pub fn by_ada(inbox: i64, deed: Deed) -> Input {
     Input::Act(Act { inbox, by: "ada".into(), at: minute(0), deed })
+}
+
+/// What the shell measures of a source that was last read to its end then.
+pub fn measured(last_ok: Timestamp) -> Measured {
+    Measured { watched_since: minute(0), last_ok: Some(last_ok), fault: None, clock: None, lag: None }
 }
 
 pub fn target(until: EventName, within_mins: i64) -> Target {
@@ -46,6 +52,7 @@ pub fn policy() -> Policy {
         steps: vec![Step { at: Span::ZERO, notify: vec![channel.into()] }],
         repeat: None,
         act_within: None,
+        warn: None,
     };
     let mut categories = BTreeMap::new();
     for name in ["csam", "grooming"] {
@@ -74,6 +81,7 @@ pub fn policy() -> Policy {
             rule("ncii", &["ncii"], Priority::P2, 60),
             rule("spam", &["spam"], Priority::P4, 600),
         ],
+        obligations: Vec::new(),
         escalations: BTreeMap::from([
             ("minor-safety".into(), escalation("p0-pager")),
             ("on-call".into(), escalation("pager")),
@@ -225,8 +233,10 @@ impl Bench {
         self.read(ids)
     }
 
+    /// What rings for more than a deadline that comes near.
     pub fn rings(&self) -> Vec<&Page> {
-        self.pages.iter().filter(|page| page.kind == PageKind::Ring).collect()
+        let warns = |page: &Page| page.notice == Some(Notice::Warning);
+        self.pages.iter().filter(|page| page.kind == PageKind::Ring && !warns(page)).collect()
     }
 
     pub fn resolves(&self) -> Vec<&Page> {

@@ -410,7 +410,7 @@ fn a_restart_goes_on_where_the_store_left_off_without_ringing_twice() {
     let mut bench = Bench::new();
     bench.put(1, row("csam", minute(0)));
     bench.until(minute(16));
-    let cases: Vec<_> = bench.core.cases().cloned().collect();
+    let cases: Vec<_> = bench.core.cases().collect();
     let incidents: Vec<_> = bench.core.view(bench.now).incidents.into_iter().map(|row| row.incident).collect();
     let next = bench.plans.iter().filter_map(|p| p.incidents.keys().max()).max().map_or(1, |no| no.0 + 1);
     bench.core = tocsin::core::engine::Core::restore(std::sync::Arc::new(policy()), cases, incidents, next);

@@ -2,7 +2,7 @@
 //! and no page goes without its case, each told as a history.
 
 use crate::kit::*;
-use tocsin::core::clock::ClockState;
+use tocsin::core::clock::{ClockState, Ending};
 use tocsin::core::engine::Core;
 use tocsin::core::id::{CaseKey, ReportId, Subject};
 use tocsin::core::incident::ROUNDS_OPEN_MAX;
@@ -169,7 +169,7 @@ fn after_a_restart_a_row_belongs_to_the_latest_report_of_its_id() {
     bench.poll();
     bench.until(minute(13));
     bench.put(1, row("csam", minute(12)).about(8));
-    let mut cases: Vec<_> = bench.core.cases().cloned().collect();
+    let mut cases: Vec<_> = bench.core.cases().collect();
     for _ in 0..2 {
         cases.reverse();
         bench.core = Core::restore(std::sync::Arc::new(policy()), cases.clone(), Vec::new(), 1);
@@ -427,4 +427,17 @@ fn a_breach_withdrawn_by_an_earlier_reports_answer_is_judged_anew_by_that_report
     bench.poll();
     let last = bench.plans.iter().flat_map(|plan| &plan.breaches).next_back().expect("a breach");
     assert_eq!((last.deadline, last.status), (minute(15), BreachStatus::Verified));
+}
+
+#[test]
+fn an_answer_that_an_earlier_report_makes_late_contradicts_no_breach() {
+    let mut bench = Bench::new();
+    bench.until(minute(300));
+    bench.put(1, row("csam", minute(1)).about(7));
+    let answered = row("csam", minute(0)).about(7).with(EventName::FirstResponse, minute(16), person("ada"));
+    bench.put(2, answered);
+    let first_responses = bench.plans.iter().flat_map(|plan| &plan.breaches).filter(|b| &*b.target == "first_response");
+    let last = first_responses.last().expect("a breach");
+    assert_eq!((last.deadline, last.contradicted_at), (minute(16), None), "in time for 16, late for 15");
+    assert_eq!(last.ended, Some(Ending::Met { at: minute(16) }));
 }

@@ -160,7 +160,7 @@ fn f07_raised_stays_for_the_episode_and_across_a_restart() {
     assert_eq!(plan.kept.len(), 1, "no database can repeat it once the reference is gone");
     bench.put(1, row("threat", minute(0)).from(""));
     assert!(bench.core.cases().next().unwrap().raised);
-    let cases: Vec<_> = bench.core.cases().cloned().collect();
+    let cases: Vec<_> = bench.core.cases().collect();
     let json = serde_json::to_string(&cases).unwrap();
     let cases: Vec<tocsin::core::case::Case> = serde_json::from_str(&json).unwrap();
     bench.core = tocsin::core::engine::Core::restore(std::sync::Arc::new(facts_policy()), cases, Vec::new(), 1);

@@ -2,7 +2,7 @@
 //! effect with the process lost before it and after it. No page may be lost, none may come under
 //! another key, and the store must end up with the same breaches.
 
-use crate::driver::{Life, World};
+use crate::driver::{Life, World, keys};
 use crate::faults::{Faults, Faulty, Side};
 use crate::kit::*;
 use std::collections::BTreeSet;
@@ -59,7 +59,7 @@ impl World {
         let mut life = Life::start(Arc::new(policy()), store.clone(), table, self.clock.clone()).await;
         let sender = Faulty { inner: self.receiver.clone(), faults: faults.clone() };
         let stats = OutboxStats::new(&["p0-pager".into(), "pager".into()]).unwrap();
-        let outbox = Outbox::new(store, sender, self.clock.clone(), stats);
+        let outbox = Outbox::new(store, sender, self.clock.clone(), keys(), stats);
         loop {
             let minute_no = *from_minute.lock().unwrap();
             if minute_no > 130 {

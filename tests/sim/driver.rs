@@ -112,11 +112,10 @@ pub struct Life<St: Store, So: Source> {
 
 impl<St: Store, So: Source> Life<St, So> {
     pub async fn start(policy: Arc<Policy>, store: Arc<St>, source: Arc<So>, clock: VirtualClock) -> Self {
-        let keys = Keys::new(b"a deployment's secret");
         let Lead::Taken { token, .. } = store.lead("test", clock.now(), None).await.unwrap() else {
             panic!("nobody else leads")
         };
-        let engine = Engine::start(policy, store, clock.clone(), keys, status(), token).await.unwrap();
+        let engine = Engine::start(policy, store, clock.clone(), keys(), status(), token).await.unwrap();
         let (proof, proofs) = mpsc::channel(100);
         let (scan, scans) = mpsc::channel(100);
         let asks = Arc::new(Asks::default());
@@ -157,6 +156,10 @@ impl<St: Store, So: Source> Life<St, So> {
         let wake = self.engine.core().next_wake().filter(|wake| *wake < end)?;
         Some(wake.max(self.clock.now()))
     }
+}
+
+pub fn keys() -> Keys {
+    Keys::new(b"a deployment's secret")
 }
 
 fn status() -> StatusHandle {

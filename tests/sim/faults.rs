@@ -112,6 +112,14 @@ impl<S: Store> Store for Faulty<S> {
         self.faults.effect(self.inner.record(attempt)).await
     }
 
+    async fn unanswered(&self, lane: Lane, limit: u32) -> Result<Vec<LeasedPage>> {
+        self.faults.effect(self.inner.unanswered(lane, limit)).await
+    }
+
+    async fn fall_back(&self, page: i64, fallbacks: &[NewPage], now: Timestamp) -> Result<()> {
+        self.faults.effect(self.inner.fall_back(page, fallbacks, now)).await
+    }
+
     async fn pages(&self, limit: u32) -> Result<Vec<PageRow>> {
         self.inner.pages(limit).await
     }

@@ -3,13 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
+use tocsin::core::act::Deed;
 use tocsin::core::case::Case;
 use tocsin::core::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportKey};
 use tocsin::core::incident::Incident;
 use tocsin::core::plan::{BreachRecord, BreachStatus, Outcome, PageKind};
 use tocsin::core::policy::Priority;
 use tocsin::core::time::Timestamp;
-use tocsin::store::*;
+use tocsin::run::inbox;
+use tocsin::store::{
+    Attempt, Commit, Delivery, InboxEntry, Lane, Lead, LeasedPage, NewPage, PageCount, PageRow, Result, Store,
+    StoreError, Stored,
+};
 
 type BreachKey = (EpisodeKey, Name, Option<ReportKey>, Timestamp);
 
@@ -25,6 +30,7 @@ pub struct Tables {
     pub pages: Vec<PageState>,
     /// What no commit has taken up yet.
     pub inbox: BTreeMap<i64, InboxEntry>,
+    last_inbox: i64,
 }
 
 pub struct PageState {
@@ -33,6 +39,7 @@ pub struct PageState {
     pub due_at: Timestamp,
     pub leased_until: Timestamp,
     pub attempts: u32,
+    pub failing: bool,
 }
 
 #[derive(Default)]
@@ -43,6 +50,66 @@ pub struct ModelStore {
 impl ModelStore {
     pub fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap()
+    }
+}
+
+impl Tables {
+    /// Rings that nobody needs any more, by the port's contract.
+    fn supersede(&mut self, no: IncidentNo) {
+        let Some(incident) = self.incidents.get(&no) else { return };
+        let (is_open, acknowledged) = (incident.is_open(), incident.acknowledged.is_some());
+        if is_open && !acknowledged {
+            return;
+        }
+        let heard = |state: &&PageState| {
+            state.page.incident == no && state.page.kind == PageKind::Ring && state.state == "accepted"
+        };
+        let any_heard = self.pages.iter().any(|state| heard(&state));
+        let heard_of = self.pages.iter().filter(heard).filter(|state| &*state.page.channel != "log");
+        let heard_up_to = heard_of.map(|state| state.page.round).max();
+        for state in self.pages.iter_mut().filter(|state| state.page.incident == no) {
+            let page = &state.page;
+            let waits = page.kind == PageKind::Ring && matches!(state.state, "queued" | "parked");
+            let lesser = page.priority != Priority::P0 && (!is_open || !any_heard);
+            if waits && (lesser || heard_up_to.is_some_and(|round| round >= page.round)) {
+                state.state = "superseded";
+            }
+        }
+    }
+
+    fn fall_back(&mut self, page: i64, fallbacks: &[NewPage], now: Timestamp) {
+        let state = &mut self.pages[page as usize];
+        if state.page.kind == PageKind::Resolve || matches!(state.state, "accepted" | "superseded") {
+            return;
+        }
+        state.failing = true;
+        for next in fallbacks {
+            let of_round = |state: &&PageState| {
+                let page = &state.page;
+                let place = (page.incident, page.round, &page.channel, page.kind);
+                place == (next.incident, next.round, &next.channel, PageKind::Ring)
+            };
+            let rung = self.pages.iter().rfind(of_round);
+            match rung.map(|state| (state.state, state.failing)) {
+                Some(("parked" | "superseded", _) | ("queued" | "leased", true)) => {}
+                Some(_) => return,
+                None => {
+                    let NewPage { incident, round, priority, .. } = *next;
+                    let deed = Deed::FellBack { incident, round, channel: next.channel.clone(), priority };
+                    let (page, due_at) = (next.clone(), next.created_at);
+                    let (state, leased_until) = ("queued", Timestamp::MIN);
+                    self.pages.push(PageState { page, state, due_at, leased_until, attempts: 0, failing: false });
+                    self.put_inbox(&deed, now);
+                    return;
+                }
+            }
+        }
+    }
+
+    pub fn put_inbox(&mut self, deed: &Deed, at: Timestamp) {
+        self.last_inbox += 1;
+        let (id, kind, body) = (self.last_inbox, deed.kind().to_owned(), inbox::body(deed).unwrap());
+        self.inbox.insert(id, InboxEntry { id, kind, body, by_whom: "test".to_owned(), at });
     }
 }
 
@@ -74,7 +141,8 @@ impl Store for ModelStore {
         let needed: BTreeSet<IncidentNo> = cases.iter().filter_map(|case| case.incident).collect();
         let wanted = |incident: &&Incident| incident.is_open() || needed.contains(&incident.no);
         let incidents = tables.incidents.values().filter(wanted).cloned().collect();
-        Ok(Stored { sequence: tables.sequence, cases, incidents, next_incident: tables.next_incident })
+        let next_incident = tables.next_incident;
+        Ok(Stored { sequence: tables.sequence, cases, incidents, next_incident, ..Stored::default() })
     }
 
     async fn settle(&self, token: u64) -> Result<u64> {
@@ -114,7 +182,11 @@ impl Store for ModelStore {
         }
         for page in &commit.pages {
             let (due_at, leased_until) = (page.created_at, Timestamp::MIN);
-            tables.pages.push(PageState { page: page.clone(), state: "queued", due_at, leased_until, attempts: 0 });
+            let (page, failing) = (page.clone(), false);
+            tables.pages.push(PageState { page, state: "queued", due_at, leased_until, attempts: 0, failing });
+        }
+        for no in commit.plan.incidents.keys() {
+            tables.supersede(*no);
         }
         Ok(())
     }
@@ -185,14 +257,42 @@ impl Store for ModelStore {
         let mut tables = self.tables();
         let state = &mut tables.pages[attempt.page as usize];
         state.attempts += 1;
-        if state.state == "accepted" {
-            return Ok(());
-        }
+        let is_final = state.state == "accepted" || (state.state == "superseded");
         match attempt.delivery {
             Delivery::Accepted => state.state = "accepted",
+            _ if is_final => {}
             Delivery::Retry { at } => (state.state, state.due_at) = ("queued", at),
             Delivery::Parked => state.state = "parked",
         }
+        let incident = state.page.incident;
+        tables.supersede(incident);
+        if !attempt.fallbacks.is_empty() {
+            tables.fall_back(attempt.page, &attempt.fallbacks, attempt.ended);
+        }
+        Ok(())
+    }
+
+    async fn unanswered(&self, of: Lane, limit: u32) -> Result<Vec<LeasedPage>> {
+        let tables = self.tables();
+        let pages = tables.pages.iter().enumerate();
+        let waits = |(_, state): &(usize, &PageState)| {
+            let page = &state.page;
+            let can = page.kind == PageKind::Ring && !state.failing && !page.fallbacks.is_empty();
+            lane(page) == of && can && matches!(state.state, "queued" | "leased")
+        };
+        let leased = |(id, state): (usize, &PageState)| LeasedPage {
+            id: id as i64,
+            page: state.page.clone(),
+            attempts: state.attempts,
+        };
+        let mut found: Vec<LeasedPage> = pages.filter(waits).map(leased).collect();
+        found.sort_by_key(|leased| (leased.page.created_at, leased.id));
+        found.truncate(limit as usize);
+        Ok(found)
+    }
+
+    async fn fall_back(&self, page: i64, fallbacks: &[NewPage], now: Timestamp) -> Result<()> {
+        self.tables().fall_back(page, fallbacks, now);
         Ok(())
     }
 

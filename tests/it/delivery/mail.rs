@@ -2,7 +2,7 @@
 //! message keeps its Message-ID however often it is sent.
 
 use super::shelf::{Shelf, State};
-use super::{NOW, page, secs, silent_stats};
+use super::{NOW, keys, page, secs, silent_stats};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -67,7 +67,7 @@ impl Night {
         let channels = Channels::new(BTreeMap::from([("hook".into(), settings)]), board).unwrap();
         let (store, clock) = (Arc::new(Shelf::default()), VirtualClock::new(NOW));
         store.put(page(1, PageKind::Ring, Priority::P0, NOW));
-        let outbox = Outbox::new(Arc::clone(&store), channels, clock.clone(), silent_stats());
+        let outbox = Outbox::new(Arc::clone(&store), channels, clock.clone(), keys(), silent_stats());
         Night { store, clock, outbox }
     }
 

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
 
+mod alertmanager;
+mod fallbacks;
 mod mail;
 mod products;
 pub mod receiver;
@@ -41,8 +43,12 @@ fn secs(secs: i64) -> Span {
     Span::from_secs(secs)
 }
 
+fn keys() -> Keys {
+    Keys::new(b"the secret of a test deployment")
+}
+
 fn page(incident: u64, kind: PageKind, priority: Priority, created_at: Timestamp) -> NewPage {
-    let keys = Keys::new(b"the secret of a test deployment");
+    let keys = keys();
     let (incident, channel): (_, Name) = (IncidentNo(incident), "hook".into());
     let case = PayloadCase {
         case: "C-7F3KQ-9QXMA".into(),
@@ -65,6 +71,10 @@ fn page(incident: u64, kind: PageKind, priority: Priority, created_at: Timestamp
         created_at: rfc3339(created_at),
         part: None,
         blind: None,
+        notice: None,
+        found: None,
+        in_place_of: None,
+        is_test: false,
         count: 1,
         cases: vec![case],
     };
@@ -78,6 +88,9 @@ fn page(incident: u64, kind: PageKind, priority: Priority, created_at: Timestamp
         alert_key: keys.alert(incident, 0),
         delivery_key: keys.delivery(incident, 0, 0, &channel, kind),
         payload: serde_json::to_string(&payload).unwrap(),
+        fallbacks: Vec::new(),
+        in_place_of: None,
+        is_test: false,
         channel,
     }
 }
@@ -104,7 +117,7 @@ impl Night {
         let (store, clock) = (Arc::new(Shelf::default()), VirtualClock::new(NOW));
         let channels = hook(&receiver.url, &[SECRET]);
         let stats = OutboxStats::new(channels.names()).unwrap();
-        let outbox = Outbox::new(Arc::clone(&store), channels, clock.clone(), stats.clone());
+        let outbox = Outbox::new(Arc::clone(&store), channels, clock.clone(), keys(), stats.clone());
         Night { store, clock, receiver, stats, outbox }
     }
 
@@ -123,7 +136,7 @@ impl Night {
     /// The process that sends is killed and another takes its place, on the same store.
     fn restarted(&self) -> Outbox<Shelf, Channels, VirtualClock> {
         let channels = hook(&self.receiver.url, &[SECRET]);
-        Outbox::new(Arc::clone(&self.store), channels, self.clock.clone(), self.stats.clone())
+        Outbox::new(Arc::clone(&self.store), channels, self.clock.clone(), keys(), self.stats.clone())
     }
 }
 
@@ -382,7 +395,7 @@ fn silent_stats() -> OutboxStats {
 async fn a_stuck_lesser_lane_leases_no_more_than_it_sends_and_delays_no_p0() {
     let (store, clock) = (Arc::new(Shelf::default()), VirtualClock::new(NOW));
     let hanging = Arc::new(Hanging::default());
-    let outbox = Outbox::new(Arc::clone(&store), Arc::clone(&hanging), clock.clone(), silent_stats());
+    let outbox = Outbox::new(Arc::clone(&store), Arc::clone(&hanging), clock.clone(), keys(), silent_stats());
     for incident in 0..100 {
         store.put(page(incident, PageKind::Ring, Priority::P1, NOW));
     }
@@ -423,7 +436,7 @@ impl Sender for OneHangs {
 async fn a_channel_that_hangs_holds_its_own_places_and_delays_no_p0_of_another() {
     let (store, clock) = (Arc::new(Shelf::default()), VirtualClock::new(NOW));
     let sender = Arc::new(OneHangs::default());
-    let outbox = Outbox::new(Arc::clone(&store), Arc::clone(&sender), clock.clone(), silent_stats());
+    let outbox = Outbox::new(Arc::clone(&store), Arc::clone(&sender), clock.clone(), keys(), silent_stats());
     // All of the silent channel's pages are older than any of the other's.
     for incident in 0..100 {
         store.put(page(incident, PageKind::Ring, Priority::P0, NOW.minus(secs(1))));

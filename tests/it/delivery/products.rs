@@ -3,14 +3,13 @@
 
 use super::service::{Alert, Fault, Product, Service};
 use super::shelf::{Shelf, State};
-use super::{NOW, page, secs, silent_stats};
+use super::{NOW, keys, page, secs, silent_stats};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use tocsin::core::id::IncidentNo;
 use tocsin::core::plan::PageKind;
 use tocsin::core::policy::Priority;
-use tocsin::keys::Keys;
 use tocsin::pager::codenames::Codenames;
 use tocsin::pager::{ChannelKind, ChannelSettings, Channels};
 use tocsin::run::clock::{Clock, VirtualClock};
@@ -50,7 +49,7 @@ impl Night {
         let channels = Channels::new(BTreeMap::from([("hook".into(), settings)]), None).unwrap();
         assert!(!format!("{channels:?}").contains("CANARY"));
         let (store, clock) = (Arc::new(Shelf::default()), VirtualClock::new(NOW));
-        let outbox = Outbox::new(Arc::clone(&store), channels, clock.clone(), silent_stats());
+        let outbox = Outbox::new(Arc::clone(&store), channels, clock.clone(), keys(), silent_stats());
         Night { store, clock, service, outbox }
     }
 
@@ -71,14 +70,14 @@ impl Night {
 
 /// The page as the engine keys it in a later round or step.
 fn in_round(page: NewPage, round: u32, step: u32) -> NewPage {
-    let keys = Keys::new(b"the secret of a test deployment");
+    let keys = keys();
     let alert_key = keys.alert(page.incident, round);
     let delivery_key = keys.delivery(page.incident, round, step, &page.channel, page.kind);
     NewPage { round, step, alert_key, delivery_key, ..page }
 }
 
 fn alert_key(round: u32) -> String {
-    Keys::new(b"the secret of a test deployment").alert(IncidentNo(1), round)
+    keys().alert(IncidentNo(1), round)
 }
 
 #[tokio::test]
@@ -222,7 +221,7 @@ async fn f17_no_key_token_or_url_is_in_an_answer_a_log_line_or_an_error() {
         let channels = Channels::new(BTreeMap::from([("hook".into(), nobody.into())]), None).unwrap();
         let (store, clock) = (Arc::new(Shelf::default()), VirtualClock::new(NOW));
         store.put(page(1, PageKind::Ring, Priority::P0, NOW));
-        Outbox::new(Arc::clone(&store), channels, clock, silent_stats()).pump(Lane::P0).await.unwrap();
+        Outbox::new(Arc::clone(&store), channels, clock, keys(), silent_stats()).pump(Lane::P0).await.unwrap();
         assert_eq!(store.answers(0), ["dns failure"]);
         let broken = kind(product, "ftp://CANARYhost");
         let error = Channels::new(BTreeMap::from([("hook".into(), broken.into())]), None).unwrap_err();

@@ -25,6 +25,7 @@ pub enum State {
 pub struct Row {
     pub page: NewPage,
     pub state: State,
+    pub failing: bool,
     pub attempts: Vec<Attempt>,
 }
 
@@ -41,7 +42,25 @@ pub struct Shelf {
 impl Shelf {
     pub fn put(&self, page: NewPage) {
         let state = State::Queued(page.created_at);
-        self.rows.lock().unwrap().push(Row { page, state, attempts: Vec::new() });
+        self.rows.lock().unwrap().push(Row { page, state, failing: false, attempts: Vec::new() });
+    }
+
+    /// Pages of the first channel of `fallbacks` that none has rung yet, unless one before it rings unfailing.
+    fn next_channel(&self, page: i64, fallbacks: &[NewPage]) {
+        self.rows.lock().unwrap()[page as usize].failing = true;
+        for next in fallbacks {
+            let rows = self.rows();
+            let same = |row: &&Row| (row.page.incident, &row.page.channel) == (next.incident, &next.channel);
+            match rows.iter().find(same) {
+                Some(row) if row.failing => {}
+                Some(_) => return,
+                None => return self.put(next.clone()),
+            }
+        }
+    }
+
+    pub fn rows(&self) -> Vec<Row> {
+        self.rows.lock().unwrap().clone()
     }
 
     pub fn row(&self, id: usize) -> Row {
@@ -127,13 +146,36 @@ impl Store for Shelf {
         if self.record_fails.load(SeqCst) {
             return Err(failed("record an attempt"));
         }
-        let row = &mut self.rows.lock().unwrap()[attempt.page as usize];
+        let mut rows = self.rows.lock().unwrap();
+        let row = &mut rows[attempt.page as usize];
         row.attempts.push(attempt.clone());
         row.state = match attempt.delivery {
             Delivery::Accepted => State::Accepted,
             Delivery::Retry { at } => State::Queued(at),
             Delivery::Parked => State::Parked,
         };
+        drop(rows);
+        if !attempt.fallbacks.is_empty() {
+            self.next_channel(attempt.page, &attempt.fallbacks);
+        }
+        Ok(())
+    }
+
+    async fn unanswered(&self, lane: Lane, limit: u32) -> Result<Vec<LeasedPage>> {
+        let rows = self.rows.lock().unwrap();
+        let waits = |row: &Row| is_in(lane, row) && due_at(row).is_some() && !row.failing;
+        let can = |row: &Row| row.page.kind == PageKind::Ring && !row.page.fallbacks.is_empty();
+        let found = rows.iter().enumerate().filter(|(_, row)| waits(row) && can(row)).take(limit as usize);
+        let leased = |(id, row): (usize, &Row)| LeasedPage {
+            id: id as i64,
+            page: row.page.clone(),
+            attempts: row.attempts.len() as u32,
+        };
+        Ok(found.map(leased).collect())
+    }
+
+    async fn fall_back(&self, page: i64, fallbacks: &[NewPage], _: Timestamp) -> Result<()> {
+        self.next_channel(page, fallbacks);
         Ok(())
     }
 

@@ -175,6 +175,7 @@ pub fn clocks() -> Vec<Clock> {
         target: format!("target {n}").into(),
         until: EventName::ALL[n],
         report: (n % 2 == 0).then(|| report_key(1)),
+        obligation: n % 3 == 0,
         started: Some(minute(0)),
         deadline: Some(minute(15)),
         warns_at: None,
@@ -223,6 +224,9 @@ pub fn ring(incident: u64, channel: &str, priority: Priority, created_min: i64) 
         alert_key: format!("alert {incident}"),
         delivery_key: format!("delivery {incident} {channel} ring"),
         payload: format!("{{\"incident\":{incident},\"text\":\"back\\\\slash\"}}"),
+        fallbacks: Vec::new(),
+        in_place_of: None,
+        is_test: false,
     }
 }
 

@@ -43,7 +43,14 @@ async fn keeps_up(name: &str, home: Home) {
         let leased = led.store.lease_pages(Lane::P0, minute(9), minute(10), 100, &[]).await.unwrap();
         let (page, delivery) = (leased.last().unwrap().id, Delivery::Accepted);
         let before = SystemClock.now();
-        let attempt = Attempt { page, began: minute(9), ended: minute(9), delivery, answer: "202".to_owned() };
+        let attempt = Attempt {
+            page,
+            began: minute(9),
+            ended: minute(9),
+            delivery,
+            answer: "202".to_owned(),
+            fallbacks: Vec::new(),
+        };
         led.store.record(&attempt).await.unwrap();
         pages.push(SystemClock.now().since(before));
     }

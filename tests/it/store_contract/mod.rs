@@ -3,7 +3,8 @@
 
 mod adoption;
 mod commits;
-mod home;
+mod fallbacks;
+pub mod home;
 mod lost_answers;
 mod measure;
 mod moving;
@@ -12,6 +13,7 @@ mod outbox;
 mod reading;
 mod records;
 mod retention;
+mod weekly;
 
 /// Runs each sentence against a new store of both kinds.
 macro_rules! on_both {

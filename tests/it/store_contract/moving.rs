@@ -19,7 +19,8 @@ async fn filled(home: &Home) -> SqlStore {
     led.commit_with(&plan, pages).await.unwrap();
     let page = led.store.lease_pages(Lane::P0, minute(2), minute(3), 1, &[]).await.unwrap().remove(0);
     let (began, ended) = (minute(2), minute(2));
-    let attempt = Attempt { page: page.id, began, ended, delivery: Delivery::Accepted, answer: "202\0".to_owned() };
+    let answer = "202\0".to_owned();
+    let attempt = Attempt { page: page.id, began, ended, delivery: Delivery::Accepted, answer, fallbacks: Vec::new() };
     led.store.record(&attempt).await.unwrap();
     led.store.put_inbox("acknowledge", "{}", "ada", minute(3)).await.unwrap();
     led.store.hand_over(led.token).await.unwrap();

@@ -30,7 +30,14 @@ async fn lease(store: &SqlStore, lane: Lane, now: Timestamp) -> Vec<LeasedPage> 
 }
 
 async fn answer(store: &SqlStore, page: i64, delivery: Delivery, answer: &str) {
-    let attempt = Attempt { page, began: minute(6), ended: minute(7), delivery, answer: answer.to_owned() };
+    let attempt = Attempt {
+        page,
+        began: minute(6),
+        ended: minute(7),
+        delivery,
+        answer: answer.to_owned(),
+        fallbacks: Vec::new(),
+    };
     store.record(&attempt).await.unwrap();
 }
 
@@ -234,6 +241,7 @@ async fn an_attempt_at_an_unknown_page_is_an_error(home: Home) {
         ended: minute(1),
         delivery: Delivery::Accepted,
         answer: "202".to_owned(),
+        fallbacks: Vec::new(),
     };
     assert!(led.store.record(&attempt).await.unwrap_err().to_string().contains("77"));
 }

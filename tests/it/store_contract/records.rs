@@ -2,12 +2,14 @@
 
 use super::home::{Home, breach, episode, report_key};
 use crate::kit::minute;
+use tocsin::core::arrivals::{Arrived, Watched};
 use tocsin::core::case::Conclusion;
 use tocsin::core::clock::Ending;
 use tocsin::core::id::{IncidentNo, ReportId};
 use tocsin::core::observation::{Flaw, Reject};
 use tocsin::core::plan::{BreachRecord, BreachStatus, Outcome, Plan, TargetOutcome};
 use tocsin::core::policy::{Priority, Standing};
+use tocsin::store::Store;
 
 super::on_both! {
     a_breach_comes_back_as_it_was,
@@ -17,6 +19,8 @@ super::on_both! {
     a_breach_of_another_deadline_is_another_breach,
     an_outcome_is_kept_and_a_second_end_replaces_it,
     rejects_are_counted_by_place_and_kind,
+    rejects_are_listed_and_summed_for_people,
+    arrivals_and_watched_hours_come_back_and_what_is_too_old_goes,
     what_people_do_waits_in_the_inbox,
 }
 
@@ -113,6 +117,8 @@ async fn an_outcome_is_kept_and_a_second_end_replaces_it(home: Home) {
         conclusion: Conclusion::Closed,
         reports: 3,
         reopenings: 0,
+        second_review: true,
+        overturned: false,
         targets: vec![target],
     };
     led.commit(&Plan { outcomes: vec![outcome.clone()], ..Plan::default() }).await.unwrap();
@@ -138,6 +144,38 @@ async fn rejects_are_counted_by_place_and_kind(home: Home) {
     assert_eq!(home.number("SELECT COUNT(*) FROM rejects").await, 2);
     assert_eq!(home.number("SELECT count FROM rejects WHERE report = '' AND flaw = 'no_id'").await, 4);
     assert_eq!(home.number("SELECT count FROM rejects WHERE report = '1' AND flaw = 'not_a_time'").await, 2);
+}
+
+async fn rejects_are_listed_and_summed_for_people(home: Home) {
+    let mut led = home.lead().await;
+    let reject = |id: Option<i64>, flaw| {
+        let reject = Reject { id: id.map(ReportId::Int), column: "created_at".into(), flaw };
+        ("reports".into(), reject)
+    };
+    let (one, two) = (reject(Some(1), Flaw::NotATime), reject(Some(2), Flaw::NotATime));
+    let none = || reject(None, Flaw::NoId);
+    led.commit(&Plan { rejects: vec![one, two, none(), none(), none()], ..Plan::default() }).await.unwrap();
+    let totals = led.store.reject_totals().await.unwrap();
+    let totals: Vec<(&str, u64)> = totals.iter().map(|total| (total.flaw.as_str(), total.reports)).collect();
+    assert_eq!(totals, [("no_id", 3), ("not_a_time", 2)]);
+    let rows = led.store.rejects(9).await.unwrap();
+    let rows: Vec<_> = rows.iter().map(|row| (row.report.as_deref(), row.flaw.as_str(), row.count)).collect();
+    assert_eq!(rows, [(None, "no_id", 3), (Some("1"), "not_a_time", 1), (Some("2"), "not_a_time", 1)]);
+    assert_eq!(led.store.rejects(1).await.unwrap().len(), 1);
+}
+
+async fn arrivals_and_watched_hours_come_back_and_what_is_too_old_goes(home: Home) {
+    let mut led = home.lead().await;
+    let arrived = |hour, count| Arrived { source: "reports".into(), category: "csam".into(), hour, count };
+    let watched = |hour| Watched { source: "reports".into(), hour, secs: 3_600 };
+    let plan = |arrived, watched| Plan { arrived, watched, ..Plan::default() };
+    led.commit(&plan(vec![arrived(1, 7), arrived(900, 3)], vec![watched(1)])).await.unwrap();
+    led.commit(&plan(vec![arrived(900, 2)], Vec::new())).await.unwrap();
+    let stored = led.store.load().await.unwrap();
+    assert_eq!((stored.arrived, stored.watched), (vec![arrived(1, 7), arrived(900, 3)], vec![watched(1)]));
+    led.commit(&plan(Vec::new(), vec![watched(900)])).await.unwrap();
+    let stored = led.store.load().await.unwrap();
+    assert_eq!((stored.arrived, stored.watched), (vec![arrived(900, 3)], vec![watched(900)]));
 }
 
 async fn what_people_do_waits_in_the_inbox(home: Home) {

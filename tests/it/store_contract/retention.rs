@@ -39,7 +39,9 @@ async fn l19_what_is_over_is_forgotten_and_nothing_that_is_open(home: Home) {
     .await;
     for page in led.store.lease_pages(Lane::P0, minute(2), minute(3), 9, &[]).await.unwrap() {
         let (began, ended) = (minute(2), minute(2));
-        let attempt = Attempt { page: page.id, began, ended, delivery: Delivery::Accepted, answer: "202".to_owned() };
+        let answer = "202".to_owned();
+        let attempt =
+            Attempt { page: page.id, began, ended, delivery: Delivery::Accepted, answer, fallbacks: Vec::new() };
         led.store.record(&attempt).await.unwrap();
     }
     assert_eq!(led.store.forget(minute(10).minus(Span::from_hours(1_000_000))).await.unwrap(), 0, "not yet");

@@ -7,7 +7,7 @@ use super::rust_text::{code_only, line_of};
 const LAYERS: &[&[&str]] = &[
     &["core", "secret"],
     &["zone", "keys", "status"],
-    &["compile", "source", "store", "pager", "metrics"],
+    &["compile", "source", "store", "pager", "metrics", "weekly"],
     &["web"],
     &["config"],
     &["run"],
@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// The only crates besides std that the core may use.
-const CORE_CRATES: &[&str] = &["serde"];
+const CORE_CRATES: &[&str] = &["hashbrown", "serde"];
 
 /// The crates of `[dependencies]`, as code writes them.
 pub fn dependencies(cargo_toml: &str) -> Vec<String> {

@@ -16,7 +16,7 @@ use tocsin::keys::Keys;
 use tocsin::metrics::{KnownLabels, Metrics};
 use tocsin::status::{Failure, Mode, SourceStatus, Status, StatusHandle, StoreStatus};
 use tocsin::store::{NewPage, PageCount, PageRow, StoreError};
-use tocsin::web::{PagesFuture, PagesReader, WebState, serve};
+use tocsin::web::{PagesFuture, PagesReader, ReportsReader, WebState, serve};
 
 /// 2026-11-23T03:12:05Z, a Monday at night.
 pub const NOW: Timestamp = Timestamp::from_secs(1_795_403_525);
@@ -71,7 +71,7 @@ pub fn calm_status() -> Status {
         started_at: ago(50_000),
         engine_alive_at: Some(ago(1)),
         sources: vec![source("reports", 1)],
-        store: StoreStatus { last_commit: Some(ago(2)), sequence: 90_412, last_error: None },
+        store: StoreStatus { last_commit: Some(ago(2)), sequence: 90_412, ..StoreStatus::default() },
     }
 }
 
@@ -162,6 +162,9 @@ pub fn page(id: i64, incident: u64, kind: PageKind, channel: &str, state: &str, 
             alert_key: "alert".into(),
             delivery_key: "delivery".into(),
             payload: "{}".into(),
+            fallbacks: Vec::new(),
+            in_place_of: None,
+            is_test: false,
         },
         state: state.into(),
         attempts: u32::from(answer.is_some()) + u32::from(state == "queued") * 2,
@@ -209,6 +212,15 @@ impl PagesReader for Pages {
     }
 }
 
+/// A store that keeps no weekly report.
+struct NoReports;
+
+impl ReportsReader for NoReports {
+    fn kept<'a>(&'a self, _: &'a str) -> PagesFuture<'a, Option<String>> {
+        Box::pin(ready(Ok(None)))
+    }
+}
+
 pub fn state(view: View, status: Status, rows: Vec<PageRow>) -> WebState {
     let sources = status.sources.iter().map(|source| source.name.clone()).collect();
     let channels = ["log", "webhook-minor", "webhook-tns"].map(Name::from).to_vec();
@@ -222,6 +234,7 @@ pub fn state(view: View, status: Status, rows: Vec<PageRow>) -> WebState {
         links: Arc::new(BTreeMap::from([("reports".into(), "https://mod.example.org/reports/{id}".into())])),
         now: Arc::new(|| NOW),
         demo: false,
+        reports: Arc::new(NoReports),
     }
 }
 

@@ -1,0 +1,20 @@
+-- What an incident can be about grows with the program, which alone reads the column: no list here.
+ALTER TABLE incidents DROP CONSTRAINT IF EXISTS incidents_kind_check;
+
+-- Snoozes and maintenance windows that are in force or to come. What is over is in the record of acts.
+CREATE TABLE quiets (
+    no    BIGINT PRIMARY KEY,
+    until BIGINT NOT NULL,
+    state TEXT COLLATE "C" NOT NULL
+);
+
+-- Webhooks of pager products that were taken in: each is delivered at least once and counts once.
+CREATE TABLE webhooks (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    at BIGINT NOT NULL
+);
+
+CREATE INDEX webhooks_by_age ON webhooks (at);
+
+-- A pager product names an alert by its key.
+CREATE INDEX pages_by_alert_key ON pages (alert_key);

@@ -1,0 +1,84 @@
+//! What a page says where it tells of no breach: that a deadline comes near. Its words can't be taken for
+//! those of a breach, because it begins with what it is.
+
+use super::payload::{Payload, PayloadCase, PayloadNotice};
+use super::title::{NAME_CHARS_MAX, one_line};
+use crate::core::plan::PageKind;
+use crate::core::time::Span;
+use crate::zone::parse_rfc3339;
+
+/// The title of a page that carries a notice; `subject` is what a title calls its cases.
+pub(super) fn title(payload: &Payload, notice: &PayloadNotice, subject: &str) -> String {
+    match (notice, payload.kind) {
+        (PayloadNotice::Warning, PageKind::Ring) => warning(payload, subject),
+        (PayloadNotice::Warning, PageKind::Resolve) => {
+            format!("OVER, {}: what this warned of was met or has passed", payload.incident)
+        }
+    }
+}
+
+/// What a receiver of webhooks calls it.
+pub(super) fn webhook_type(notice: Option<&PayloadNotice>, kind: PageKind) -> &'static str {
+    match (notice, kind) {
+        (Some(PayloadNotice::Warning), PageKind::Ring) => "deadline.warning",
+        (Some(PayloadNotice::Warning), PageKind::Resolve) => "deadline.warning_over",
+        (None, PageKind::Ring) => "incident.ring",
+        (None, PageKind::Resolve) => "incident.resolved",
+    }
+}
+
+fn warning(payload: &Payload, subject: &str) -> String {
+    let mut text = format!("WARNING, {subject} not overdue yet: ");
+    match payload.cases.first() {
+        None => text += &format!("{} come near", deadlines(payload.count)),
+        Some(first) if payload.count <= 1 => text += &near(first, payload),
+        Some(first) => text += &format!("{} come near, first {}", deadlines(payload.count), near(first, payload)),
+    }
+    text
+}
+
+fn deadlines(count: u64) -> String {
+    if count == 1 { "1 deadline".to_owned() } else { format!("{count} deadlines") }
+}
+
+fn near(case: &PayloadCase, payload: &Payload) -> String {
+    let name = |text: &str| one_line(text, NAME_CHARS_MAX);
+    let left = match (parse_rfc3339(&case.deadline), parse_rfc3339(&payload.created_at)) {
+        (Some(deadline), Some(created_at)) if deadline.since(created_at) >= Span::from_secs(1) => {
+            format!("due in {}", deadline.since(created_at))
+        }
+        _ => "due now".to_owned(),
+    };
+    format!("{}, {} {left}", name(&case.case), name(&case.target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pager::samples;
+
+    fn titled(change: impl FnOnce(&mut Payload)) -> String {
+        let mut payload =
+            Payload { notice: Some(PayloadNotice::Warning), incident: "W-42".into(), ..samples::payload(2) };
+        payload.cases.iter_mut().for_each(|case| case.deadline = "2026-11-23T08:09:00Z".into());
+        change(&mut payload);
+        crate::pager::title::title(&payload, "minor safety")
+    }
+
+    #[test]
+    fn a_warning_says_that_it_is_one_and_how_long_is_left() {
+        let one = titled(|payload| payload.count = 1);
+        assert_eq!(one, "WARNING, P0 minor safety not overdue yet: C-00000-00000, first_response due in 5m");
+        let many = titled(|payload| payload.count = 4_711);
+        assert_eq!(
+            many,
+            "WARNING, P0 minor safety not overdue yet: 4711 deadlines come near, first C-00000-00000, \
+             first_response due in 5m"
+        );
+        let none = titled(|payload| payload.cases.clear());
+        assert_eq!(none, "WARNING, P0 minor safety not overdue yet: 2 deadlines come near");
+        assert_eq!(titled(|payload| payload.cases[0].deadline = "?".into()).matches("due now").count(), 1);
+        let over = titled(|payload| payload.kind = PageKind::Resolve);
+        assert_eq!(over, "OVER, W-42: what this warned of was met or has passed");
+    }
+}

@@ -1,0 +1,209 @@
+//! What the weekly report asks of the store: ended episodes, breaches, pages and incidents of a stretch of
+//! time, read in bounded batches by indexes that end at the stretch, so that years of history cost nothing.
+
+use super::db::{Answer, Row, args};
+use super::load::{breach_status, priority, state, unreadable};
+use super::sql::{SqlStore, failed};
+use super::{InboxEntry, Result};
+use crate::core::case::Conclusion;
+use crate::core::id::{IncidentNo, Name};
+use crate::core::incident::Incident;
+use crate::core::outcome::{Basis, BreachFact, Life, PageFact};
+use crate::core::policy::Standing;
+use crate::core::time::Timestamp;
+use std::collections::BTreeMap;
+
+/// Rows of one read.
+const BATCH: u32 = 5_000;
+
+macro_rules! outcome_columns {
+    () => {
+        "episode, source, category, priority, standing, received, first_response, ended_at, conclusion, reports, \
+         reopenings, targets, second_review, overturned, basis, last_due"
+    };
+}
+
+/// Ended since the stretch began, received before it was over.
+const ENDED_SINCE: &str = concat!(
+    "SELECT ",
+    outcome_columns!(),
+    " FROM outcomes WHERE ended_at >= $1 AND (ended_at, episode) > ($2, $3) AND received < $4 \
+     ORDER BY ended_at, episode LIMIT $5"
+);
+/// Over before the stretch began, with a deadline that fell into it or later.
+const DUE_SINCE: &str = concat!(
+    "SELECT ",
+    outcome_columns!(),
+    " FROM outcomes WHERE last_due >= $1 AND (last_due, episode) > ($2, $3) AND ended_at < $4 \
+     ORDER BY last_due, episode LIMIT $5"
+);
+
+const BREACHES: &str = "SELECT category, priority, target, deadline, detected_at, inherited, status, ended, ended_at, \
+     contradicted_at, incident, source FROM breaches WHERE deadline >= $1 AND deadline < $2 \
+     UNION ALL SELECT category, priority, target, deadline, detected_at, inherited, status, ended, ended_at, \
+     contradicted_at, incident, source FROM breaches WHERE detected_at >= $1 AND detected_at < $2 AND deadline < $1 \
+     UNION ALL SELECT category, priority, target, deadline, detected_at, inherited, status, ended, ended_at, \
+     contradicted_at, incident, source FROM breaches WHERE contradicted_at >= $1 AND contradicted_at < $2 \
+     AND deadline < $1 AND detected_at < $1 \
+     ORDER BY 4, 1, 3";
+
+const PAGES: &str = "SELECT incident, step, channel, kind, priority, state, created_at, accepted_at FROM pages \
+     WHERE created_at >= $1 AND created_at < $2 ORDER BY id";
+
+const INCIDENTS: &str =
+    "SELECT no, state FROM incidents WHERE opened_at < $2 AND (open = 1 OR resolved_at >= $1) ORDER BY no";
+
+const ACTS: &str = "SELECT id, kind, body, by_whom, at FROM inbox WHERE kind = $1 AND at >= $2 AND at < $3 ORDER BY id";
+
+/// Names of which there are few, each allocated once.
+#[derive(Default)]
+struct Names(BTreeMap<String, Name>);
+
+impl Names {
+    fn get(&mut self, text: &str) -> Name {
+        if let Some(name) = self.0.get(text) {
+            return name.clone();
+        }
+        let name: Name = text.into();
+        self.0.insert(text.to_owned(), name.clone());
+        name
+    }
+}
+
+impl SqlStore {
+    /// Hands over every ended episode that a report over `from..until` may count: open in it, ended in it, or
+    /// with a deadline in it. Batch by batch, so that memory is bounded whatever their number.
+    pub async fn lives(&self, from: Timestamp, until: Timestamp, mut each: impl FnMut(Life) + Send) -> Result<()> {
+        let mut names = Names::default();
+        for (sql, by_due, bound) in [(ENDED_SINCE, false, until), (DUE_SINCE, true, from)] {
+            let (mut after, mut episode) = (i64::MIN, String::new());
+            loop {
+                let args = args![from, after, episode.as_str(), bound, BATCH];
+                let rows = self.db.fetch(sql, args).await.map_err(failed(OPERATION))?;
+                for row in &rows {
+                    episode = row.text(0).map_err(failed(OPERATION))?.to_owned();
+                    let at = if by_due { row.opt_int(15) } else { row.opt_int(7) };
+                    after = at.map_err(failed(OPERATION))?.unwrap_or(after);
+                    each(life(row, &episode, &mut names)?);
+                }
+                if rows.len() < BATCH as usize {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Breaches whose deadline fell into the stretch, and older ones that were found or contradicted in it.
+    pub async fn breaches_between(&self, from: Timestamp, until: Timestamp) -> Result<Vec<BreachFact>> {
+        const OPERATION: &str = "read the breaches of a week";
+        let rows = self.db.fetch(BREACHES, args![from, until]).await.map_err(failed(OPERATION))?;
+        let mut names = Names::default();
+        let read = |row: &Row| breach(row, &mut names).map_err(failed(OPERATION));
+        let facts = rows.iter().map(read).collect::<Result<Option<Vec<_>>>>()?;
+        facts.ok_or_else(|| unreadable(OPERATION, "breaches", "of a week"))
+    }
+
+    pub async fn pages_between(&self, from: Timestamp, until: Timestamp) -> Result<Vec<PageFact>> {
+        const OPERATION: &str = "read the pages of a week";
+        let rows = self.db.fetch(PAGES, args![from, until]).await.map_err(failed(OPERATION))?;
+        let mut names = Names::default();
+        let read = |row: &Row| page(row, &mut names).map_err(failed(OPERATION));
+        let facts = rows.iter().map(read).collect::<Result<Option<Vec<_>>>>()?;
+        facts.ok_or_else(|| unreadable(OPERATION, "pages", "of a week"))
+    }
+
+    /// Incidents that were open at any time in the stretch.
+    pub async fn incidents_between(&self, from: Timestamp, until: Timestamp) -> Result<Vec<Incident>> {
+        const OPERATION: &str = "read the incidents of a week";
+        let rows = self.db.fetch(INCIDENTS, args![from, until]).await.map_err(failed(OPERATION))?;
+        let read = |row: &Row| {
+            let no = row.int(0).map_err(failed(OPERATION))?;
+            state(row, 1, OPERATION, "incidents", &no.to_string())
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// What people did of this kind, taken up or not.
+    pub async fn acts_between(&self, kind: &str, from: Timestamp, until: Timestamp) -> Result<Vec<InboxEntry>> {
+        const OPERATION: &str = "read what people did in a week";
+        let rows = self.db.fetch(ACTS, args![kind, from, until]).await.map_err(failed(OPERATION))?;
+        let entry = |row: &Row| {
+            Ok(InboxEntry {
+                id: row.int(0)?,
+                kind: row.text(1)?.to_owned(),
+                body: row.text(2)?.to_owned(),
+                by_whom: row.text(3)?.to_owned(),
+                at: row.at(4)?,
+            })
+        };
+        rows.iter().map(entry).collect::<Answer<_>>().map_err(failed(OPERATION))
+    }
+}
+
+const OPERATION: &str = "read the outcomes of a week";
+
+fn life(row: &Row, episode: &str, names: &mut Names) -> Result<Life> {
+    let targets = state(row, 11, OPERATION, "outcomes", episode)?;
+    let read = || {
+        let Some(priority) = priority(row.text(3)?) else { return Ok(None) };
+        let conclusion = match row.text(8)? {
+            "violation" => Conclusion::Violation,
+            "no_violation" => Conclusion::NoViolation,
+            "closed" => Conclusion::Closed,
+            "vanished" => Conclusion::Vanished,
+            _ => return Ok(None),
+        };
+        Ok(Some(Life {
+            source: names.get(row.text(1)?),
+            category: names.get(row.text(2)?),
+            priority,
+            standing: if row.text(4)? == "presumed" { Standing::Presumed } else { Standing::Known },
+            received: row.at(5)?,
+            first_response: row.opt_at(6)?,
+            ended: Some((row.at(7)?, conclusion)),
+            reports: row.small(9)?,
+            reopenings: row.small(10)?,
+            unreviewed: None,
+            second_review: row.int(12)? != 0,
+            overturned: row.int(13)? != 0,
+            targets,
+            basis: if row.text(14)? == "row" { Basis::Row } else { Basis::Observed },
+        }))
+    };
+    read().map_err(failed(OPERATION))?.ok_or_else(|| unreadable(OPERATION, "outcomes", episode))
+}
+
+fn breach(row: &Row, names: &mut Names) -> Answer<Option<BreachFact>> {
+    let Some(priority) = priority(row.text(1)?) else { return Ok(None) };
+    let Some(status) = breach_status(row.text(6)?) else { return Ok(None) };
+    let (ended, at) = (row.opt_text(7)?, row.opt_at(8)?);
+    Ok(Some(BreachFact {
+        category: names.get(row.text(0)?),
+        priority,
+        target: names.get(row.text(2)?),
+        deadline: row.at(3)?,
+        detected_at: row.at(4)?,
+        inherited: row.int(5)? != 0,
+        status,
+        met_at: at.filter(|_| ended == Some("met")),
+        moot_at: at.filter(|_| ended == Some("moot")),
+        contradicted_at: row.opt_at(9)?,
+        incident: row.opt_int(10)?.map(|no| IncidentNo(no.unsigned_abs())),
+        source: names.get(row.text(11)?),
+    }))
+}
+
+fn page(row: &Row, names: &mut Names) -> Answer<Option<PageFact>> {
+    let Some(priority) = priority(row.text(4)?) else { return Ok(None) };
+    Ok(Some(PageFact {
+        incident: IncidentNo(row.count(0)?),
+        step: row.small(1)?,
+        channel: names.get(row.text(2)?),
+        is_ring: row.text(3)? == "ring",
+        priority,
+        state: row.text(5)?.to_owned(),
+        created_at: row.at(6)?,
+        accepted_at: row.opt_at(7)?,
+    }))
+}
