@@ -1,6 +1,3 @@
--- What an incident can be about grows with the program, which alone reads the column: no list here.
-ALTER TABLE incidents DROP CONSTRAINT IF EXISTS incidents_kind_check;
-
 -- Snoozes and maintenance windows that are in force or to come. What is over is in the record of acts.
 CREATE TABLE quiets (
     no    BIGINT PRIMARY KEY,

@@ -1,10 +1,3 @@
--- What an incident can be about grows with the program, which alone reads the column: no list here.
--- Moved column by column, so that it holds whatever else the table has come to have.
-ALTER TABLE incidents ADD COLUMN about TEXT NOT NULL DEFAULT '';
-UPDATE incidents SET about = kind;
-ALTER TABLE incidents DROP COLUMN kind;
-ALTER TABLE incidents RENAME COLUMN about TO kind;
-
 -- Snoozes and maintenance windows that are in force or to come. What is over is in the record of acts.
 CREATE TABLE quiets (
     no    INTEGER PRIMARY KEY,

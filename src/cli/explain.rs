@@ -8,7 +8,7 @@ use crate::core::case::Case;
 use crate::core::explain::{Explanation, TargetExplained, explain};
 use crate::core::facts::Fact;
 use crate::core::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey};
-use crate::core::observation::{Actor, Event, EventName, Received, Row, Verdict};
+use crate::core::observation::{Actor, Event, EventName, Received, Row};
 use crate::core::policy::{Due, Priority};
 use crate::core::time::Timestamp;
 use crate::keys::Keys;
@@ -78,16 +78,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
 /// A case that is nowhere but on the command line.
 fn what_if(config: &Config, args: &Args, zone: Zone) -> Result<(Case, Timestamp), CliError> {
     let received = time("--received", args.received.as_deref().unwrap_or_default(), zone)?;
-    let mut row = Row {
-        received: Received::At(received),
-        category: args.category.as_deref().unwrap_or_default().into(),
-        subject: None,
-        events: Vec::new(),
-        dues: Vec::new(),
-        paused: false,
-        verdict: Verdict::Unmapped,
-        facts: Vec::new(),
-    };
+    let mut row = Row::bare(Received::At(received), args.category.as_deref().unwrap_or_default().into());
     for event in &args.events {
         let (name, at) = pair("--event", event, '=')?;
         let name = EventName::parse(name).ok_or_else(|| unknown_event(name))?;

@@ -5,7 +5,7 @@ use super::read::{Empty, Entry, Reader, Table, nearest};
 use crate::core::facts::{CATEGORY, Fact, FactType, FactTypes, Real};
 use crate::core::id::Name;
 use crate::core::obligation::Obligation;
-use crate::core::observation::{Received, Row, Verdict};
+use crate::core::observation::{Received, Row};
 use crate::core::policy::{Assessment, Categories, CategoryClass, Due, Policy, Priority, Standing, Target};
 use crate::core::time::Span;
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,16 +120,7 @@ fn plain(digits: &str) -> String {
 
 /// A report of which nothing is known but its category.
 pub fn sample(category: &Name) -> Row {
-    Row {
-        received: Received::Unreadable,
-        category: category.clone(),
-        subject: None,
-        events: Vec::new(),
-        dues: Vec::new(),
-        paused: false,
-        verdict: Verdict::Unmapped,
-        facts: Vec::new(),
-    }
+    Row::bare(Received::Unreadable, category.clone())
 }
 
 impl RuleTest {

@@ -194,14 +194,9 @@ impl Lines {
         let line = self.line(slot)?;
         let kind = &self.kinds[line.kind as usize];
         let plain = || Row {
-            received: Received::At(line.received),
-            category: kind.category.clone(),
             subject: self.subject(slot),
-            events: Vec::new(),
-            dues: Vec::new(),
-            paused: false,
             verdict: kind.verdict,
-            facts: Vec::new(),
+            ..Row::bare(Received::At(line.received), kind.category.clone())
         };
         let report = Report {
             row: line.row.as_ref().map_or_else(plain, |row| Row::clone(row)),

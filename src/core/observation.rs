@@ -139,6 +139,20 @@ pub struct Row {
 }
 
 impl Row {
+    /// A row of which nothing is known but when it came in and its category.
+    pub fn bare(received: Received, category: Name) -> Row {
+        Row {
+            received,
+            category,
+            subject: None,
+            events: Vec::new(),
+            dues: Vec::new(),
+            paused: false,
+            verdict: Verdict::Unmapped,
+            facts: Vec::new(),
+        }
+    }
+
     /// The earliest event of this name.
     pub fn event(&self, name: EventName) -> Option<&Event> {
         self.events.iter().find(|event| event.name == name)

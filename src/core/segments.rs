@@ -7,7 +7,7 @@ use super::draft::Draft;
 use super::engine::Core;
 use super::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey};
 use super::lines::Slot;
-use super::observation::{Observation, Received, Row, Verdict};
+use super::observation::{Observation, Received, Row};
 use super::plan::{Outcome, Plan};
 use super::policy::{DeletedMeans, Priority};
 use super::time::{Span, Timestamp};
@@ -253,14 +253,5 @@ fn vanished(core: &Core, source: &Name, known: &Remembered, at: Timestamp) -> Op
 
 /// All that is known of its row.
 fn row_of(known: &Remembered) -> Row {
-    Row {
-        received: Received::At(known.received),
-        category: known.category.clone(),
-        subject: None,
-        events: Vec::new(),
-        dues: Vec::new(),
-        paused: false,
-        verdict: Verdict::Unmapped,
-        facts: Vec::new(),
-    }
+    Row::bare(Received::At(known.received), known.category.clone())
 }

@@ -187,22 +187,6 @@ impl<S: Store, C: Clock> Engine<S, C> {
         Ok(fed)
     }
 
-    /// Which channels hold parked pages and which none; `None` where the store doesn't say.
-    pub async fn parked_channels(&self) -> Option<BTreeMap<Name, bool>> {
-        let counts = match self.store.page_counts().await {
-            Ok(counts) => counts,
-            Err(error) => {
-                tracing::debug!(%error, "parked pages can't be counted; counting again");
-                return None;
-            }
-        };
-        let mut parked = BTreeMap::new();
-        for count in counts {
-            *parked.entry(count.channel).or_default() |= count.state == "parked" && count.count > 0;
-        }
-        Some(parked)
-    }
-
     /// The store's memory of cases that an input may continue.
     async fn recall(&self, strangers: Vec<CaseKey>) -> Result<Vec<crate::core::case::Case>, StoreError> {
         if strangers.is_empty() {

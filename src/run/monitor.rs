@@ -5,7 +5,6 @@ use crate::core::id::Name;
 use crate::core::plan::Input;
 use crate::core::policy::Policy;
 use crate::core::time::{Span, Timestamp};
-use crate::core::trouble::TroubleKind;
 use crate::core::view::View;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
@@ -13,11 +12,11 @@ use crate::pager::Sender;
 use crate::run::asks::Asks;
 use crate::run::clock::Clock;
 use crate::run::engine::{Engine, Fed};
-use crate::run::inbox;
 use crate::run::lists::{Lists, Question};
 use crate::run::outbox::{Outbox, OutboxStats};
 use crate::run::poller::{Inputs, PollError, Poller};
 use crate::run::watcher::{Polled, Watcher};
+use crate::run::{inbox, troubles};
 use crate::source::Source;
 use crate::status::{Failure, STORE, SourceStatus, StatusHandle};
 use crate::store::{Lane, Store, StoreError};
@@ -37,8 +36,6 @@ const VIEW_EVERY: Span = Span::from_micros(250_000);
 const STOP_WITHIN: Span = Span::from_secs(5);
 /// How often the core is told whether the sources can be seen.
 const SIGHT_EVERY: Span = Span::from_secs(1);
-/// How often parked pages are counted.
-const PARKED_EVERY: Span = Span::from_secs(10);
 /// The engine shows that it is alive at least this often.
 const ALIVE_EVERY: Span = Span::from_secs(1);
 
@@ -141,6 +138,7 @@ where
         loops.spawn(answer(poller, shutdown.clone()));
     }
     drop((inputs, lists));
+    loops.spawn(troubles::watch(store.clone(), clock.clone(), status.clone(), acts.clone(), shutdown.clone()));
     loops.spawn(inbox::watch(store.clone(), clock.clone(), status.clone(), acts, shutdown.clone()));
     let outbox = Outbox::new(store, sender, clock.clone(), keys, outbox_stats);
     for (lane, wake) in [Lane::P0, Lane::Lesser].into_iter().zip(&lanes) {
@@ -160,7 +158,6 @@ where
         scan_inputs,
         questions,
         reloads: reloads.0,
-        told_troubles: BTreeMap::new(),
         shutdown,
     };
     let ended = on_a_thread_of_its_own(seat).await;
@@ -198,8 +195,6 @@ struct Seat<St: Store, C: Clock> {
     scan_inputs: mpsc::Receiver<Input>,
     questions: mpsc::Receiver<Question>,
     reloads: mpsc::Receiver<Arc<Policy>>,
-    /// What trouble the core was last told of, and whether it held.
-    told_troubles: BTreeMap<(TroubleKind, Name), bool>,
     shutdown: watch::Receiver<bool>,
 }
 
@@ -221,18 +216,11 @@ impl<St: Store, C: Clock> Seat<St, C> {
     /// Takes up inputs, what is due before all: a deadline, then what people did, proof, the rows of scans.
     async fn work(mut self) -> Result<(), StoreError> {
         let mut published = Timestamp::MIN;
-        let (mut looked, mut counted) = (Timestamp::MIN, Timestamp::MIN);
+        let mut looked = Timestamp::MIN;
         loop {
             let now = self.clock.now();
             if now >= looked.plus(SIGHT_EVERY) {
                 looked = now;
-                if now >= counted.plus(PARKED_EVERY) {
-                    counted = now;
-                    for input in self.changed_troubles().await {
-                        let fed = self.engine.feed(input).await?;
-                        self.pass_on(fed);
-                    }
-                }
                 for input in self.measured(now) {
                     let fed = self.engine.feed(input).await?;
                     self.pass_on(fed);
@@ -293,23 +281,6 @@ impl<St: Store, C: Clock> Seat<St, C> {
         let store = status.store.measured(status.started_at, now).map(|measured| (STORE.into(), measured));
         let measured = status.sources.iter().map(of).chain(store);
         measured.map(|(source, measured)| Input::Sight { source, measured }).collect()
-    }
-
-    /// What the core must hear of channels that have begun or ceased to refuse pages for good, and of a
-    /// configuration that can't be taken over.
-    async fn changed_troubles(&mut self) -> Vec<Input> {
-        let parked = self.engine.parked_channels().await.unwrap_or_default();
-        let mut troubles: BTreeMap<(TroubleKind, Name), bool> =
-            parked.into_iter().map(|(channel, holds)| ((TroubleKind::PagesParked, channel), holds)).collect();
-        let refused = self.status.load().reload.refused.is_some();
-        troubles.insert((TroubleKind::ReloadFailed, "configuration".into()), refused);
-        let mut changed = Vec::new();
-        for (about, holds) in troubles {
-            if self.told_troubles.insert(about.clone(), holds) != Some(holds) {
-                changed.push(Input::Trouble { kind: about.0, subject: about.1, holds });
-            }
-        }
-        changed
     }
 
     /// Shows what the core has judged.

@@ -86,23 +86,14 @@ pub(super) async fn send(inputs: &mpsc::Sender<Input>, input: Input) -> Result<(
 mod tests {
     use super::*;
     use crate::core::id::ReportId;
-    use crate::core::observation::{Row, Verdict};
+    use crate::core::observation::Row;
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_secs(secs)
     }
 
     fn received(secs: i64) -> Observation {
-        let row = Row {
-            received: Received::At(at(secs)),
-            category: "spam".into(),
-            subject: None,
-            events: Vec::new(),
-            dues: Vec::new(),
-            paused: false,
-            verdict: Verdict::Unmapped,
-            facts: Vec::new(),
-        };
+        let row = Row::bare(Received::At(at(secs)), "spam".into());
         Observation { id: ReportId::Int(1), row: Some(row) }
     }
 

@@ -103,6 +103,11 @@ pub struct Live {
 }
 
 impl Changes {
+    /// Takes the reports out, so that what a log says of them can be merged in.
+    pub fn take_seen(&mut self) -> Batch {
+        Batch { rows: self.rows.iter_mut().filter_map(|change| change.seen.take()).collect(), rejects: Vec::new() }
+    }
+
     /// Puts the reports back that were taken out, in their order, with what was rejected meanwhile.
     pub fn give_back(&mut self, batch: Batch) {
         let mut seen = batch.rows.into_iter();

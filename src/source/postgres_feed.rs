@@ -182,8 +182,7 @@ impl PostgresSession {
         );
         changes.began = Some(place);
         if self.history.is_some() && feed != FeedKind::History {
-            let rows = changes.rows.iter_mut().filter_map(|change| change.seen.take()).collect();
-            let mut batch = Batch { rows, rejects: Vec::new() };
+            let mut batch = changes.take_seen();
             self.add_history(&mut batch).await?;
             changes.give_back(batch);
         }

@@ -105,16 +105,18 @@ pub(super) async fn inbox(db: &Db) -> Result<Vec<InboxEntry>> {
     const WAITING: &str =
         "SELECT id, kind, body, by_whom, at FROM inbox WHERE applied_sequence IS NULL ORDER BY id LIMIT 100";
     let rows = db.fetch(WAITING, args![]).await.map_err(failed(OPERATION))?;
-    let entry = |row: &Row| {
-        Ok(InboxEntry {
-            id: row.int(0)?,
-            kind: row.text(1)?.to_owned(),
-            body: row.text(2)?.to_owned(),
-            by_whom: row.text(3)?.to_owned(),
-            at: row.at(4)?,
-        })
-    };
-    rows.iter().map(entry).collect::<Answer<_>>().map_err(failed(OPERATION))
+    rows.iter().map(inbox_entry).collect::<Answer<_>>().map_err(failed(OPERATION))
+}
+
+/// Of the columns id, kind, body, by_whom and at, in this order.
+pub(super) fn inbox_entry(row: &Row) -> Answer<InboxEntry> {
+    Ok(InboxEntry {
+        id: row.int(0)?,
+        kind: row.text(1)?.to_owned(),
+        body: row.text(2)?.to_owned(),
+        by_whom: row.text(3)?.to_owned(),
+        at: row.at(4)?,
+    })
 }
 
 pub(super) async fn breaches(db: &Db, limit: u32) -> Result<Vec<BreachRecord>> {

@@ -2,7 +2,7 @@
 //! time, read in bounded batches by indexes that end at the stretch, so that years of history cost nothing.
 
 use super::db::{Answer, Row, args};
-use super::load::{breach_status, priority, state, unreadable};
+use super::load::{breach_status, inbox_entry, priority, state, unreadable};
 use super::sql::{SqlStore, failed};
 use super::{InboxEntry, Result};
 use crate::core::case::Conclusion;
@@ -128,16 +128,7 @@ impl SqlStore {
     pub async fn acts_between(&self, kind: &str, from: Timestamp, until: Timestamp) -> Result<Vec<InboxEntry>> {
         const OPERATION: &str = "read what people did in a week";
         let rows = self.db.fetch(ACTS, args![kind, from, until]).await.map_err(failed(OPERATION))?;
-        let entry = |row: &Row| {
-            Ok(InboxEntry {
-                id: row.int(0)?,
-                kind: row.text(1)?.to_owned(),
-                body: row.text(2)?.to_owned(),
-                by_whom: row.text(3)?.to_owned(),
-                at: row.at(4)?,
-            })
-        };
-        rows.iter().map(entry).collect::<Answer<_>>().map_err(failed(OPERATION))
+        rows.iter().map(inbox_entry).collect::<Answer<_>>().map_err(failed(OPERATION))
     }
 }
 

@@ -94,16 +94,7 @@ pub fn policy() -> Policy {
 }
 
 pub fn row(category: &str, received: Timestamp) -> Row {
-    Row {
-        received: Received::At(received),
-        category: category.into(),
-        subject: None,
-        events: Vec::new(),
-        dues: Vec::new(),
-        paused: false,
-        verdict: Verdict::Unmapped,
-        facts: Vec::new(),
-    }
+    Row::bare(Received::At(received), category.into())
 }
 
 pub trait RowExt {
