@@ -16,5 +16,4 @@ const LATER: &[(&[&str], &str, &str)] = &[
     (RULES, "raised_when", "write it under [categories], for all rules at once"),
     (RULES, "spread", "give `targets` the shortest time that you need"),
     (TARGETS, "repeat", "a target runs once an episode for now"),
-    (&["[store]"], "keep_months", "everything is kept for now"),
 ];

@@ -85,7 +85,7 @@ fn the_sketch_is_refused_only_for_what_is_not_built_yet() {
         assert!(problem.what.ends_with("not built yet"), "{} {}", problem.what, problem.advice);
         named.insert(problem.what.as_str());
     }
-    let expected = ["`keep_months` is not built yet"];
+    let expected: [&str; 0] = [];
     assert_eq!(named.into_iter().collect::<Vec<_>>(), expected);
 }
 
