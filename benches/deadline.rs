@@ -234,6 +234,7 @@ async fn monitored(
         status: StatusHandle::new(status),
         view: Arc::new(ArcSwap::from_pointee(View::default())),
         outbox_stats: OutboxStats::new(&["hook".into()]).unwrap(),
+        spool: None,
         metrics: Arc::new(Metrics::new(known).unwrap()),
     };
     let (stop, stopping) = watch::channel(false);

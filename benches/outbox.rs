@@ -63,8 +63,15 @@ async fn on_disk(channels: &Arc<Channels>, pages: &[NewPage]) {
     let lead = store.lead("bench", SystemClock.now(), None).await.unwrap();
     let Lead::Taken { token, .. } = lead else { panic!("it is led") };
     let plan = Plan::default();
-    let commit =
-        Commit { sequence: 1, token, at: SystemClock.now(), plan: &plan, pages: pages.to_vec(), next_incident: 1 };
+    let commit = Commit {
+        sequence: 1,
+        token,
+        at: SystemClock.now(),
+        plan: &plan,
+        pages: pages.to_vec(),
+        next_incident: 1,
+        sent: Vec::new(),
+    };
     store.commit(&commit).await.unwrap();
 
     let commits = pages.len().min(2_000);
@@ -264,6 +271,7 @@ fn pages(count: usize) -> Vec<NewPage> {
             found: None,
             in_place_of: None,
             is_test: false,
+            without_store: false,
             acknowledge: None,
             count: 1,
             cases: vec![case.clone()],
@@ -277,7 +285,7 @@ fn pages(count: usize) -> Vec<NewPage> {
             priority: Priority::P0,
             created_at: now,
             alert_key: keys.alert(incident, 0),
-            delivery_key: keys.delivery(incident, 0, 0, &channel, PageKind::Ring),
+            delivery_key: keys.delivery(&keys.alert(incident, 0), 0, &channel, PageKind::Ring),
             payload: serde_json::to_string(&payload).unwrap(),
             fallbacks: Vec::new(),
             in_place_of: None,

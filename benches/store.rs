@@ -120,6 +120,7 @@ impl Feeder {
             plan: &decision.plan,
             pages,
             next_incident: decision.next_incident,
+            sent: Vec::new(),
         };
         let began = Instant::now();
         store.commit(&commit).await.unwrap();
@@ -142,7 +143,7 @@ fn pages(plan: &Plan) -> Vec<NewPage> {
         priority: page.priority,
         created_at: page.created_at,
         alert_key: keys.alert(page.incident, page.round),
-        delivery_key: keys.delivery(page.incident, page.round, page.step, &page.channel, page.kind),
+        delivery_key: keys.delivery(&keys.alert(page.incident, page.round), page.step, &page.channel, page.kind),
         payload: serde_json::to_string(&tocsin::pager::payload::Payload::freeze(page, &keys)).unwrap(),
         fallbacks: page.fallbacks.clone(),
         in_place_of: None,

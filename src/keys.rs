@@ -2,6 +2,7 @@
 //! same thing has the same key after every restart, reload and reordering of rules.
 
 use crate::core::id::{CaseKey, IncidentNo, Name, Subject};
+use crate::core::incident::Incident;
 use crate::core::plan::PageKind;
 use crate::core::time::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
@@ -78,15 +79,18 @@ impl Keys {
         hex(&self.digest("alert", &[&incident.0.to_be_bytes(), &round.to_be_bytes()]))
     }
 
-    /// What a receiver de-duplicates deliveries by: the same on every retry of one page.
-    pub fn delivery(&self, incident: IncidentNo, round: u32, step: u32, channel: &Name, kind: PageKind) -> String {
-        let parts: [&[u8]; 5] = [
-            &incident.0.to_be_bytes(),
-            &round.to_be_bytes(),
-            &step.to_be_bytes(),
-            channel.as_bytes(),
-            kind.as_str().as_bytes(),
-        ];
+    /// As `alert`, of an incident as it is: by its name where it has one, which needs no store to be known.
+    pub fn alert_of(&self, incident: &Incident, round: u32) -> String {
+        match &incident.named {
+            Some(name) => hex(&self.digest("alert by name", &[name.as_bytes(), &round.to_be_bytes()])),
+            None => self.alert(incident.no, round),
+        }
+    }
+
+    /// What a receiver de-duplicates deliveries by: the same on every retry of one page. `alert` is the key of
+    /// its round.
+    pub fn delivery(&self, alert: &str, step: u32, channel: &Name, kind: PageKind) -> String {
+        let parts: [&[u8]; 4] = [alert.as_bytes(), &step.to_be_bytes(), channel.as_bytes(), kind.as_str().as_bytes()];
         hex(&self.digest("delivery", &parts))
     }
 }
@@ -153,9 +157,10 @@ mod tests {
         assert_ne!(ours.alert(IncidentNo(1), 0), ours.alert(IncidentNo(1), 1));
         assert_eq!(ours.alert(IncidentNo(1), 0).len(), 64);
         let channel: Name = "pager".into();
-        let ring = ours.delivery(IncidentNo(1), 0, 0, &channel, PageKind::Ring);
-        assert_ne!(ring, ours.delivery(IncidentNo(1), 0, 0, &channel, PageKind::Resolve));
-        assert_ne!(ring, ours.delivery(IncidentNo(1), 0, 0, &"mail".into(), PageKind::Ring));
+        let alert = ours.alert(IncidentNo(1), 0);
+        let ring = ours.delivery(&alert, 0, &channel, PageKind::Ring);
+        assert_ne!(ring, ours.delivery(&alert, 0, &channel, PageKind::Resolve));
+        assert_ne!(ring, ours.delivery(&alert, 0, &"mail".into(), PageKind::Ring));
     }
 
     #[test]

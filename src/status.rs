@@ -106,6 +106,8 @@ pub struct StoreStatus {
     pub clock: Option<(Timestamp, Span)>,
     /// Whether its clock is apart, as the core last judged.
     pub blind: Vec<Blindness>,
+    /// Since when it has been away for so long that only minor safety rings, without it.
+    pub emergency_since: Option<Timestamp>,
 }
 
 /// The name under which the core judges the store's clock; no source can have it.

@@ -7,13 +7,14 @@ use crate::core::time::Span;
 use crate::keys::Keys;
 use crate::run::clock::{Clock, SystemClock};
 use crate::status::StatusHandle;
-use crate::store::Claim;
+use crate::store::{Claim, Spool};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const SECRET_BYTES: usize = 32;
 
@@ -125,6 +126,16 @@ fn write_mark(file: &Path, text: &str) -> std::io::Result<()> {
 /// `tocsin.db.secret` beside an SQLite store; beside the configuration where the store is elsewhere.
 pub fn secret_file(config: &Config) -> PathBuf {
     beside_the_store(config, ".secret")
+}
+
+/// Where P0 rings from while the store is away: a file beside it, `tocsin.db.spool` or beside the configuration.
+pub fn spool(config: &Config) -> Arc<Spool> {
+    let path = beside_the_store(config, ".spool");
+    let opened = Spool::open(&path).unwrap_or_else(|error| {
+        tracing::warn!(path = %path.display(), %error, "no spool can be kept: were the store away and this process to die as well, what rang meanwhile might ring once more");
+        Spool::in_memory()
+    });
+    Arc::new(opened)
 }
 
 pub fn mark_file(config: &Config) -> PathBuf {

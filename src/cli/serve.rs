@@ -125,6 +125,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         view,
         outbox_stats,
         metrics,
+        spool: Some(deployment::spool(&config)),
     };
     tokio::spawn(stop_at_a_signal(stop));
     let mark = deployment::mark_file(&config);

@@ -14,6 +14,7 @@ use super::plan::{Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, Pa
 use super::policy::{Assessment, Priority, Standing};
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
+use super::urgent::name_of_episode;
 use super::view::Group;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -425,9 +426,14 @@ impl<'c> Draft<'c> {
     }
 
     fn episode_incident(&mut self, key: &EpisodeKey, escalation: Name) -> IncidentNo {
-        match self.case(key).and_then(|case| case.incident) {
+        let before = self.case(key).and_then(|case| case.incident);
+        match before {
             Some(no) if self.incident(no).is_some() => no,
-            _ => self.open_incident(IncidentKind::Episode(key.clone()), escalation),
+            _ => {
+                let no = self.open_incident(IncidentKind::Episode(key.clone()), escalation);
+                self.name_incident(no, &name_of_episode(no, key, before));
+                no
+            }
         }
     }
 

@@ -41,13 +41,13 @@ pub struct Core {
     pub(super) next_incident: u64,
     pub(super) queue: BTreeSet<Rank>,
     /// When each case wakes: P0 apart, so that a pass takes all of it first.
-    due: [BTreeSet<(Timestamp, EpisodeKey)>; 2],
+    pub(super) due: [BTreeSet<(Timestamp, EpisodeKey)>; 2],
     pub(super) rings: BTreeSet<(Timestamp, IncidentNo)>,
     pub(super) open_warnings: BTreeSet<IncidentNo>,
     /// Operators' incidents, open or over.
     pub(super) troubles: BTreeMap<(TroubleKind, Name), IncidentNo>,
     pub(super) quiets: BTreeMap<i64, Quiet>,
-    caught_up: BTreeSet<Name>,
+    pub(super) caught_up: BTreeSet<Name>,
     pub(super) watch: Watch,
     pub(super) sights: BTreeMap<Name, Sight>,
     pub(super) arrivals: Arrivals,
@@ -59,6 +59,8 @@ pub struct Core {
     /// Reports that were open before the start, until they are read.
     pub(super) expected: BTreeMap<(Name, ReportId), Remembered>,
     pub(super) tally: Tally,
+    /// The highest rounds that rang in an emergency of which the store was never told, by the incidents' names.
+    pub(super) rang: BTreeMap<Name, u32>,
 }
 
 /// Counters since the start, for the view.
@@ -99,6 +101,7 @@ impl Core {
             segments: BTreeMap::new(),
             expected: BTreeMap::new(),
             tally: Tally::default(),
+            rang: BTreeMap::new(),
         }
     }
 
@@ -163,6 +166,11 @@ impl Core {
 
     /// What this input means at `now`. Changes nothing.
     pub fn decide(&self, input: &Input, now: Timestamp) -> Decision {
+        self.decide_of(input, now, false)
+    }
+
+    /// `is_urgent`: time moves P0 alone.
+    pub(super) fn decide_of(&self, input: &Input, now: Timestamp, is_urgent: bool) -> Decision {
         let mut draft = Draft::new(self, now);
         match input {
             Input::Rows(rows) => draft.see(rows),
@@ -173,6 +181,7 @@ impl Core {
             }
             Input::Trouble { kind, subject, holds: true } => self.trouble(&mut draft, (*kind, subject), None, now),
             Input::Trouble { kind, subject, holds: false } => self.trouble_over(&mut draft, *kind, subject, now),
+            Input::Tick if is_urgent => self.urgent_cases(now).iter().for_each(|key| draft.refresh(key)),
             Input::Tick => {
                 let due = self.due_cases(now);
                 for key in &due {
@@ -189,7 +198,7 @@ impl Core {
         }
         self.tell_troubles(&mut draft, now);
         self.tell_warnings(&mut draft, now);
-        self.wake_incidents(&mut draft, now);
+        self.wake_incidents(&mut draft, now, is_urgent);
         self.ring_and_resolve(&mut draft, now);
         self.settle_warnings(&mut draft, now);
         let next_incident = draft.next_incident;
@@ -303,7 +312,7 @@ impl Core {
         }
     }
 
-    fn put_incident(&mut self, incident: Incident) {
+    pub(super) fn put_incident(&mut self, incident: Incident) {
         if let Some(at) = self.incidents.get(&incident.no).and_then(Incident::wakes_at) {
             self.rings.remove(&(at, incident.no));
         }
@@ -337,7 +346,7 @@ impl Core {
     }
 
     /// Replaces a case and its places in every index.
-    fn put_case(&mut self, key: EpisodeKey, case: Option<Case>) {
+    pub(super) fn put_case(&mut self, key: EpisodeKey, case: Option<Case>) {
         self.watch.remove(&key);
         for stale in &mut self.stale {
             stale.remove(&key);

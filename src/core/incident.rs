@@ -94,6 +94,10 @@ pub struct Incident {
     /// When time alone ends it; `None` where only evidence does.
     #[serde(default)]
     pub over_at: Option<Timestamp>,
+    /// What the keys of its pages are made of, where they must be the same for whoever opens it, the store or
+    /// none at hand: of P0, and of the store's own absence. Such an incident rings in an emergency too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<Name>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +135,7 @@ impl Incident {
             told_by: Vec::new(),
             news_round: 0,
             over_at: None,
+            named: None,
         }
     }
 

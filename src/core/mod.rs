@@ -33,6 +33,7 @@ pub mod sight;
 mod taken;
 pub mod time;
 pub mod trouble;
+pub mod urgent;
 pub mod view;
 pub mod warning;
 pub mod watch;

@@ -17,8 +17,8 @@ const BLIND_PRIORITY: Priority = Priority::P1;
 
 impl Core {
     /// What time alone does to incidents: held rings, steps, repeats, and acknowledgements that nobody
-    /// acted on. Lesser rings are held until the first look at a source is complete.
-    pub(super) fn wake_incidents(&self, draft: &mut Draft<'_>, now: Timestamp) {
+    /// acted on. Lesser rings are held until the first look at a source is complete. `is_urgent`: P0 alone.
+    pub(super) fn wake_incidents(&self, draft: &mut Draft<'_>, now: Timestamp, is_urgent: bool) {
         let looked = draft.plan.caught_up.is_some();
         let held = self.incidents.values().filter(|i| looked && i.rung_at.is_none() && i.ring_at.is_some());
         let held: Vec<IncidentNo> = held.map(|incident| incident.no).collect();
@@ -27,7 +27,8 @@ impl Core {
                 incident.ring_at = Some(now);
             }
         }
-        let due: Vec<IncidentNo> = self.rings.iter().take_while(|(at, _)| *at <= now).map(|(_, no)| *no).collect();
+        let due = self.rings.iter().take_while(|(at, _)| *at <= now).map(|(_, no)| *no);
+        let due: Vec<IncidentNo> = due.filter(|no| !is_urgent || self.is_urgent(*no)).collect();
         for no in due {
             let Some(incident) = draft.incident(no) else { continue };
             if incident.over_at.is_some_and(|at| at <= now) {
@@ -114,6 +115,7 @@ impl Core {
                 incident.join_bundle(bundle);
             }
         }
+        draft.name_bundle(bundle, ringing);
         for bundle in earlier {
             if !tells_of_any(draft, bundle, |incident| incident.bundle == Some(bundle))
                 && let Some(incident) = draft.incident_mut(bundle)

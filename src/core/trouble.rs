@@ -8,6 +8,7 @@ use super::incident::{Incident, IncidentKind};
 use super::plan::Alarm;
 use super::policy::Priority;
 use super::time::{Span, Timestamp};
+use super::urgent::name_of_absence;
 use serde::{Deserialize, Serialize};
 
 /// One cause rings anew at most this often, whether it comes back or grows; steps and repeats aside, which end
@@ -33,6 +34,8 @@ pub enum TroubleKind {
     PagesParked,
     /// A configuration can't be taken over; the one before runs.
     ReloadFailed,
+    /// The store takes nothing: P0 rings all the same, nothing else does.
+    StoreAway,
 }
 
 impl TroubleKind {
@@ -43,13 +46,14 @@ impl TroubleKind {
             TroubleKind::WrongZone => "wrong_zone",
             TroubleKind::PagesParked => "pages_parked",
             TroubleKind::ReloadFailed => "reload_failed",
+            TroubleKind::StoreAway => "store_away",
         }
     }
 
     /// How loud it is: pages that nobody gets and rows that nobody counts may be a child's.
     const fn priority(self) -> Priority {
         match self {
-            TroubleKind::RowsWithoutId | TroubleKind::PagesParked => Priority::P1,
+            TroubleKind::RowsWithoutId | TroubleKind::PagesParked | TroubleKind::StoreAway => Priority::P1,
             TroubleKind::PresumedCategories | TroubleKind::WrongZone | TroubleKind::ReloadFailed => Priority::P2,
         }
     }
@@ -122,7 +126,11 @@ impl Core {
         let Some(operators) = self.policy.operators.clone() else { return };
         let no = self.trouble_of(draft, kind, subject).unwrap_or_else(|| {
             let trouble = Trouble::new(kind, subject.clone(), now);
-            draft.open_incident(IncidentKind::Trouble(trouble), operators)
+            let no = draft.open_incident(IncidentKind::Trouble(trouble), operators);
+            if kind == TroubleKind::StoreAway {
+                draft.name_incident(no, &name_of_absence(now));
+            }
+            no
         });
         let Some(held) = draft.incident(no) else { return };
         let IncidentKind::Trouble(trouble) = &held.kind else { return };

@@ -22,6 +22,10 @@ pub fn details(rendering: &Rendering<'_>, chars_max: usize, escape: fn(&str) -> 
         text += &format!("\n{}", escape(&rendering.title));
     }
     let taken = payload.acknowledge.as_ref().map(|url| format!("\nAcknowledge: {}", escape(url)));
+    if payload.without_store {
+        text +=
+            "\nThe monitor's store is away: acknowledge where this rings; the board shows it once the store is back";
+    }
     if let Some(channel) = &payload.in_place_of {
         text += &format!("\nHere because channel {} did not accept it", escape(&one_line(channel, NAME_CHARS_MAX)));
     }

@@ -38,6 +38,9 @@ pub struct Payload {
     /// A test of the way that pages take: nothing is overdue.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_test: bool,
+    /// Sent while the store was away: nothing else is recorded yet, and nothing can be acknowledged here.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub without_store: bool,
     /// Overdue cases in the incident; `cases` lists the most urgent of them. Of a warning, the deadlines that
     /// come near.
     pub count: u64,
@@ -152,9 +155,17 @@ impl Payload {
             found: page.found.map(|found| found.to_string()),
             in_place_of: None,
             is_test: page.is_test,
+            without_store: false,
             count: page.count,
             cases: page.cases.iter().map(case).collect(),
         }
+    }
+
+    /// As it is sent while the store is away: numbers of incidents are the store's to give, so it is named by its
+    /// most urgent case, and it leads nowhere.
+    pub fn without_a_store(self) -> Self {
+        let incident = self.cases.first().map_or_else(|| "store".to_owned(), |first| first.case.clone());
+        Payload { incident, acknowledge: None, without_store: true, ..self }
     }
 
     /// The body that `render` makes of the payload; where it would be longer than `bytes_max`, without the

@@ -35,6 +35,7 @@ pub fn payload(cases: usize) -> Payload {
         found: None,
         in_place_of: None,
         is_test: false,
+        without_store: false,
         count: cases as u64,
         cases: (0..cases).map(case).collect(),
     }

@@ -169,6 +169,7 @@ mod tests {
             found: None,
             in_place_of: None,
             is_test: false,
+            without_store: false,
             count,
             cases,
         }

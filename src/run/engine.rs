@@ -5,16 +5,17 @@
 use crate::core::act::{Act, Deed};
 use crate::core::engine::{Core, Decision};
 use crate::core::id::{CaseKey, Name, ReportKey};
-use crate::core::plan::{Alarm, Input, Plan, Rows};
+use crate::core::plan::{Alarm, Input, PageKind, Plan, Rows};
 use crate::core::policy::{Policy, Priority};
 use crate::core::segments::Recalled;
 use crate::core::sight::{Blindness, Looked};
 use crate::core::time::{Span, Timestamp};
 use crate::keys::Keys;
 use crate::pager::payload::Payload;
+use crate::run::beside::{Alone, Beside};
 use crate::run::clock::Clock;
 use crate::status::{Failure, StatusHandle};
-use crate::store::{Commit, NewPage, Store, StoreError};
+use crate::store::{Commit, NewPage, Spool, Store, StoreError};
 use crate::zone::rfc3339;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +37,10 @@ pub struct Engine<S: Store, C: Clock> {
     /// The last commit before this process, and of each source the last of its segments that was taken up.
     began_after: u64,
     recalled: BTreeMap<Name, Option<u64>>,
+    /// What rang while the store was away, and of which it must be told.
+    spool: Option<Arc<Spool>>,
+    /// Whether it stands in for one whose store is away.
+    stands_in: bool,
 }
 
 /// What one input led to.
@@ -79,9 +84,34 @@ impl<S: Store, C: Clock> Engine<S, C> {
             status.leader = true;
             status.store.sequence = stored.sequence;
         });
-        let sequence = stored.sequence;
-        let (began_after, recalled) = (sequence, BTreeMap::new());
-        Ok(Engine { core, store, clock, keys, status, token, sequence, began_after, recalled })
+        Ok(Engine { token, ..Engine::of(core, store, clock, keys, status, stored.sequence) })
+    }
+
+    fn of(core: Core, store: Arc<S>, clock: C, keys: Keys, status: StatusHandle, sequence: u64) -> Self {
+        Engine {
+            core,
+            store,
+            clock,
+            keys,
+            status,
+            token: 0,
+            sequence,
+            began_after: sequence,
+            recalled: BTreeMap::new(),
+            spool: None,
+            stands_in: false,
+        }
+    }
+
+    /// An engine for as long as the store is away: it decides by `core`, and what it decides is thrown away.
+    pub fn stand_in(core: Core, spool: Arc<S>, clock: C, keys: Keys, status: StatusHandle) -> Self {
+        Engine { stands_in: true, ..Engine::of(core, spool, clock, keys, status, 0) }
+    }
+
+    /// Tells the store from now on what rang in an emergency.
+    pub fn remember_spool(&mut self, spool: Arc<Spool>) {
+        self.core.remember_rings(spool.left().clone());
+        self.spool = Some(spool);
     }
 
     /// Takes a policy that was validated: decided by from now on, and every case is judged anew by it.
@@ -101,25 +131,43 @@ impl<S: Store, C: Clock> Engine<S, C> {
     ///
     /// # Errors
     /// Only `Fenced` and `Unreadable`: this process must stop writing.
-    pub async fn feed(&mut self, mut input: Input) -> Result<Fed, StoreError> {
-        match &mut input {
-            Input::Rows(rows) => rows.recalled = self.recall(self.core.strangers(rows)).await?,
-            Input::Reassess { recalled } => *recalled = self.recall(self.core.strangers_of_reassess()).await?,
+    pub async fn feed(&mut self, input: Input) -> Result<Fed, StoreError> {
+        self.feed_beside(input, &mut Alone).await
+    }
+
+    /// As `feed`; while the store is away, `beside` does what can be done without it.
+    ///
+    /// # Errors
+    /// As `feed`.
+    pub async fn feed_beside(&mut self, mut input: Input, beside: &mut impl Beside) -> Result<Fed, StoreError> {
+        beside.asks();
+        let strangers = match &input {
+            Input::Rows(rows) => self.core.strangers(rows),
+            Input::Reassess { .. } => self.core.strangers_of_reassess(),
             Input::ScanEnded { .. }
             | Input::Sight { .. }
             | Input::Recalled(_)
             | Input::Trouble { .. }
             | Input::Act(_)
-            | Input::Tick => {}
+            | Input::Tick => Vec::new(),
+        };
+        let remembered = self.recall(strangers, &input, beside).await?;
+        if let Input::Rows(Rows { recalled, .. }) | Input::Reassess { recalled } = &mut input {
+            *recalled = remembered;
         }
         let (mut failed, mut wait) = (0, RETRY_FIRST);
         loop {
-            let now = self.clock.now();
-            let decision = self.core.decide(&input, now);
-            let error = match self.commit(&decision, now).await {
+            let (decision, now) = match beside.taken_up_at() {
+                Some(at) => (self.core.decide_urgent(&input, at), at),
+                None => {
+                    let now = self.clock.now();
+                    (self.core.decide(&input, now), now)
+                }
+            };
+            let error = match self.commit(&input, &decision, now, beside).await {
                 Ok(()) => return Ok(self.apply(decision, now)),
                 Err(error @ (StoreError::Fenced { .. } | StoreError::Unreadable { .. })) => return Err(error),
-                Err(StoreError::Ambiguous { source, .. }) if self.was_committed().await? => {
+                Err(StoreError::Ambiguous { source, .. }) if self.was_committed(&input, beside).await? => {
                     tracing::warn!(error = %source, "a commit's answer was lost; the store has it");
                     return Ok(self.apply(decision, now));
                 }
@@ -130,19 +178,20 @@ impl<S: Store, C: Clock> Engine<S, C> {
             }
             failed += 1;
             if let Some((first, second)) = self.halves(&input, &error, failed) {
-                return self.feed_halves(first, second).await;
+                return self.feed_halves(first, second, beside).await;
             }
             if let Some(without) = without_effect(&input, &error, failed) {
                 input = without;
             }
-            self.wait_for_the_store(&error, &mut wait).await;
+            self.wait_for_the_store(&input, &error, &mut wait, beside).await;
         }
     }
 
     /// Tells that the store fails and that the engine is alive all the same, and waits, longer each time.
-    async fn wait_for_the_store(&self, error: &StoreError, wait: &mut Span) {
+    async fn wait_for_the_store(&self, input: &Input, error: &StoreError, wait: &mut Span, beside: &mut impl Beside) {
         self.tell_failure(error);
-        self.clock.sleep_until(self.clock.now().plus(*wait)).await;
+        let pause = self.clock.sleep_until(self.clock.now().plus(*wait));
+        beside.during(&self.core, Some(input), pause).await;
         *wait = wait.plus(*wait).min(RETRY_MOST);
     }
 
@@ -160,15 +209,14 @@ impl<S: Store, C: Clock> Engine<S, C> {
         self.recalled.entry(source.clone()).or_insert(Some(0));
     }
 
-    /// Takes up the next segment of each source.
-    ///
-    /// # Errors
-    /// As `feed`; a store that doesn't answer is asked again at the next look.
-    pub async fn recall_segments(&mut self) -> Result<Vec<Fed>, StoreError> {
+    /// The next segment of each source, to be fed. A store that doesn't answer is asked again at the next look.
+    pub async fn next_segments(&mut self, beside: &mut impl Beside) -> Vec<Input> {
         let waiting = self.recalled.iter().filter_map(|(source, after)| Some((source.clone(), (*after)?)));
-        let mut fed = Vec::new();
+        let mut next_ones = Vec::new();
         for (source, after) in waiting.collect::<Vec<_>>() {
-            let (next, reports) = match self.store.segment(&source, after, self.began_after).await {
+            beside.asks();
+            let segment = self.store.segment(&source, after, self.began_after);
+            let (next, reports) = match beside.during(&self.core, None, segment).await {
                 Ok(Some((no, segment))) => (Some(no), segment.reports),
                 Ok(None) => (None, Vec::new()),
                 Err(error @ StoreError::Unreadable { .. }) => {
@@ -182,19 +230,24 @@ impl<S: Store, C: Clock> Engine<S, C> {
             };
             self.recalled.insert(source.clone(), next);
             let last = next.is_none();
-            fed.push(self.feed(Input::Recalled(Recalled { source, reports, last })).await?);
+            next_ones.push(Input::Recalled(Recalled { source, reports, last }));
         }
-        Ok(fed)
+        next_ones
     }
 
     /// The store's memory of cases that an input may continue.
-    async fn recall(&self, strangers: Vec<CaseKey>) -> Result<Vec<crate::core::case::Case>, StoreError> {
+    async fn recall(
+        &self,
+        strangers: Vec<CaseKey>,
+        input: &Input,
+        beside: &mut impl Beside,
+    ) -> Result<Vec<crate::core::case::Case>, StoreError> {
         if strangers.is_empty() {
             return Ok(Vec::new());
         }
         let (mut failing, mut wait) = (false, RETRY_FIRST);
         loop {
-            let error = match self.store.recall(&strangers).await {
+            let error = match beside.during(&self.core, Some(input), self.store.recall(&strangers)).await {
                 Ok(cases) => {
                     // What is recalled may lead to no commit, which would tell that the store is back.
                     if failing {
@@ -209,17 +262,24 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 tracing::error!(%error, "the store does not recall; trying until it does");
             }
             failing = true;
-            self.wait_for_the_store(&error, &mut wait).await;
+            self.wait_for_the_store(input, &error, &mut wait, beside).await;
         }
     }
 
     #[tracing::instrument(name = "commit", level = "debug", skip_all, fields(sequence = self.sequence + 1))]
-    async fn commit(&self, decision: &Decision, now: Timestamp) -> Result<(), StoreError> {
+    async fn commit(
+        &self,
+        input: &Input,
+        decision: &Decision,
+        now: Timestamp,
+        beside: &mut impl Beside,
+    ) -> Result<(), StoreError> {
         let plan = &decision.plan;
         if !plan.is_durable() {
             return Ok(());
         }
-        let pages = plan.pages.iter().map(|page| self.new_page(page)).collect::<Result<Vec<_>, _>>()?;
+        let pages = plan.pages.iter().map(|page| self.new_page(page, plan)).collect::<Result<Vec<_>, _>>()?;
+        let sent = self.spool.as_ref().map(|spool| spool.sent(&pages)).unwrap_or_default();
         let commit = Commit {
             sequence: self.sequence + 1,
             token: self.token,
@@ -227,13 +287,20 @@ impl<S: Store, C: Clock> Engine<S, C> {
             plan,
             pages,
             next_incident: decision.next_incident,
+            sent,
         };
-        self.store.commit(&commit).await
+        beside.during(&self.core, Some(input), self.store.commit(&commit)).await
     }
 
-    fn new_page(&self, page: &crate::core::plan::Page) -> Result<NewPage, StoreError> {
-        let payload = serde_json::to_string(&Payload::freeze(page, &self.keys))
+    fn new_page(&self, page: &crate::core::plan::Page, plan: &Plan) -> Result<NewPage, StoreError> {
+        let payload = Payload::freeze(page, &self.keys);
+        let payload = if self.stands_in { payload.without_a_store() } else { payload };
+        let payload = serde_json::to_string(&payload)
             .map_err(|error| StoreError::Unreadable { operation: "freeze a page", what: error.to_string() })?;
+        let incident = plan.incidents.get(&page.incident).or_else(|| self.core.incident(page.incident));
+        let alert_key = incident.map(|of| self.keys.alert_of(of, page.round));
+        let numbered = || self.keys.alert(page.incident, page.round);
+        let of_round = alert_key.clone().unwrap_or_else(numbered);
         Ok(NewPage {
             incident: page.incident,
             round: page.round,
@@ -242,8 +309,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
             kind: page.kind,
             priority: page.priority,
             created_at: page.created_at,
-            alert_key: self.keys.alert(page.incident, page.round),
-            delivery_key: self.keys.delivery(page.incident, page.round, page.step, &page.channel, page.kind),
+            delivery_key: self.keys.delivery(&of_round, page.step, &page.channel, page.kind),
+            alert_key: match page.kind {
+                PageKind::Ring => of_round,
+                PageKind::Resolve => alert_key.unwrap_or_default(),
+            },
             payload,
             fallbacks: page.fallbacks.clone(),
             in_place_of: None,
@@ -253,10 +323,10 @@ impl<S: Store, C: Clock> Engine<S, C> {
 
     /// Whether a commit whose answer was lost happened. Asked until the store says so, because nothing else
     /// may be decided before: what is committed is what is applied.
-    async fn was_committed(&self) -> Result<bool, StoreError> {
+    async fn was_committed(&self, input: &Input, beside: &mut impl Beside) -> Result<bool, StoreError> {
         let (mut failing, mut wait) = (false, RETRY_FIRST);
         loop {
-            let error = match self.store.settle(self.token).await {
+            let error = match beside.during(&self.core, Some(input), self.store.settle(self.token)).await {
                 Ok(sequence) => return Ok(sequence > self.sequence),
                 Err(error @ (StoreError::Fenced { .. } | StoreError::Unreadable { .. })) => return Err(error),
                 Err(error) => error,
@@ -265,7 +335,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 tracing::error!(%error, "the store does not say what it has; asking until it does");
             }
             failing = true;
-            self.wait_for_the_store(&error, &mut wait).await;
+            self.wait_for_the_store(input, &error, &mut wait, beside).await;
         }
     }
 
@@ -325,9 +395,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
         Some((Input::Rows(first), Input::Rows(second)))
     }
 
-    async fn feed_halves(&mut self, first: Input, second: Input) -> Result<Fed, StoreError> {
-        let mut fed = Box::pin(self.feed(first)).await?;
-        let more = Box::pin(self.feed(second)).await?;
+    async fn feed_halves(&mut self, first: Input, second: Input, beside: &mut impl Beside) -> Result<Fed, StoreError> {
+        let mut fed = Box::pin(self.feed_beside(first, beside)).await?;
+        let more = Box::pin(self.feed_beside(second, beside)).await?;
         fed.asks.extend(more.asks);
         fed.pages_p0 |= more.pages_p0;
         fed.pages_lesser |= more.pages_lesser;

@@ -2,8 +2,10 @@
 
 pub mod asks;
 pub mod auditor;
+pub mod beside;
 pub mod canary;
 pub mod clock;
+pub mod emergency;
 pub mod engine;
 pub mod heartbeat;
 pub mod inbox;

@@ -11,15 +11,16 @@ use crate::metrics::Metrics;
 use crate::pager::Sender;
 use crate::run::asks::Asks;
 use crate::run::clock::Clock;
+use crate::run::emergency::{Inlets, StandIn};
 use crate::run::engine::{Engine, Fed};
-use crate::run::lists::{Lists, Question};
+use crate::run::lists::Lists;
 use crate::run::outbox::{Outbox, OutboxStats};
 use crate::run::poller::{Inputs, PollError, Poller};
 use crate::run::watcher::{Polled, Watcher};
 use crate::run::{inbox, lease, troubles};
 use crate::source::Source;
 use crate::status::{Failure, STORE, SourceStatus, StatusHandle};
-use crate::store::{Lane, Store, StoreError};
+use crate::store::{Lane, Spool, Store, StoreError};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub struct Parts<St, So, Se, C> {
     pub view: Arc<ArcSwap<View>>,
     pub outbox_stats: OutboxStats,
     pub metrics: Arc<Metrics>,
+    /// What P0 rings through while the store is away; without one nothing rings then.
+    pub spool: Option<Arc<Spool>>,
 }
 
 pub struct WatchedSource<So> {
@@ -119,7 +122,9 @@ where
     Se: Sender,
     C: Clock,
 {
-    let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats, metrics } = parts;
+    let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats, metrics, spool } =
+        parts;
+    let sender = Arc::new(sender);
     let Some(token) = lease::take(&*store, &holder, &clock, &status, &mut shutdown).await? else { return Ok(()) };
     let (tell_lost, lost) = oneshot::channel();
     let mut keeper = JoinSet::new();
@@ -128,7 +133,10 @@ where
         // The receiver is gone when the engine has ended.
         let _ = tell_lost.send(lease::keep(leased, token).await);
     });
-    let engine = Engine::start(policy, store.clone(), clock.clone(), keys.clone(), status.clone(), token).await?;
+    let mut engine = Engine::start(policy, store.clone(), clock.clone(), keys.clone(), status.clone(), token).await?;
+    if let Some(spool) = &spool {
+        engine.remember_spool(spool.clone());
+    }
     view.store(Arc::new(engine.core().view(clock.now())));
     let (proof, proof_inputs) = mpsc::channel(PROOF_INPUTS);
     let (scan, scan_inputs) = mpsc::channel(SCAN_INPUTS);
@@ -150,23 +158,33 @@ where
     drop((inputs, lists));
     loops.spawn(troubles::watch(store.clone(), clock.clone(), status.clone(), acts.clone(), shutdown.clone()));
     loops.spawn(inbox::watch(store.clone(), clock.clone(), status.clone(), acts, shutdown.clone()));
-    let outbox = Outbox::new(store.clone(), sender, clock.clone(), keys, outbox_stats);
+    let outbox = Outbox::new(store.clone(), sender.clone(), clock.clone(), keys.clone(), outbox_stats.clone());
     for (lane, wake) in [Lane::P0, Lane::Lesser].into_iter().zip(&lanes) {
         let (outbox, wake, shutdown) = (outbox.clone(), wake.clone(), shutdown.clone());
         loops.spawn(async move { outbox.run(lane, wake, shutdown).await });
     }
+    let stand_in = StandIn {
+        inlets: Inlets { proof: proof_inputs, scan: scan_inputs, questions },
+        asks,
+        sender,
+        clock: clock.clone(),
+        keys,
+        status: status.clone(),
+        stats: outbox_stats,
+        spool,
+        asked_at: clock.now(),
+        emergency: None,
+        taken_up_at: None,
+    };
     let seat = Seat {
         engine,
+        stand_in,
         clock: clock.clone(),
         status,
         metrics,
         view,
-        asks,
         lanes,
         act_inputs,
-        proof_inputs,
-        scan_inputs,
-        questions,
         reloads: reloads.0,
         shutdown,
     };
@@ -193,8 +211,8 @@ async fn hand_over<St: Store, C: Clock>(store: &St, token: u64, clock: &C) {
     }
 }
 
-async fn on_a_thread_of_its_own<St: Store, C: Clock>(
-    seat: Seat<St, C>,
+async fn on_a_thread_of_its_own<St: Store, Se: Sender, C: Clock>(
+    seat: Seat<St, Se, C>,
     lost: oneshot::Receiver<StoreError>,
 ) -> Result<(), MonitorError> {
     let (tell, told) = oneshot::channel();
@@ -209,23 +227,20 @@ async fn on_a_thread_of_its_own<St: Store, C: Clock>(
 }
 
 /// The engine with everything that it listens and speaks to.
-struct Seat<St: Store, C: Clock> {
+struct Seat<St: Store, Se: Sender, C: Clock> {
     engine: Engine<St, C>,
+    stand_in: StandIn<Se, C>,
     clock: C,
     status: StatusHandle,
     metrics: Arc<Metrics>,
     view: Arc<ArcSwap<View>>,
-    asks: BTreeMap<Name, Arc<Asks>>,
     lanes: [Arc<Notify>; 2],
     act_inputs: mpsc::Receiver<Input>,
-    proof_inputs: mpsc::Receiver<Input>,
-    scan_inputs: mpsc::Receiver<Input>,
-    questions: mpsc::Receiver<Question>,
     reloads: mpsc::Receiver<Arc<Policy>>,
     shutdown: watch::Receiver<bool>,
 }
 
-impl<St: Store, C: Clock> Seat<St, C> {
+impl<St: Store, Se: Sender, C: Clock> Seat<St, Se, C> {
     /// Works until the lead is lost or the process is told to stop, and then at most until a store that is away has had its
     /// time: what it didn't take is seen again at the next start.
     async fn sit(self, lost: oneshot::Receiver<StoreError>) -> Result<(), StoreError> {
@@ -250,12 +265,13 @@ impl<St: Store, C: Clock> Seat<St, C> {
             if now >= looked.plus(SIGHT_EVERY) {
                 looked = now;
                 for input in self.measured(now) {
-                    let fed = self.engine.feed(input).await?;
-                    self.pass_on(fed);
+                    self.take(input).await?;
                 }
                 self.publish_sight();
-                for fed in self.engine.recall_segments().await? {
-                    self.pass_on(fed);
+                let segments = self.engine.next_segments(&mut self.stand_in).await;
+                self.catch_up().await?;
+                for input in segments {
+                    self.take(input).await?;
                 }
             }
             if let Ok(policy) = self.reloads.try_recv() {
@@ -271,34 +287,52 @@ impl<St: Store, C: Clock> Seat<St, C> {
             match input {
                 Some(input) => {
                     let is_tick = matches!(input, Input::Tick);
-                    let caught_up = match &input {
-                        Input::ScanEnded { source, .. } => Some(source.clone()),
-                        Input::Rows(_)
-                        | Input::Sight { .. }
-                        | Input::Recalled(_)
-                        | Input::Trouble { .. }
-                        | Input::Act(_)
-                        | Input::Reassess { .. }
-                        | Input::Tick => None,
-                    };
-                    let fed = self.engine.feed(input).await?;
+                    let caught_up = scanned(&input);
                     // Proof comes within milliseconds: the view that it makes is the one to show.
-                    awaits_proof = is_tick && !fed.asks.is_empty();
-                    self.pass_on(fed);
-                    if let Some(source) = caught_up {
-                        self.engine.begin_recall(&source);
-                        self.status.update_source(&source, |source| source.caught_up = true);
-                    }
+                    awaits_proof = self.take(input).await? && is_tick;
+                    self.has_caught_up(caught_up);
                 }
                 None if *self.shutdown.borrow() => return Ok(()),
                 None => {}
             }
             let now = self.clock.now();
-            let idle = !awaits_proof && self.proof_inputs.is_empty() && self.scan_inputs.is_empty();
+            let inlets = &self.stand_in.inlets;
+            let idle = !awaits_proof && inlets.proof.is_empty() && inlets.scan.is_empty();
             if idle || now >= published.plus(VIEW_EVERY) {
                 self.view.store(Arc::new(self.engine.core().view(now)));
                 published = now;
             }
+        }
+    }
+
+    /// Takes up one input, and what was taken up beside it while the store was away; whether proof was asked for.
+    async fn take(&mut self, input: Input) -> Result<bool, StoreError> {
+        let fed = self.engine.feed_beside(input, &mut self.stand_in).await?;
+        let asked = !fed.asks.is_empty();
+        self.pass_on(fed);
+        self.catch_up().await?;
+        Ok(asked)
+    }
+
+    /// After an emergency: everything that happened in it, in its order and for its instants.
+    async fn catch_up(&mut self) -> Result<(), StoreError> {
+        while let Some(input) = self.stand_in.next_kept() {
+            let caught_up = scanned(&input);
+            let fed = self.engine.feed_beside(input, &mut self.stand_in).await?;
+            self.pass_on(fed);
+            self.has_caught_up(caught_up);
+        }
+        if let Some(over) = self.stand_in.end().await {
+            let fed = self.engine.feed_beside(over, &mut self.stand_in).await?;
+            self.pass_on(fed);
+        }
+        Ok(())
+    }
+
+    fn has_caught_up(&mut self, source: Option<Name>) {
+        if let Some(source) = source {
+            self.engine.begin_recall(&source);
+            self.status.update_source(&source, |source| source.caught_up = true);
         }
     }
 
@@ -335,7 +369,7 @@ impl<St: Store, C: Clock> Seat<St, C> {
             (1.., _) => Some(reassess),
             _ if is_due => Some(Input::Tick),
             (0, 0) => None,
-            _ => self.proof_inputs.try_recv().ok().or(Some(reassess)),
+            _ => self.stand_in.inlets.proof.try_recv().ok().or(Some(reassess)),
         }
     }
 
@@ -358,12 +392,12 @@ impl<St: Store, C: Clock> Seat<St, C> {
             () = self.clock.sleep_until(until) => (None, None),
             Some(policy) = self.reloads.recv() => (None, Some(policy)),
             Some(input) = self.act_inputs.recv() => (Some(input), None),
-            Some(input) = self.proof_inputs.recv() => (Some(input), None),
-            Some(question) = self.questions.recv() => {
+            Some(input) = self.stand_in.inlets.proof.recv() => (Some(input), None),
+            Some(question) = self.stand_in.inlets.questions.recv() => {
                 question.answer(self.engine.core());
                 (None, None)
             }
-            Some(input) = self.scan_inputs.recv() => (Some(input), None),
+            Some(input) = self.stand_in.inlets.scan.recv() => (Some(input), None),
         };
         if let Some(policy) = policy {
             let now = self.clock.now();
@@ -386,10 +420,24 @@ impl<St: Store, C: Clock> Seat<St, C> {
             by_source.entry(&report.source).or_default().push((*priority, report.clone()));
         }
         for (source, asks) in by_source {
-            if let Some(waiting) = self.asks.get(source) {
+            if let Some(waiting) = self.stand_in.asks.get(source) {
                 waiting.add(asks);
             }
         }
+    }
+}
+
+/// The source of which an input ends a whole look.
+fn scanned(input: &Input) -> Option<Name> {
+    match input {
+        Input::ScanEnded { source, .. } => Some(source.clone()),
+        Input::Rows(_)
+        | Input::Sight { .. }
+        | Input::Recalled(_)
+        | Input::Trouble { .. }
+        | Input::Act(_)
+        | Input::Reassess { .. }
+        | Input::Tick => None,
     }
 }
 

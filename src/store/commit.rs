@@ -3,7 +3,7 @@
 
 use super::db::{Answer, Arg, Db, Tx, args};
 use super::sql::{committed, failed, json};
-use super::{Commit, NewPage, Result, StoreError, fallback, observations, quiets, segments, sight};
+use super::{Commit, NewPage, Result, StoreError, fallback, observations, outbox, quiets, segments, sight};
 use crate::core::clock::Ending;
 use crate::core::incident::{Incident, IncidentKind};
 use crate::core::outcome::Basis;
@@ -74,6 +74,8 @@ pub(super) async fn commit(db: &Db, commit: &Commit<'_>) -> Result<()> {
     for table in tables {
         tx.insert(table.head, table.tail, table.rows).await.map_err(failed(OPERATION))?;
     }
+    outbox::settle_keys(&mut tx, &commit.pages).await.map_err(failed(OPERATION))?;
+    outbox::record_sent(&mut tx, commit).await.map_err(failed(OPERATION))?;
     sight::forget(&mut tx, commit.plan).await.map_err(failed(OPERATION))?;
     let settled = fallback::settled(commit.plan.incidents.values());
     fallback::supersede(db, &mut tx, &settled).await.map_err(failed(OPERATION))?;

@@ -40,14 +40,13 @@ pub type Sql = Cow<'static, str>;
 #[derive(Debug)]
 pub enum Db {
     /// SQLite has one writer; more would only wait for each other.
-    Sqlite {
-        write: SqlitePool,
-        read: SqlitePool,
-        options: SqliteConnectOptions,
-    },
+    Sqlite { write: SqlitePool, read: SqlitePool, options: SqliteConnectOptions },
     Postgres {
         pool: PgPool,
         options: PgConnectOptions,
+        /// A pooler stands before the server and may give each transaction another session: nothing may be left in
+        /// one, so statements aren't kept prepared and reads are transactions too.
+        is_pooled: bool,
     },
 }
 
@@ -72,7 +71,8 @@ pub struct Row(Vec<Cell>);
 #[derive(Debug)]
 enum Conn {
     Sqlite(PoolConnection<Sqlite>),
-    Postgres(PoolConnection<Postgres>),
+    /// And whether its statements stay prepared.
+    Postgres(PoolConnection<Postgres>, bool),
 }
 
 /// An open transaction. Dropped without `commit`, it never happened.
@@ -196,8 +196,8 @@ macro_rules! args {
 pub(super) use args;
 
 macro_rules! query {
-    ($sql:expr, $args:expr) => {{
-        let mut query = sqlx::query(AssertSqlSafe($sql));
+    ($sql:expr, $args:expr, $stays:expr) => {{
+        let mut query = sqlx::query(AssertSqlSafe($sql)).persistent($stays);
         for arg in $args {
             query = match arg {
                 Arg::Int(value) => query.bind(value),
@@ -257,8 +257,15 @@ impl Db {
         }
     }
 
-    /// Reads outside a transaction.
+    /// Reads once.
     pub async fn fetch(&self, sql: impl Into<Sql>, args: Vec<Arg>) -> Answer<Vec<Row>> {
+        if let Db::Postgres { is_pooled: true, .. } = self {
+            let mut tx = self.begin_reading().await?;
+            let rows = tx.fetch(sql, args).await?;
+            // Nothing was written: how a reading transaction ends is no matter.
+            let _ = tx.commit().await;
+            return Ok(rows);
+        }
         let mut conn = match self {
             Db::Sqlite { read, .. } => self.sqlite(read).await?,
             Db::Postgres { .. } => self.postgres().await?,
@@ -293,9 +300,9 @@ impl Db {
     }
 
     async fn postgres(&self) -> Answer<Conn> {
-        let Db::Postgres { pool, .. } = self else { return Err(sqlx::Error::PoolClosed) };
+        let Db::Postgres { pool, is_pooled, .. } = self else { return Err(sqlx::Error::PoolClosed) };
         let acquired = pool.acquire().await;
-        self.named(acquired).await.map(Conn::Postgres)
+        self.named(acquired).await.map(|conn| Conn::Postgres(conn, !is_pooled))
     }
 
     /// The pool says only that it timed out: a connection of its own tells why.
@@ -315,17 +322,17 @@ impl Conn {
     async fn run(&mut self, sql: &'static str) -> Answer<()> {
         match self {
             Conn::Sqlite(conn) => answered(sqlx::raw_sql(sql).execute(&mut **conn)).await.map(drop),
-            Conn::Postgres(conn) => answered(sqlx::raw_sql(sql).execute(&mut **conn)).await.map(drop),
+            Conn::Postgres(conn, _) => answered(sqlx::raw_sql(sql).execute(&mut **conn)).await.map(drop),
         }
     }
 
     async fn execute(&mut self, sql: Sql, args: Vec<Arg>) -> Answer<u64> {
         match self {
             Conn::Sqlite(conn) => {
-                answered(query!(sql, args).execute(&mut **conn)).await.map(|done| done.rows_affected())
+                answered(query!(sql, args, true).execute(&mut **conn)).await.map(|done| done.rows_affected())
             }
-            Conn::Postgres(conn) => {
-                answered(query!(sql, args).execute(&mut **conn)).await.map(|done| done.rows_affected())
+            Conn::Postgres(conn, stays) => {
+                answered(query!(sql, args, *stays).execute(&mut **conn)).await.map(|done| done.rows_affected())
             }
         }
     }
@@ -333,11 +340,11 @@ impl Conn {
     async fn fetch(&mut self, sql: Sql, args: Vec<Arg>) -> Answer<Vec<Row>> {
         match self {
             Conn::Sqlite(conn) => {
-                let rows = answered(query!(sql, args).fetch_all(&mut **conn)).await?;
+                let rows = answered(query!(sql, args, true).fetch_all(&mut **conn)).await?;
                 rows.iter().map(|row| cells!(row)).collect()
             }
-            Conn::Postgres(conn) => {
-                let rows = answered(query!(sql, args).fetch_all(&mut **conn)).await?;
+            Conn::Postgres(conn, stays) => {
+                let rows = answered(query!(sql, args, *stays).fetch_all(&mut **conn)).await?;
                 rows.iter().map(|row| cells!(row)).collect()
             }
         }
@@ -347,7 +354,7 @@ impl Conn {
     fn discard(self) {
         match self {
             Conn::Sqlite(conn) => drop(conn.detach()),
-            Conn::Postgres(conn) => drop(conn.detach()),
+            Conn::Postgres(conn, _) => drop(conn.detach()),
         }
     }
 }
@@ -385,7 +392,7 @@ impl Tx {
         while let Some(columns) = rows.first().map(Vec::len) {
             let largest = 1 << rows.len().ilog2();
             let rest = rows.split_off(largest.min(ROWS_PER_STATEMENT_MAX));
-            let numbered = matches!(self.conn()?, Conn::Postgres(_));
+            let numbered = matches!(self.conn()?, Conn::Postgres(..));
             let sql = format!("{head} VALUES {} {tail}", placeholders(rows.len(), columns, numbered));
             changed += self.execute(sql, rows.into_iter().flatten().collect()).await?;
             rows = rest;

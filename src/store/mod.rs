@@ -23,6 +23,7 @@ mod rejects;
 mod retention;
 mod segments;
 mod sight;
+mod spool;
 mod sql;
 pub mod told;
 pub mod weekly;
@@ -37,6 +38,7 @@ pub use pages::PastAttempt;
 pub use people::WEBHOOKS_KEPT;
 pub use probe::{Probe, probe};
 pub use rejects::{RejectRow, RejectTotal};
+pub use spool::Spool;
 pub use sql::SqlStore;
 
 use crate::core::arrivals::{Arrived, Watched};
@@ -100,6 +102,17 @@ pub struct Commit<'a> {
     pub pages: Vec<NewPage>,
     /// The number that the next incident gets once this is committed.
     pub next_incident: u64,
+    /// Of these pages, the ones that rang in an emergency: they are recorded and not sent again.
+    pub sent: Vec<Sent>,
+}
+
+/// A page that was accepted before the store had it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub delivery_key: String,
+    pub began: Timestamp,
+    pub ended: Timestamp,
+    pub answer: String,
 }
 
 /// A page with its keys, its payload frozen.
@@ -112,6 +125,7 @@ pub struct NewPage {
     pub kind: PageKind,
     pub priority: Priority,
     pub created_at: Timestamp,
+    /// Empty in a resolve whose incident is out of memory: it is that of its round's ring.
     pub alert_key: String,
     pub delivery_key: String,
     /// The pager's payload as JSON; every attempt sends this.

@@ -7,7 +7,7 @@ use crate::secret::Secret;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Executor};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -76,7 +76,7 @@ impl SqlStore {
         let unreachable = |source| OpenError::Unreachable { place: place.clone(), source };
         let db = match target {
             Target::Sqlite(options) => open_sqlite(options, &place).await?,
-            Target::Postgres(options) => open_postgres(options, &place).await?,
+            Target::Postgres(options) => open_postgres(options, is_pooled(url), &place).await?,
         };
         if let Some((setting, value, needed)) = durability_flaw(&db).await.map_err(unreachable)? {
             return Err(OpenError::NotDurable { place, setting, value, needed });
@@ -87,6 +87,11 @@ impl SqlStore {
         }
         Ok((SqlStore::of(db), theirs))
     }
+}
+
+/// Whether the url says, as sqlx has it, that a pooler stands before the server.
+fn is_pooled(url: &Secret) -> bool {
+    url.expose().split(['?', '&']).skip(1).any(|parameter| parameter == "statement-cache-capacity=0")
 }
 
 /// Opens a file that holds a store already.
@@ -196,17 +201,46 @@ fn create_private(file: &Path, place: &str) -> Result<(), OpenError> {
     }
 }
 
-async fn open_postgres(options: PgConnectOptions, place: &str) -> Result<Db, OpenError> {
+async fn open_postgres(options: PgConnectOptions, is_pooled: bool, place: &str) -> Result<Db, OpenError> {
     let unreachable = |source| OpenError::Unreachable { place: place.to_owned(), source };
-    let options = options.application_name("tocsin").statement_cache_capacity(256);
+    let options = options.application_name("tocsin");
+    // A pooler refuses what it doesn't track, and decoding asks for whole numbers and text alone.
+    let options = match is_pooled {
+        true => options.statement_cache_capacity(0).extra_float_digits(None),
+        false => options.statement_cache_capacity(256),
+    };
     let mut first = answered(options.connect()).await.map_err(unreachable)?;
-    // The migrator and its "already exists, skipping" notices aside, nothing here may wait for ever.
-    answered(first.execute("SET lock_timeout = '5s'; SET client_min_messages = warning")).await.map_err(unreachable)?;
-    migrated(POSTGRES.run(&mut first).await, &POSTGRES, place)?;
+    let migrated_to = match is_pooled {
+        true => migrate_in_one(&mut first).await.map_err(unreachable)?,
+        false => {
+            // The migrator and its "already exists, skipping" notices aside, nothing here may wait for ever.
+            const PATIENCE: &str = "SET lock_timeout = '5s'; SET client_min_messages = warning";
+            answered(first.execute(PATIENCE)).await.map_err(unreachable)?;
+            POSTGRES.run(&mut first).await
+        }
+    };
+    migrated(migrated_to, &POSTGRES, place)?;
     first.close().await.map_err(unreachable)?;
 
     let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_WITHIN);
-    Ok(Db::Postgres { pool: pool.connect_lazy_with(options.clone()), options })
+    Ok(Db::Postgres { pool: pool.connect_lazy_with(options.clone()), options, is_pooled })
+}
+
+/// Behind a pooler only a transaction has a session to itself: all migrations are one, and what they leave prepared
+/// in the session goes with it.
+async fn migrate_in_one(conn: &mut PgConnection) -> Answer<Result<(), MigrateError>> {
+    const BEGIN: &str = "SET LOCAL lock_timeout = '5s'; SET LOCAL client_min_messages = warning; DEALLOCATE ALL; \
+         SELECT pg_advisory_xact_lock(7020261125)";
+    let mut migrator = sqlx::migrate!("migrations/postgres");
+    migrator.set_locking(false);
+    let mut tx = conn.begin().await?;
+    answered(tx.execute(BEGIN)).await?;
+    let migrated = migrator.run(&mut *tx).await;
+    if migrated.is_ok() {
+        answered(tx.execute("DEALLOCATE ALL")).await?;
+        answered(tx.commit()).await?;
+    }
+    Ok(migrated)
 }
 
 fn migrated(result: Result<(), MigrateError>, migrator: &Migrator, place: &str) -> Result<(), OpenError> {

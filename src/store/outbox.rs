@@ -4,7 +4,7 @@
 use super::db::{Answer, Db, Row, Tx, args};
 use super::load::{priority, unreadable};
 use super::sql::{committed, failed};
-use super::{Attempt, Delivery, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, fallback, lease};
+use super::{Attempt, Commit, Delivery, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, fallback, lease};
 use crate::core::id::{IncidentNo, Name};
 use crate::core::plan::PageKind;
 use crate::core::time::Timestamp;
@@ -71,6 +71,35 @@ const UNANSWERED: &str = concat!(
     " FROM pages WHERE priority BETWEEN $1 AND $2 AND state IN ('queued', 'leased') AND kind = 'ring' \
      AND failing = 0 AND fallbacks <> '' ORDER BY created_at, id LIMIT $3"
 );
+
+const AS_ITS_RING: &str = "UPDATE pages SET alert_key = COALESCE((SELECT MIN(ring.alert_key) FROM pages ring \
+     WHERE ring.incident = pages.incident AND ring.round = pages.round AND ring.kind = 'ring'), pages.alert_key) \
+     WHERE incident = $1 AND round = $2 AND channel = $3 AND kind = 'resolve'";
+
+const SENT: &str = "UPDATE pages SET state = 'accepted', attempts = 1, accepted_at = $2, last_answer = $3 \
+     WHERE delivery_key = $1 AND incident = $4 AND state = 'queued' AND attempts = 0 RETURNING id";
+
+/// Gives resolves whose incident was out of memory the key of the round that they close.
+pub(super) async fn settle_keys(tx: &mut Tx, pages: &[NewPage]) -> Answer<()> {
+    for page in pages.iter().filter(|page| page.alert_key.is_empty()) {
+        tx.execute(AS_ITS_RING, args![page.incident.0, page.round, &*page.channel]).await?;
+    }
+    Ok(())
+}
+
+/// Records what rang in an emergency with the pages that it was.
+pub(super) async fn record_sent(tx: &mut Tx, commit: &Commit<'_>) -> Answer<()> {
+    for sent in &commit.sent {
+        let page = commit.pages.iter().find(|page| page.delivery_key == sent.delivery_key);
+        let Some(incident) = page.map(|page| page.incident.0) else { continue };
+        let (key, answer) = (sent.delivery_key.as_str(), sent.answer.as_str());
+        for row in tx.fetch(SENT, args![key, sent.ended, answer, incident]).await? {
+            let attempt = args![row.int(0)?, 1_i64, sent.began, sent.ended, "accepted", answer];
+            tx.execute(INTO_ATTEMPTS, attempt).await?;
+        }
+    }
+    Ok(())
+}
 
 /// `token` is that of this process's lead, or 0 where it never led.
 pub(super) async fn lease_pages(

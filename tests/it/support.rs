@@ -69,6 +69,14 @@ impl PrivatePostgres {
         self.control("restart", how);
     }
 
+    pub fn stop(&self, how: &str) {
+        self.control("stop", how);
+    }
+
+    pub fn start_again(&self) {
+        self.control("start", "fast");
+    }
+
     /// The URL of a new database.
     pub async fn database(&self, name: &str) -> String {
         let server = format!("postgres://postgres@127.0.0.1:{}", self.port);
@@ -115,7 +123,7 @@ fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").expect("this process").uid() == 0
 }

@@ -45,7 +45,7 @@ pub fn pages(page: &NewPage, keys: &Keys, at: Timestamp) -> Vec<NewPage> {
     let on = |(n, channel): (usize, &Name)| NewPage {
         channel: channel.clone(),
         created_at: at,
-        delivery_key: keys.delivery(page.incident, page.round, page.step, channel, page.kind),
+        delivery_key: keys.delivery(&page.alert_key, page.step, channel, page.kind),
         payload: payload.clone(),
         fallbacks: without(&page.fallbacks, n),
         in_place_of: Some(page.channel.clone()),
@@ -125,7 +125,7 @@ mod tests {
             .collect();
         assert_eq!(left, [("mail", vec!["executive"]), ("executive", vec!["mail"])]);
         assert!(fallbacks.iter().all(|page| page.alert_key == ring.alert_key && page.round == ring.round));
-        let expected = keys.delivery(IncidentNo(1), 2, 0, &"mail".into(), PageKind::Ring);
+        let expected = keys.delivery("alert", 0, &"mail".into(), PageKind::Ring);
         assert_eq!((&fallbacks[0].delivery_key, fallbacks[0].in_place_of.as_deref()), (&expected, Some("pager")));
     }
 }

@@ -336,6 +336,16 @@ impl Rig {
         .await
     }
 
+    /// Waits until a page has rung whose body holds this word.
+    pub async fn rang_with(&self, within_secs: i64, word: &str) -> Request {
+        eventually(&format!("something rings about {word}"), secs(within_secs), async || {
+            let mut requests = self.receiver.requests();
+            let found = requests.iter().position(|request| request.body.to_string().contains(word));
+            found.map(|at| requests.swap_remove(at)).ok_or_else(|| format!("{} other requests", requests.len()))
+        })
+        .await
+    }
+
     pub async fn store(&self) -> SqlStore {
         SqlStore::open(&Secret::new(self.settings.store_url.clone()), &self.keys.fingerprint()).await.unwrap()
     }

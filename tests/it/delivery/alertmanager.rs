@@ -159,7 +159,7 @@ fn channels(peers: &[String]) -> Arc<Channels> {
 
 fn paged(kind: PageKind, at: Timestamp) -> NewPage {
     let page = page(1, kind, Priority::P0, at);
-    let delivery_key = keys().delivery(page.incident, 0, 0, &"am".into(), kind);
+    let delivery_key = keys().delivery(&keys().alert(page.incident, 0), 0, &"am".into(), kind);
     NewPage { channel: "am".into(), delivery_key, ..page }
 }
 

@@ -58,7 +58,7 @@ impl Night {
     fn put(&self, incident: u64, priority: Priority, channel: &str, fallbacks: &[&str]) {
         let fallbacks = fallbacks.iter().map(|name| Name::from(*name)).collect();
         let page = page(incident, PageKind::Ring, priority, self.clock.now());
-        let delivery_key = keys().delivery(page.incident, 0, 0, &channel.into(), page.kind);
+        let delivery_key = keys().delivery(&keys().alert(page.incident, 0), 0, &channel.into(), page.kind);
         self.store.put(NewPage { channel: channel.into(), delivery_key, fallbacks, ..page });
     }
 
@@ -95,7 +95,10 @@ async fn a_fallback_rings_under_the_same_alert_and_says_in_whose_place() {
     assert_eq!(night.on("pager")[0].state, State::Parked);
     let (first, second) = (&night.on("pager")[0].page, &night.on("mail")[0].page);
     assert_eq!((&first.alert_key, first.round, first.step), (&second.alert_key, second.round, second.step));
-    assert_eq!(second.delivery_key, keys().delivery(second.incident, 0, 0, &"mail".into(), PageKind::Ring));
+    assert_eq!(
+        second.delivery_key,
+        keys().delivery(&keys().alert(second.incident, 0), 0, &"mail".into(), PageKind::Ring)
+    );
     let payload: Payload = serde_json::from_str(&second.payload).unwrap();
     assert_eq!(payload.in_place_of.as_deref(), Some("pager"));
     let asked: Vec<String> = night.board.asked.borrow().iter().map(|(channel, ..)| channel.clone()).collect();

@@ -78,6 +78,7 @@ fn page(incident: u64, kind: PageKind, priority: Priority, created_at: Timestamp
         found: None,
         in_place_of: None,
         is_test: false,
+        without_store: false,
         count: 1,
         cases: vec![case],
     };
@@ -89,7 +90,7 @@ fn page(incident: u64, kind: PageKind, priority: Priority, created_at: Timestamp
         priority,
         created_at,
         alert_key: keys.alert(incident, 0),
-        delivery_key: keys.delivery(incident, 0, 0, &channel, kind),
+        delivery_key: keys.delivery(&keys.alert(incident, 0), 0, &channel, kind),
         payload: serde_json::to_string(&payload).unwrap(),
         fallbacks: Vec::new(),
         in_place_of: None,

@@ -93,7 +93,12 @@ impl Night {
                 priority: page.priority,
                 created_at: page.created_at,
                 alert_key: self.keys.alert(page.incident, page.round),
-                delivery_key: self.keys.delivery(page.incident, page.round, page.step, &page.channel, page.kind),
+                delivery_key: self.keys.delivery(
+                    &self.keys.alert(page.incident, page.round),
+                    page.step,
+                    &page.channel,
+                    page.kind,
+                ),
                 payload: serde_json::to_string(&payload).unwrap(),
                 fallbacks: page.fallbacks.clone(),
                 in_place_of: None,

@@ -72,7 +72,7 @@ impl Night {
 fn in_round(page: NewPage, round: u32, step: u32) -> NewPage {
     let keys = keys();
     let alert_key = keys.alert(page.incident, round);
-    let delivery_key = keys.delivery(page.incident, round, step, &page.channel, page.kind);
+    let delivery_key = keys.delivery(&alert_key, step, &page.channel, page.kind);
     NewPage { round, step, alert_key, delivery_key, ..page }
 }
 

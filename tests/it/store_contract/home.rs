@@ -112,7 +112,7 @@ impl Led {
 }
 
 pub fn commit(sequence: u64, token: u64, plan: &Plan, pages: Vec<NewPage>) -> Commit<'_> {
-    Commit { sequence, token, at: minute(5), plan, pages, next_incident: 9 }
+    Commit { sequence, token, at: minute(5), plan, pages, next_incident: 9, sent: Vec::new() }
 }
 
 pub fn report_key(id: impl Into<i64>) -> ReportKey {
