@@ -3,7 +3,7 @@
 use crate::cli::reload::Reloader;
 use crate::cli::watch::Watch;
 use crate::cli::{CliError, deployment, load_config, weekly};
-use crate::config::{Config, Need};
+use crate::config::{Config, Need, rolls_at};
 use crate::core::id::Name;
 use crate::core::time::Timestamp;
 use crate::core::view::View;
@@ -127,7 +127,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     };
     tokio::spawn(stop_at_a_signal(stop));
     let file = config.file.clone();
-    let reloader = Reloader { file, started_with: config, store, channels, policies, status, clock };
+    let reloader = Reloader { file, running: config, store, channels, policies, status, clock };
     tokio::spawn(reload_at_a_signal(reloader));
     let mut watching = watch.start(&stopping);
     let mut stopped = stopping.clone();
@@ -202,14 +202,20 @@ pub async fn release_parked(store: &SqlStore, now: Timestamp) -> Result<u64, Cli
     Ok(pages)
 }
 
-/// SIGHUP reads the configuration again, one at a time.
-async fn reload_at_a_signal(reloader: Reloader<SystemClock>) {
+/// SIGHUP reads the configuration again, one at a time; the calendars roll by themselves.
+async fn reload_at_a_signal(mut reloader: Reloader<SystemClock>) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         tracing::error!("SIGHUP can't be caught: it will end the process instead of reading the configuration");
         return;
     };
-    while hangup.recv().await.is_some() {
-        reloader.reload().await;
+    loop {
+        tokio::select! {
+            signal = hangup.recv() => match signal {
+                Some(()) => reloader.reload().await,
+                None => return,
+            },
+            () = reloader.clock.sleep_until(rolls_at(reloader.clock.now())) => reloader.roll().await,
+        }
     }
 }
 
