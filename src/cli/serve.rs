@@ -16,6 +16,7 @@ use crate::run::monitor::{self, Parts, Reloads, WatchedSource};
 use crate::run::outbox::OutboxStats;
 use crate::run::watch as watch_loop;
 use crate::run::weekly::backfill::Backfill;
+use crate::run::weekly::sums::Summing;
 use crate::run::weekly::tell::{Schedule, Teller};
 use crate::run::weekly::watch as watched;
 use crate::source::AnySource;
@@ -164,8 +165,11 @@ fn weekly_loops(
     let reporter = Arc::new(weekly::reporter_of(config, keys, store.clone(), clock)?);
     let backfill =
         Backfill { store: store.clone(), policy: reporter.policy.clone(), sources: reporter.sources.clone(), clock };
-    let stopped = stopping.clone();
+    let zone = reporter.zone;
+    let summing = Summing { store: store.clone(), clock, zone, status: status.clone() };
+    let (stopped, summing_stopped) = (stopping.clone(), stopping.clone());
     let mut loops = vec![
+        tokio::spawn(async move { summing.run(summing_stopped).await }),
         tokio::spawn(watched::run(store.clone(), status.clone(), clock, stopping.clone())),
         tokio::spawn(async move { backfill.run(stopped).await }),
     ];

@@ -10,6 +10,7 @@ mod opening;
 mod outbox;
 mod reading;
 mod records;
+mod sums;
 mod weekly;
 
 /// Runs each sentence against a new store of both kinds.
