@@ -96,6 +96,8 @@ fn policy() -> Policy {
         priority: Priority::P2,
         targets: Vec::new(),
         escalation: None,
+        raised_when: None,
+        spread: None,
     };
     Policy {
         hash: "bench".into(),

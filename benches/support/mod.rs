@@ -125,6 +125,8 @@ pub fn policy(p0_mins: i64) -> Policy {
                 target(EventName::Closed, hours(72)),
             ],
             escalation: Some("on-call".into()),
+            raised_when: None,
+            spread: None,
         }],
         obligations: Vec::new(),
         escalations: BTreeMap::from([("minor-safety".into(), escalation()), ("on-call".into(), escalation())]),

@@ -12,7 +12,5 @@ const SOURCES: &[&str] = &["[[sources]]"];
 const LATER: &[(&[&str], &str, &str)] = &[
     (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
     (RULES, "obligations", "write [[obligations]] beside the rules, with `when`: each that matches applies"),
-    (RULES, "raised_when", "write it under [categories], for all rules at once"),
-    (RULES, "spread", "give `targets` the shortest time that you need"),
     (&["[store]"], "keep_months", "everything is kept for now"),
 ];

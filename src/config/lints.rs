@@ -218,12 +218,13 @@ fn warn_of_target(r: &Reader, read: &TargetRead, sight: &Sight, p0: bool) {
 
 fn warn_of_facts(r: &Reader, parts: &Parts) {
     let (categories, rules) = (parts.categories, parts.rules);
-    let predicates = rules.iter().filter_map(|rule| rule.when.as_ref());
+    let predicates = rules.iter().flat_map(|rule| rule.when.iter().chain(&rule.raised_when));
     let predicates = predicates.chain(&categories.minor_when).chain(&categories.raised_when);
     let obligations = parts.obligations.iter().filter_map(|read| read.obligation.when.as_ref());
     let mut read: BTreeSet<&str> =
         predicates.chain(obligations).flat_map(|predicate| words(predicate.text())).collect();
-    read.extend(parts.minor_safety.spread.as_ref().map(|spread| &*spread.fact));
+    let spreads = rules.iter().filter_map(|rule| rule.spread.as_ref()).chain(&parts.minor_safety.spread);
+    read.extend(spreads.map(|spread| &*spread.fact));
     for (fact, key) in parts.sources.iter().flat_map(|source| &source.facts) {
         if !read.contains(&*fact.name) {
             let what = format!("nothing reads the fact `{}`", fact.name);

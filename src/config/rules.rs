@@ -10,7 +10,7 @@ use crate::core::bulk::BulkBound;
 use crate::core::facts::{FactType, FactTypes, Predicate};
 use crate::core::id::Name;
 use crate::core::policy::{
-    Categories, CategoryClass, Escalation, MINOR_SAFETY_RULE, NO_RULE, Priority, Spread, Step, Warn,
+    Categories, CategoryClass, Due, Escalation, MINOR_SAFETY_RULE, NO_RULE, Priority, Spread, Step, Target, Warn,
 };
 use crate::core::time::Span;
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,7 +151,8 @@ pub fn minor_safety(r: &Reader, root: &Table, terms: &Terms) -> Option<MinorSafe
     let escalation = table
         .require(r, "escalation", "escalation = \"minor-safety\"")
         .and_then(|entry| escalation_name(r, &entry, terms));
-    let spread = table.get("spread").and_then(|entry| spread(r, &entry, terms.facts));
+    let promised = targets.as_deref().unwrap_or_default();
+    let spread = table.get("spread").and_then(|entry| spread(r, &entry, terms.facts, promised));
     let bulk = table.get("bulk_closures").and_then(|entry| bulk_closures(r, &entry)).unwrap_or_default();
     Some(MinorSafetyRead { targets: targets.unwrap_or_default(), escalation, spread, bulk })
 }
@@ -185,7 +186,8 @@ fn bulk_closures(r: &Reader, entry: &Entry) -> Option<BulkBound> {
     Some(BulkBound { cases_max: u32::try_from(cases).unwrap_or(law.cases_max), within })
 }
 
-fn spread(r: &Reader, entry: &Entry, facts: &FactTypes) -> Option<Spread> {
+/// How fast is too fast, and what is due then. It can only move in what `targets` promise.
+fn spread(r: &Reader, entry: &Entry, facts: &FactTypes, targets: &[TargetRead]) -> Option<Spread> {
     const EXAMPLE: &str = "spread = { fact = \"views\", per_hour = 1000, within = \"15m\" }";
     let table = entry.table(r, "`spread`", &["fact", "per_hour", "within"], EXAMPLE)?;
     let fact = table.require(r, "fact", "fact = \"views\"").and_then(|entry| entry.text(r, "fact = \"views\""));
@@ -215,7 +217,16 @@ fn spread(r: &Reader, entry: &Entry, facts: &FactTypes) -> Option<Spread> {
             false
         }
     });
-    Some(Spread { fact: fact?.name(), per_hour: per_hour?, within: within?.span })
+    let (fact, per_hour, within) = (fact?, per_hour?, within?.span);
+    let is_sooner = |target: &Target| match &target.due {
+        Due::Within { span, calendar: None } => within < *span,
+        Due::Within { calendar: Some(_), .. } | Due::Stated { .. } => true,
+    };
+    if !targets.is_empty() && !targets.iter().any(|read| is_sooner(&read.target)) {
+        let what = format!("spreading changes nothing here: every target is due within {within} anyway");
+        r.warn(&entry.place, what, "write a shorter `within`, or remove `spread`");
+    }
+    Some(Spread { fact: fact.name(), per_hour, within })
 }
 
 /// An escalation that is defined.
@@ -238,11 +249,14 @@ pub struct RuleRead {
     pub priority: Option<Priority>,
     pub targets: Vec<TargetRead>,
     pub escalation: Option<Name>,
+    pub raised_when: Option<Predicate>,
+    pub spread: Option<Spread>,
 }
 
 pub fn rules(r: &Reader, root: &Table, categories: &CategoriesRead, terms: &Terms) -> Vec<RuleRead> {
     const EXAMPLE: &str = "[[rules]] with name, categories, priority and targets";
-    const KEYS: &[&str] = &["name", "categories", "when", "priority", "targets", "escalation"];
+    const KEYS: &[&str] =
+        &["name", "categories", "when", "priority", "targets", "escalation", "raised_when", "spread"];
     let Some(entry) = root.get("rules") else { return Vec::new() };
     let mut read: Vec<RuleRead> = Vec::new();
     for table in entry.tables(r, "[[rules]]", KEYS, EXAMPLE) {
@@ -258,6 +272,7 @@ pub fn rules(r: &Reader, root: &Table, categories: &CategoriesRead, terms: &Term
         let targets = table
             .require(r, "targets", "targets = { first_response = \"1h\", closed = \"4h\" }")
             .map(|entry| super::targets::read(r, &entry, Whose::Rule, &terms.targets));
+        let targets = targets.unwrap_or_default();
         let escalation = table.get("escalation").and_then(|entry| escalation_name(r, &entry, terms));
         read.push(RuleRead {
             name: name.map_or("".into(), |name| name.name()),
@@ -265,8 +280,10 @@ pub fn rules(r: &Reader, root: &Table, categories: &CategoriesRead, terms: &Term
             categories: listed.unwrap_or(Categories::Listed(BTreeSet::new())),
             when: table.get("when").and_then(|entry| predicate(r, &entry, terms.facts)),
             priority,
-            targets: targets.unwrap_or_default(),
             escalation,
+            raised_when: table.get("raised_when").and_then(|entry| predicate(r, &entry, terms.facts)),
+            spread: table.get("spread").and_then(|entry| spread(r, &entry, terms.facts, &targets)),
+            targets,
         });
     }
     read

@@ -15,7 +15,7 @@ use super::facts;
 use super::id::{EpisodeKey, IncidentNo, Name, ReportKey};
 use super::obligation::{Matched, Obligation};
 use super::observation::{Actor, Event, EventName, Received, Row, Verdict};
-use super::policy::{Assessment, DeletedMeans, Due, Policy, Priority, Standing, Target};
+use super::policy::{Assessment, DeletedMeans, Due, Policy, Priority, Standing, Target, either};
 use super::rank::Rank;
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
@@ -38,7 +38,7 @@ pub struct Report {
     pub read_began: Timestamp,
     /// Since when the row is gone from its table.
     pub gone: Option<Timestamp>,
-    /// An earlier look at a P0's facts, from which their growth is measured.
+    /// An earlier look at its facts, from which their growth is measured; `None` where nobody asks for it.
     #[serde(default)]
     pub base: Option<Look>,
     /// What people said of it.
@@ -279,6 +279,7 @@ impl Case {
             || !self.pauses.is_empty()
             || self.reopenings > 0
             || self.raise_seen
+            || self.crossed.is_some()
             || (self.ended.is_some() && !self.is_settled())
             || self.reports.values().any(|r| r.anchored_at_first_sight || r.is_paused() || !r.told.is_empty())
             || self.clocks.iter().any(|clock| clock.breach().is_some() || clock.warned_of.is_some())
@@ -389,7 +390,8 @@ impl Case {
             report.gone.get_or_insert(read_began);
             return;
         };
-        if p0 && report.row.facts != row.facts && seen_before.since(report.measured_from().0) >= SPREAD_WINDOW {
+        let measured = report.base.as_ref().filter(|base| seen_before.since(base.at) >= SPREAD_WINDOW);
+        if measured.is_some() && report.row.facts != row.facts {
             report.base = Some(Look { at: seen_before, facts: report.row.facts.clone() });
         }
         let was_closed = report.row.event(EventName::Closed).is_some();
@@ -426,12 +428,14 @@ impl Case {
             if self.is_p0() {
                 self.closed_by.clear();
             }
+            // How fast is too fast is another question now.
+            self.crossed = None;
         }
         if self.priority != assessment.priority || self.rule != *assessment.rule {
             (self.priority, self.rule) = (assessment.priority, assessment.rule.clone());
         }
         self.escalation = assessment.escalation.cloned();
-        self.measure_spread(policy.minor_safety.spread.as_ref());
+        self.measure_spread(assessment.spread);
         let deleted_means = self.deleted_means(policy);
         let facts = self.facts(deleted_means);
         self.ended = facts.conclusion;
@@ -479,11 +483,7 @@ impl Case {
         let assessed = self.reports.iter().map(|(key, report)| {
             let assessment = policy.assess(&report.row);
             obligations = obligations.with(assessment.obligations);
-            raised = match (raised, assessment.raised) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (None, _) | (_, None) => None,
-                _ => Some(false),
-            };
+            raised = either(raised, assessment.raised);
             (assessment, report, key)
         });
         let (strictest, report, _) = assessed.min_by_key(|(a, r, key)| (a.priority, a.standing, r.received, *key))?;
@@ -656,10 +656,12 @@ impl Case {
     }
 
     /// F6: the deadline that a crossing sets for what was running then; one that came later had its own start.
+    /// On wall time, and below P0 it stands still while every other clock of the case does.
     fn tightened(&self, evidence: &Evidence, policy: &Policy) -> Option<Timestamp> {
-        let (crossed, spread) = (self.crossed?, policy.minor_safety.spread.as_ref()?);
-        let running = self.is_p0() && evidence.started? <= crossed && evidence.happened.is_none_or(|at| at > crossed);
-        running.then(|| crossed.plus(spread.within))
+        let (crossed, spread) = (self.crossed?, policy.spread_of(self.priority, &self.rule)?);
+        let running = evidence.started? <= crossed && evidence.happened.is_none_or(|at| at > crossed);
+        let due = Due::Within { span: spread.within, calendar: None };
+        running.then(|| clock::deadline(&due, Some(crossed), None, None, self.credited()))?
     }
 }
 

@@ -59,6 +59,8 @@ pub fn policy() -> Policy {
         priority,
         targets: vec![target(EventName::Closed, mins)],
         escalation: Some("on-call".into()),
+        raised_when: None,
+        spread: None,
     };
     let escalation = |channel: &str| Escalation {
         steps: vec![Step { at: Span::ZERO, notify: vec![channel.into()] }],
