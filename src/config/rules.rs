@@ -255,8 +255,7 @@ pub struct RuleRead {
 
 pub fn rules(r: &Reader, root: &Table, categories: &CategoriesRead, terms: &Terms) -> Vec<RuleRead> {
     const EXAMPLE: &str = "[[rules]] with name, categories, priority and targets";
-    const KEYS: &[&str] =
-        &["name", "categories", "when", "priority", "targets", "escalation", "raised_when", "spread"];
+    const KEYS: &[&str] = &["name", "categories", "when", "priority", "targets", "escalation", "raised_when", "spread"];
     let Some(entry) = root.get("rules") else { return Vec::new() };
     let mut read: Vec<RuleRead> = Vec::new();
     for table in entry.tables(r, "[[rules]]", KEYS, EXAMPLE) {
