@@ -80,15 +80,14 @@ impl Sight {
 }
 
 fn maps_people(settings: &Settings) -> bool {
-    settings.events.iter().any(|event| event.by.is_some()) && !settings.actors.people.is_empty()
+    settings.maps_actors() && !settings.actors.people.is_empty()
 }
 
 fn warn_of_sources(r: &Reader, parts: &Parts) {
     for source in parts.sources {
         let Some(settings) = &source.settings else { continue };
         let name = &settings.name;
-        let (has_by, has_people) =
-            (settings.events.iter().any(|event| event.by.is_some()), !settings.actors.people.is_empty());
+        let (has_by, has_people) = (settings.maps_actors(), !settings.actors.people.is_empty());
         match (has_by, has_people) {
             (true, true) => {}
             (true, false) => {
