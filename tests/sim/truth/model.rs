@@ -2,6 +2,8 @@
 //! and for `closed` below it, worked out anew at every look from the rows as they were seen. It shares no
 //! code with the core but the rows themselves.
 
+use super::history::Promises;
+use super::office;
 use std::collections::{BTreeMap, BTreeSet};
 use tocsin::core::id::Name;
 use tocsin::core::observation::{Actor, Event, EventName, Received, Row, Verdict};
@@ -17,27 +19,25 @@ pub enum Case {
 /// A breach: whether it is one of P0, of which case and target, and the deadline.
 pub type Breach = (bool, Case, &'static str, Timestamp);
 
-pub const FIRST_RESPONSE: Span = Span::from_mins(15);
-pub const CLOSED: Span = Span::from_mins(60);
-pub const SECOND_REVIEW: Span = Span::from_mins(240);
 pub const BLIND_AFTER: Span = Span::from_mins(2);
 /// One person closes at most so many P0 cases within so long before a second person must look at them.
 pub const BULK_CASES: usize = 3;
 pub const BULK_WITHIN: Span = Span::from_mins(1);
 
+/// Longer than any promise of office hours takes, with what pauses it.
+const OFFICE_DAYS: i64 = 60;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     Known,
     Presumed,
-    Lesser(Span),
+    Lesser,
 }
 
 fn class(row: &Row) -> Class {
     match &*row.category {
         "csam" | "grooming" => Class::Known,
-        "threat" => Class::Lesser(Span::from_mins(30)),
-        "ncii" => Class::Lesser(Span::from_mins(75)),
-        "spam" => Class::Lesser(Span::from_mins(600)),
+        "threat" | "ncii" | "spam" => Class::Lesser,
         _ => Class::Presumed,
     }
 }
@@ -95,12 +95,14 @@ struct Episode {
     known: bool,
     ended: bool,
     met: [Option<Timestamp>; 3],
+    /// Of each target, when it began and was due, as it was last judged.
+    held: [Option<(Timestamp, Timestamp)>; 3],
     broken: [Option<Broken>; 3],
     reviewed_late: bool,
 }
 
-#[derive(Default)]
 pub struct Model {
+    promises: Promises,
     reports: BTreeMap<i64, Report>,
     episodes: BTreeMap<(Case, u32), Episode>,
     /// What the store remembers of settled reports below P0.
@@ -141,6 +143,23 @@ fn response_to_p0(row: &Row) -> Option<Timestamp> {
 }
 
 impl Model {
+    pub fn new() -> Self {
+        Model {
+            promises: Promises::FIRST,
+            reports: BTreeMap::new(),
+            episodes: BTreeMap::new(),
+            remembered: BTreeMap::new(),
+            breaches: BTreeSet::new(),
+            repeats: Vec::new(),
+        }
+    }
+
+    /// Other promises hold: whatever is open is judged by them, as it was last read.
+    pub fn reload(&mut self, promises: Promises, now: Timestamp) {
+        self.promises = promises;
+        self.judge(now, Sight::Look);
+    }
+
     /// The process is lost and started: of what is below P0 only what the store keeps is known still.
     pub fn restart(&mut self) {
         self.reports.retain(|_, report| report.episode.is_some() || report.lesser.stored);
@@ -248,7 +267,7 @@ impl Model {
         }
         let (before, last_read) = (known.row.clone(), known.last_read);
         (known.row, known.gone, known.last_read) = (row.clone(), false, now);
-        let p0_now = !matches!(class(row), Class::Lesser(_));
+        let p0_now = class(row) != Class::Lesser;
         if latched || p0_before == p0_now {
             self.note_closure(id, Some(&before), last_read, now);
             return;
@@ -277,7 +296,7 @@ impl Model {
             episode: None,
             lesser: Lesser::default(),
         };
-        if !matches!(class(row), Class::Lesser(_)) {
+        if class(row) != Class::Lesser {
             self.reports.insert(id, fresh);
             self.join(id);
             self.note_closure(id, None, now, now);
@@ -351,21 +370,29 @@ impl Model {
             Sight::Blind => false,
         };
         let joined = reports.iter().map(|report| report.first_seen).max().unwrap();
-        let due =
-            [Some(anchor.plus(FIRST_RESPONSE)), Some(anchor.plus(CLOSED)), clean.map(|at| at.plus(SECOND_REVIEW))];
+        let begun = [Some(anchor), Some(anchor), clean];
+        let Promises { first_response, closed: closing, second_review, .. } = self.promises;
+        let within = [first_response, closing, second_review].map(Span::from_mins);
         let done = [response, closed, review];
         for target in 0..3 {
             if let Some(Broken::Unproved(deadline)) = episode.broken[target]
                 && is_proof(deadline)
             {
                 let in_time = done[target].filter(|at| *at <= deadline);
+                episode.held[target] = begun[target].map(|begun| (begun, deadline));
                 episode.broken[target] = if in_time.is_some() { None } else { Some(Broken::Proved) };
                 episode.met[target] = in_time;
                 if in_time.is_some() {
                     self.breaches.remove(&(true, key.0, TARGETS[target], deadline));
                 }
             }
-            let Some(deadline) = due[target] else { continue };
+            let Some(started) = begun[target] else { continue };
+            let due = started.plus(within[target]);
+            // What was met is not judged by a shorter promise that came after it.
+            let as_met = episode.met[target].is_some() && episode.met[target] == done[target];
+            let held = episode.held[target].filter(|(begun, at)| as_met && *begun == started && due < *at);
+            let deadline = held.map_or(due, |(_, at)| at);
+            episode.held[target] = Some((started, deadline));
             let undone = |met: &Timestamp| match target {
                 0 => *met > deadline,
                 1 => closed.is_none_or(|at| at > deadline && (joined > *met || *met > deadline)),
@@ -398,11 +425,22 @@ impl Model {
 
     fn judge_lesser(&mut self, id: i64, now: Timestamp, sight: Sight) {
         let Some(report) = self.reports.get_mut(&id) else { return };
-        let Class::Lesser(within) = class(&report.row) else { return };
+        if class(&report.row) != Class::Lesser {
+            return;
+        }
         let closed = report.row.event(EventName::Closed).map(|event| event.at.max(received(&report.row)));
-        let deadline = due(received(&report.row), within, &report.lesser.credited);
-        // A paused row is judged at looks alone, and each look has credited what it may.
-        let standing_still = report.row.paused && !report.gone && report.last_read < now;
+        let mut still = report.lesser.credited.clone();
+        let within = match &*report.row.category {
+            "threat" => self.promises.threat,
+            "ncii" => self.promises.ncii,
+            _ => {
+                still.extend(office::closed(received(&report.row), OFFICE_DAYS));
+                self.promises.spam
+            }
+        };
+        let deadline = due(received(&report.row), Span::from_mins(within), &still);
+        // Time alone does nothing to a paused row: it is judged by reads, and each has credited what it may.
+        let standing_still = report.row.paused && !report.gone && sight == Sight::Clear && report.last_read < now;
         let unmet = closed.is_none_or(|at| at > deadline) && (sight == Sight::Clear || report.last_read > deadline);
         if !report.lesser.breached && unmet && now > deadline && !standing_still {
             report.lesser.breached = true;
