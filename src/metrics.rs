@@ -11,6 +11,7 @@ use crate::core::sight::BlindKind;
 use crate::core::time::{Span, Timestamp};
 use crate::core::view::View;
 use crate::status::{Mode, SourceStatus, Status};
+use arc_swap::ArcSwap;
 use pace::Promise;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry, TextEncoder};
@@ -44,6 +45,26 @@ pub struct KnownLabels {
     pub promises: Vec<Promise>,
 }
 
+impl KnownLabels {
+    /// Both, each value once.
+    fn with(&self, more: &KnownLabels) -> KnownLabels {
+        fn add<T: Clone + PartialEq>(held: &[T], more: &[T]) -> Vec<T> {
+            let new = more.iter().filter(|value| !held.contains(value));
+            held.iter().chain(new).cloned().collect()
+        }
+        KnownLabels {
+            sources: add(&self.sources, &more.sources),
+            channels: add(&self.channels, &more.channels),
+            categories: add(&self.categories, &more.categories),
+            promises: add(&self.promises, &more.promises),
+        }
+    }
+
+    fn promised(&self) -> impl Iterator<Item = (&Name, &Promise)> {
+        self.sources.iter().flat_map(|source| self.promises.iter().map(move |promise| (source, promise)))
+    }
+}
+
 /// Pages in one state on one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageTotal {
@@ -56,7 +77,8 @@ pub struct PageTotal {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    known: KnownLabels,
+    /// It only grows, so that no series vanishes.
+    known: ArcSwap<KnownLabels>,
     /// Categories that have a label value of their own; it only grows, so that no counter goes back.
     named_categories: Mutex<BTreeSet<Name>>,
     poll: HistogramVec,
@@ -89,7 +111,15 @@ impl Metrics {
             database.get_metric_with_label_values(&[source])?;
         }
         let named_categories = Mutex::new(known.categories.iter().cloned().collect());
+        let known = ArcSwap::from_pointee(known);
         Ok(Metrics { registry, known, named_categories, poll, database, commit })
+    }
+
+    /// Label values that a reload brings, beside those that were there.
+    pub fn know(&self, more: &KnownLabels) {
+        let mut named = self.named_categories.lock().unwrap_or_else(PoisonError::into_inner);
+        named.extend(more.categories.iter().cloned());
+        self.known.rcu(|known| known.with(more));
     }
 
     /// What a poll took, and how much of it the database.
@@ -171,7 +201,7 @@ impl Metrics {
             }
         }
         let help = "Values of rows that could not be read, by kind of flaw.";
-        for source in &self.known.sources {
+        for source in &self.known.load().sources {
             for flaw in FLAWS {
                 let labels = [("source", &**source), ("flaw", flaw.as_str())];
                 scrape.counter("tocsin_rejects_total", help, &labels, 0.0);
@@ -185,7 +215,7 @@ impl Metrics {
 
     fn pages(&self, scrape: &mut Scrape, pages: &[PageTotal]) {
         let help = "Pages in the store by channel and state.";
-        for channel in &self.known.channels {
+        for channel in &self.known.load().channels {
             for state in PAGE_STATES {
                 scrape.gauge("tocsin_pages", help, &[("channel", channel), ("state", state)], 0.0);
             }

@@ -2,11 +2,15 @@
 //! is wrong, the one before it holds, and the status and a metric say so. Once in ten years its calendars are compiled
 //! again, for the years to come. The engine never stops for it.
 
+use crate::cli::serve::known_labels;
 use crate::config::{Config, Need};
 use crate::core::policy::Policy;
 use crate::core::time::Timestamp;
+use crate::metrics::Metrics;
 use crate::pager::Channels;
+use crate::run::PolicyInForce;
 use crate::run::clock::Clock;
+use crate::run::outbox::OutboxStats;
 use crate::status::{Failure, StatusHandle};
 use crate::store::SqlStore;
 use arc_swap::ArcSwap;
@@ -21,7 +25,12 @@ pub struct Reloader<C: Clock> {
     pub running: Config,
     pub store: Arc<SqlStore>,
     pub channels: Arc<ArcSwap<Channels>>,
+    /// Where the engine takes another policy from.
     pub policies: mpsc::Sender<Arc<Policy>>,
+    /// Where everybody else finds it: the auditor, the weekly report.
+    pub in_force: PolicyInForce,
+    pub metrics: Arc<Metrics>,
+    pub outbox_stats: OutboxStats,
     pub status: StatusHandle,
     pub clock: C,
 }
@@ -57,8 +66,9 @@ impl<C: Clock> Reloader<C> {
             tracing::error!(%error, "a calendar can't be compiled for the years to come: mend it and send SIGHUP");
             return;
         }
-        // An engine that has stopped needs no calendars.
-        let _ = self.policies.send(Arc::new(self.running.effective_policy())).await;
+        if let Err(error) = self.hand_over().await {
+            tracing::error!(error, "the calendars of the years to come reach nobody");
+        }
     }
 
     async fn take(&mut self, config: Config, now: Timestamp) -> Result<(), String> {
@@ -73,9 +83,25 @@ impl<C: Clock> Reloader<C> {
         if let Err(error) = super::serve::release_parked(&self.store, now).await {
             tracing::error!(%error, "pages that were parked can't be sent again yet; the next reload tries anew");
         }
-        let sent = self.policies.send(Arc::new(config.effective_policy())).await;
+        // Series before what counts in them: what appears at 1 has never risen.
+        self.metrics.know(&known_labels(&config));
+        self.outbox_stats.know(config.channels.keys());
         self.running = config;
-        sent.map_err(|_| "the engine has stopped".to_owned())
+        self.hand_over().await
+    }
+
+    /// Gives the policy that holds to the engine, and to everybody else.
+    async fn hand_over(&self) -> Result<(), String> {
+        let policy = Arc::new(self.running.effective_policy());
+        let sent = self.policies.send(policy.clone()).await;
+        sent.map_err(|_| "the engine has stopped".to_owned())?;
+        self.status.update(|status| {
+            for source in &mut status.sources {
+                source.stale_after = policy.sources.get(&source.name).cloned().unwrap_or_default().stale_after();
+            }
+        });
+        self.in_force.store(policy);
+        Ok(())
     }
 }
 
@@ -86,11 +112,18 @@ fn judge(held: &Config, new: &Config) -> Result<(), String> {
         sources.collect::<Vec<_>>()
     };
     let secret = |config: &Config| config.deployment_secret.as_ref().map(|secret| secret.expose().to_owned());
+    let heartbeat = |config: &Config| {
+        let heartbeat = config.heartbeat.as_ref()?;
+        Some((heartbeat.url.expose().to_owned(), heartbeat.method, heartbeat.every))
+    };
     let differs = [
         ("mode", held.mode != new.mode),
         ("[[sources]]", sources(held) != sources(new) || held.links != new.links),
         ("[store]", held.store.url.expose() != new.store.url.expose()),
         ("[web]", held.web != new.web),
+        ("[weekly]", held.weekly != new.weekly),
+        ("[heartbeat]", heartbeat(held) != heartbeat(new)),
+        ("[canary]", held.canary != new.canary),
         ("the deployment secret", secret(held) != secret(new)),
     ];
     let changed: Vec<&str> = differs.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();

@@ -301,6 +301,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
             targets: targets_of(minor_safety.targets),
             escalation: minor_safety.escalation?,
             spread: minor_safety.spread,
+            bulk: minor_safety.bulk,
         },
         rules: rules.into_iter().map(rule_of).collect::<Option<_>>()?,
         obligations: obligations.into_iter().map(|read| read.obligation).collect(),
@@ -337,8 +338,8 @@ fn targets_of(read: Vec<targets::TargetRead>) -> Vec<Target> {
 fn rule_of(mut read: RuleRead) -> Option<Rule> {
     let priority = read.priority.filter(|priority| *priority != Priority::P0)?;
     let targets = targets_of(std::mem::take(&mut read.targets));
-    let RuleRead { name, categories, when, escalation, .. } = read;
-    Some(Rule { name, categories, when, priority, targets, escalation })
+    let RuleRead { name, categories, when, escalation, raised_when, spread, .. } = read;
+    Some(Rule { name, categories, when, priority, targets, escalation, raised_when, spread })
 }
 
 /// Gives the policy its hash: SHA-256 in hex over its JSON, whose maps are ordered, with the hash empty.

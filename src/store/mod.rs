@@ -3,6 +3,7 @@
 //! PostgreSQL.
 
 mod audit;
+mod auditor;
 mod commit;
 mod db;
 mod fallback;
@@ -23,7 +24,7 @@ pub mod sums;
 pub mod told;
 pub mod weekly;
 
-pub use audit::{UnheardRound, UnrungBreach};
+pub use auditor::{UnheardRound, UnrungBreach};
 pub use open::OpenError;
 pub use pages::PastAttempt;
 pub use people::WEBHOOKS_KEPT;

@@ -10,7 +10,9 @@ use crate::core::plan::BATCH;
 use crate::core::policy::Policy;
 use crate::core::time::{Span, Timestamp};
 use crate::run::clock::Clock;
-use crate::run::inbox;
+use crate::run::weekly::limits::limits;
+use crate::run::{PolicyInForce, inbox};
+use crate::source::settings::Settings;
 use crate::source::{Source, SourceError};
 use crate::store::told::Stretch;
 use crate::store::{SqlStore, Store, StoreError};
@@ -30,7 +32,7 @@ const AFTERWARDS: Span = Span::from_hours(24);
 /// Makes reports.
 pub struct Reporter<So, C> {
     pub store: Arc<SqlStore>,
-    pub policy: Arc<Policy>,
+    pub policy: PolicyInForce,
     pub sources: Vec<(Name, Arc<So>)>,
     pub clock: C,
     pub zone: Zone,
@@ -38,8 +40,8 @@ pub struct Reporter<So, C> {
     pub deployment: String,
     /// "live" or "shadow"
     pub mode: &'static str,
-    /// What can't be enforced for want of a column.
-    pub limits: Vec<String>,
+    /// What the sources map, and so what can't be enforced for want of a column.
+    pub mapped: Vec<Settings>,
 }
 
 /// Why a report can't be made.
@@ -108,9 +110,10 @@ impl<So: Source, C: Clock> Reporter<So, C> {
         if made_at < from {
             return Err(ReportError::NotYet { week: named.to_owned(), from: rfc3339(from) });
         }
+        let policy = self.policy.load_full();
         let mut counting = Counting::new(bounds);
         self.count_ended(&mut counting, &bounds).await?;
-        let unread = self.count_open(&mut counting, made_at).await?;
+        let unread = self.count_open(&mut counting, &policy, made_at).await?;
         let breaches = self.store.breaches_between(bounds.earliest(), until).await?;
         breaches.iter().for_each(|breach| counting.add_breach(breach));
         let facts = Facts {
@@ -132,8 +135,8 @@ impl<So: Source, C: Clock> Reporter<So, C> {
             complete: made_at >= until,
             deployment: self.deployment.clone(),
             mode: self.mode.to_owned(),
-            policy: self.policy.hash.to_string(),
-            limits: self.limits.clone(),
+            policy: policy.hash.to_string(),
+            limits: limits(&self.mapped, &policy),
             sight: crate::weekly::figures::Sight { unread, ..self.sight(&bounds).await? },
             priorities: counting.priorities(),
             categories: counting.categories(),
@@ -165,7 +168,12 @@ impl<So: Source, C: Clock> Reporter<So, C> {
     }
 
     /// Adds what has not settled. Gives the sources that couldn't be read.
-    async fn count_open(&self, counting: &mut Counting, now: Timestamp) -> Result<Vec<String>, ReportError> {
+    async fn count_open(
+        &self,
+        counting: &mut Counting,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Vec<String>, ReportError> {
         let mut known: BTreeSet<(Name, ReportId)> = BTreeSet::new();
         for case in self.store.load().await?.cases {
             known.extend(case.reports.keys().map(|key| (key.source.clone(), key.id.clone())));
@@ -173,7 +181,7 @@ impl<So: Source, C: Clock> Reporter<So, C> {
         }
         let mut unread = Vec::new();
         for (name, source) in &self.sources {
-            if let Err(error) = self.scan(name, &**source, &known, now, counting).await {
+            if let Err(error) = self.scan((name, &**source), policy, &known, now, counting).await {
                 tracing::warn!(%error, "the report is made without the open rows of a source");
                 unread.push(name.to_string());
             }
@@ -183,8 +191,8 @@ impl<So: Source, C: Clock> Reporter<So, C> {
 
     async fn scan(
         &self,
-        name: &Name,
-        source: &So,
+        (name, source): (&Name, &So),
+        policy: &Policy,
         known: &BTreeSet<(Name, ReportId)>,
         now: Timestamp,
         counting: &mut Counting,
@@ -196,7 +204,7 @@ impl<So: Source, C: Clock> Reporter<So, C> {
                 let Some(row) = seen.row else { continue };
                 let place = (name.clone(), seen.id);
                 if !known.contains(&place) {
-                    let case = alone(&self.policy, place, row, now);
+                    let case = alone(policy, place, row, now);
                     lives.push(Life::of(&case, Basis::Observed));
                 }
             }

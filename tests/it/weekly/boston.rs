@@ -2,6 +2,7 @@
 
 use crate::kit::minute;
 use crate::support::{ScratchDir, data_file, load_csv_into_sqlite, open_sqlite};
+use arc_swap::ArcSwap;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row as _};
 use std::collections::BTreeMap;
@@ -12,7 +13,6 @@ use tocsin::keys::Keys;
 use tocsin::run::clock::VirtualClock;
 use tocsin::run::weekly::backfill::Backfill;
 use tocsin::run::weekly::gather::Reporter;
-use tocsin::run::weekly::limits::limits;
 use tocsin::secret::Secret;
 use tocsin::source::AnySource;
 use tocsin::store::SqlStore;
@@ -52,13 +52,13 @@ impl Records {
         let sources = vec![("boston".into(), Arc::new(source))];
         let reporter = Reporter {
             store,
-            policy: Arc::new(config.policy.clone()),
+            policy: Arc::new(ArcSwap::from_pointee(config.policy.clone())),
             sources,
             clock,
             zone: ZONE.parse().unwrap(),
             deployment: "boston".to_owned(),
             mode: "shadow",
-            limits: limits(&config.sources, &config.policy),
+            mapped: config.sources.clone(),
         };
         let records = Records { scratch, url, config, reporter };
         records.backfill().await;
