@@ -368,8 +368,16 @@ impl<T: Sender> Sender for Traced<T> {
 type Result<T> = tocsin::store::Result<T>;
 
 impl<T: Store> Store for Traced<T> {
-    async fn lead(&self, holder: &str, now: Timestamp) -> Result<u64> {
-        self.inner.lead(holder, now).await
+    async fn lead(&self, holder: &str, now: Timestamp, gone: Option<u64>) -> Result<tocsin::store::Lead> {
+        self.inner.lead(holder, now, gone).await
+    }
+
+    async fn renew(&self, token: u64) -> Result<()> {
+        self.inner.renew(token).await
+    }
+
+    async fn hand_over(&self, token: u64) -> Result<()> {
+        self.inner.hand_over(token).await
     }
 
     async fn load(&self) -> Result<Stored> {

@@ -42,6 +42,11 @@ impl Keys {
         hex(&self.digest("deployment", &[])[..16])
     }
 
+    /// Where a source is read, without telling it: kept in the store to notice that it is fed from elsewhere.
+    pub fn source(&self, address: &str) -> String {
+        hex(&self.digest("source", &[address.as_bytes()])[..16])
+    }
+
     /// The reported item, hashed: the columns' values in order.
     pub fn subject(&self, source: &str, values: &[String]) -> Subject {
         let mut parts: Vec<&[u8]> = vec![source.as_bytes()];

@@ -20,6 +20,7 @@ mod reload;
 mod replay;
 pub mod serve;
 pub mod status;
+mod store;
 mod watch;
 mod weekly;
 
@@ -86,6 +87,8 @@ enum Command {
     Replay(replay::Args),
     /// Say why a report's deadlines are what they are.
     Explain(explain::Args),
+    /// Back the store up, restore, move or adopt it.
+    Store(store::Args),
     /// Write the SLA report of a week.
     Weekly(weekly::Args),
     /// Say what the next shift must know.
@@ -104,6 +107,12 @@ pub enum CliError {
     Store(#[from] crate::store::StoreError),
     #[error(transparent)]
     Open(#[from] crate::store::OpenError),
+    #[error(transparent)]
+    Claim(#[from] crate::store::ClaimError),
+    #[error(transparent)]
+    Backup(#[from] crate::store::BackupError),
+    #[error(transparent)]
+    Move(#[from] crate::store::MoveError),
     #[error(transparent)]
     Queue(#[from] queue::QueueError),
     #[error(transparent)]
@@ -155,6 +164,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Doctor(args) => return doctor::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Explain(args) => explain::run(args).await,
+        Command::Store(args) => store::run(args).await,
         Command::Weekly(args) => weekly::run(args).await,
         Command::Handover(args) => weekly::handover(args).await,
     };

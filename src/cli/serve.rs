@@ -21,6 +21,7 @@ use crate::run::weekly::gather::Reporter;
 use crate::run::weekly::sums::Summing;
 use crate::run::weekly::tell::{Schedule, Teller};
 use crate::run::weekly::watch as watched;
+use crate::run::{lease, retention};
 use crate::source::AnySource;
 use crate::status::{SourceStatus, Status, StatusHandle, StoreStatus};
 use crate::store::SqlStore;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -78,7 +79,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let clock = SystemClock;
     let keys = deployment::keys(&config)?;
     let store = Arc::new(SqlStore::open(&config.store.url, &keys.fingerprint()).await?);
-    release_parked(&store, clock.now()).await?;
+    store.claim(&deployment::claim(&config, &keys), clock.now()).await?;
     let names: Vec<Name> = config.channels.keys().cloned().collect();
     let metrics_failed =
         |error: prometheus::Error| CliError::Failed { operation: "make the metrics", cause: error.to_string() };
@@ -124,13 +125,18 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         sender: channels.clone(),
         clock,
         keys,
-        holder: holder(),
+        holder: lease::this_process(),
         status: status.clone(),
         view,
         outbox_stats: outbox_stats.clone(),
         metrics: metrics.clone(),
     };
     tokio::spawn(stop_at_a_signal(stop));
+    let mark = deployment::mark_file(&config);
+    let mut background = JoinSet::new();
+    background.spawn(deployment::keep_mark(mark, parts.keys.fingerprint(), status.clone()));
+    let keep_months = config.store.keep_months;
+    background.spawn(retention::forget(store.clone(), keep_months, status.clone(), clock));
     let file = config.file.clone();
     let reloader =
         Reloader { file, running: config, store, channels, policies, in_force, metrics, outbox_stats, status, clock };
@@ -143,6 +149,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     };
     let page = tokio::spawn(web::serve(listener, web_state, until_stopped));
     let ended = monitor::run_with(parts, reloads, stopping).await;
+    background.shutdown().await;
     if ended.is_err() {
         page.abort();
     }
@@ -274,10 +281,4 @@ fn status(config: &Config, keys: &Keys, clock: SystemClock) -> Status {
         store: StoreStatus::default(),
         reload: crate::status::Reload::default(),
     }
-}
-
-/// Host and process, for whoever reads the lease.
-fn holder() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "host".to_owned());
-    format!("{}:{}", host.trim(), std::process::id())
 }

@@ -12,5 +12,4 @@ const SOURCES: &[&str] = &["[[sources]]"];
 const LATER: &[(&[&str], &str, &str)] = &[
     (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
     (RULES, "obligations", "write [[obligations]] beside the rules, with `when`: each that matches applies"),
-    (&["[store]"], "keep_months", "everything is kept for now"),
 ];

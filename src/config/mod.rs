@@ -85,6 +85,8 @@ const KEYS: &[&str] = &[
 
 #[derive(Clone, Debug)]
 pub struct StoreSettings {
+    /// How long what is over is kept, in months.
+    pub keep_months: u32,
     /// postgres://, postgresql:// or sqlite:
     pub url: Secret,
 }

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 const STORE_DEFAULT: &str = "sqlite:tocsin.db";
+const KEEP_MONTHS_DEFAULT: u32 = 25;
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DEPLOYMENT_SECRET_BYTES_MIN: usize = 16;
 
@@ -41,10 +42,12 @@ pub fn deployment_secret(r: &Reader, root: &Table) -> Option<Secret> {
 
 pub fn store(r: &Reader, root: &Table) -> Option<StoreSettings> {
     const EXAMPLE: &str = "url = \"sqlite:/var/lib/tocsin/tocsin.db\"";
+    let mut keep_months = KEEP_MONTHS_DEFAULT;
     let found = match root.get("store") {
         None => Found { secret: Secret::new(STORE_DEFAULT), place: 0..0, written_here: true },
         Some(entry) => {
-            let table = entry.table(r, "[store]", &["url", "url_env", "url_file"], EXAMPLE)?;
+            let table = entry.table(r, "[store]", &["url", "url_env", "url_file", "keep_months"], EXAMPLE)?;
+            keep_months = months(r, &table)?;
             secret(r, &table, "url", Purpose::Other, Some(EXAMPLE))?
         }
     };
@@ -55,7 +58,21 @@ pub fn store(r: &Reader, root: &Table) -> Option<StoreSettings> {
         return None;
     }
     let from = if found.written_here { r.surroundings.directory } else { Path::new("") };
-    Some(StoreSettings { url: Secret::new(resolve_sqlite(found.secret.expose(), from)) })
+    Some(StoreSettings { url: Secret::new(resolve_sqlite(found.secret.expose(), from)), keep_months })
+}
+
+/// At least two: the weekly report looks back over the weeks before.
+fn months(r: &Reader, table: &Table) -> Option<u32> {
+    const EXAMPLE: &str = "keep_months = 25";
+    let Some(entry) = table.get("keep_months") else { return Some(KEEP_MONTHS_DEFAULT) };
+    let months = entry.whole_number(r, EXAMPLE)?;
+    match u32::try_from(months).ok().filter(|months| (2..=1_200).contains(months)) {
+        Some(months) => Some(months),
+        None => {
+            r.refuse(&entry.place, "`keep_months` must be from 2 to 1200", format!("write: {EXAMPLE}"));
+            None
+        }
+    }
 }
 
 pub fn web(r: &Reader, root: &Table) -> Option<WebSettings> {

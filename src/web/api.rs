@@ -370,7 +370,12 @@ impl ReasonBody {
                 let detail = format!("the engine has taken up nothing for {}", Span::from_secs(*secs));
                 of("engine_silent", None, None, detail)
             }
-            Unready::NotLeading => of("not_leading", None, None, "this process does not lead its store".to_owned()),
+            Unready::NotLeading => of(
+                "not_leading",
+                None,
+                None,
+                "standby: another process leads this store, and this one takes over".to_owned(),
+            ),
             Unready::StoreNotWritable { cause } => of("store_not_writable", None, None, cause.clone()),
             Unready::SourceNotYetRead { source } => {
                 of("source_not_seen", Some(source), None, "the first read is under way".to_owned())

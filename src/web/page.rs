@@ -156,7 +156,7 @@ fn banners(moment: Moment<'_>, demo: bool) -> Vec<Banner> {
         banners.push(Banner::new("alarm", "Store", text));
     }
     if !status.leader {
-        banners.push(Banner::new("warning", "Not leading", "This process does not page; another one leads.".into()));
+        banners.push(Banner::new("warning", "Standby", "This process does not page; another one leads.".into()));
     }
     banners.append(&mut notes);
     banners.extend(presumed_banner(moment));

@@ -76,11 +76,18 @@ struct Led<'s, S> {
     sequence: u64,
 }
 
+fn taken(lead: Lead) -> u64 {
+    match lead {
+        Lead::Taken { token, .. } => token,
+        Lead::Held { .. } => panic!("somebody else leads: {lead:?}"),
+    }
+}
+
 impl<S: Store> Led<'_, S> {
     async fn lead(store: &S) -> Led<'_, S> {
         Led {
             store,
-            token: store.lead("test", minute(0)).await.unwrap(),
+            token: taken(store.lead("test", minute(0), None).await.unwrap()),
             sequence: store.load().await.unwrap().sequence,
         }
     }
@@ -196,7 +203,7 @@ pub async fn a_lease_ends_by_itself_and_at_a_start<S: Store>(store: &S) {
     assert_eq!(led.lease(Lane::P0, minute(2)).await.len(), 0, "it is nobody else's");
     assert_eq!(store.next_page_at(Lane::P0, &[]).await.unwrap(), Some(minute(3)));
     assert_eq!(led.lease(Lane::P0, minute(3)).await.len(), 1);
-    store.lead("another", minute(3)).await.unwrap();
+    taken(store.lead("another", minute(3), Some(led.token)).await.unwrap());
     assert_eq!(led.lease(Lane::P0, minute(3)).await.len(), 1, "whoever held it is gone");
 }
 

@@ -241,7 +241,6 @@ async fn readiness_names_each_reason_against_it() {
 
     served_state.status.update(|status| {
         status.store.last_error = Some(Failure { at: ago(1), cause: "disk full".into() });
-        status.leader = false;
     });
     served_state.status.update_source("reports", |source| source.last_ok = Some(ago(61)));
     let unready = ask(&served, Method::GET, "/readyz").await;
@@ -249,9 +248,16 @@ async fn readiness_names_each_reason_against_it() {
     let body: serde_json::Value = serde_json::from_str(&unready.text().await.expect("a body")).expect("JSON");
     let reasons: Vec<&str> =
         body["reasons"].as_array().expect("a list").iter().filter_map(|reason| reason["reason"].as_str()).collect();
-    assert_eq!(reasons, ["not_leading", "store_not_writable", "source_not_seen"]);
-    assert_eq!(body["reasons"][2]["source"], "reports");
+    assert_eq!(reasons, ["store_not_writable", "source_not_seen"]);
+    assert_eq!(body["reasons"][1]["source"], "reports");
     assert_eq!(json(&served, "/api/v1/status").await["ready"], false);
+
+    served_state.status.update(|status| (status.leader, status.store.last_error) = (false, None));
+    let standby = ask(&served, Method::GET, "/readyz").await.text().await.expect("a body");
+    assert!(
+        standby.contains("not_leading") && standby.contains("standby") && !standby.contains("reports"),
+        "{standby}"
+    );
 }
 
 #[tokio::test]
