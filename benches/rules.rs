@@ -96,6 +96,8 @@ fn policy() -> Policy {
         priority: Priority::P2,
         targets: Vec::new(),
         escalation: None,
+        raised_when: None,
+        spread: None,
     };
     Policy {
         hash: "bench".into(),
@@ -103,7 +105,12 @@ fn policy() -> Policy {
         facts: types(),
         minor_when: None,
         raised_when: None,
-        minor_safety: MinorSafety { targets: Vec::new(), escalation: "minor-safety".into(), spread: None },
+        minor_safety: MinorSafety {
+            targets: Vec::new(),
+            escalation: "minor-safety".into(),
+            spread: None,
+            bulk: Default::default(),
+        },
         rules: (0..50).map(rule).collect(),
         obligations: Vec::new(),
         escalations: BTreeMap::new(),

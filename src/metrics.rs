@@ -10,7 +10,8 @@ use crate::core::policy::Priority;
 use crate::core::sight::BlindKind;
 use crate::core::time::{Span, Timestamp};
 use crate::core::view::View;
-use crate::status::{Mode, Status};
+use crate::status::{Mode, SourceStatus, Status};
+use arc_swap::ArcSwap;
 use pace::Promise;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry, TextEncoder};
@@ -44,6 +45,26 @@ pub struct KnownLabels {
     pub promises: Vec<Promise>,
 }
 
+impl KnownLabels {
+    /// Both, each value once.
+    fn with(&self, more: &KnownLabels) -> KnownLabels {
+        fn add<T: Clone + PartialEq>(held: &[T], more: &[T]) -> Vec<T> {
+            let new = more.iter().filter(|value| !held.contains(value));
+            held.iter().chain(new).cloned().collect()
+        }
+        KnownLabels {
+            sources: add(&self.sources, &more.sources),
+            channels: add(&self.channels, &more.channels),
+            categories: add(&self.categories, &more.categories),
+            promises: add(&self.promises, &more.promises),
+        }
+    }
+
+    fn promised(&self) -> impl Iterator<Item = (&Name, &Promise)> {
+        self.sources.iter().flat_map(|source| self.promises.iter().map(move |promise| (source, promise)))
+    }
+}
+
 /// Pages in one state on one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageTotal {
@@ -56,7 +77,8 @@ pub struct PageTotal {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    known: KnownLabels,
+    /// It only grows, so that no series vanishes.
+    known: ArcSwap<KnownLabels>,
     /// Categories that have a label value of their own; it only grows, so that no counter goes back.
     named_categories: Mutex<BTreeSet<Name>>,
     poll: HistogramVec,
@@ -89,7 +111,15 @@ impl Metrics {
             database.get_metric_with_label_values(&[source])?;
         }
         let named_categories = Mutex::new(known.categories.iter().cloned().collect());
+        let known = ArcSwap::from_pointee(known);
         Ok(Metrics { registry, known, named_categories, poll, database, commit })
+    }
+
+    /// Label values that a reload brings, beside those that were there.
+    pub fn know(&self, more: &KnownLabels) {
+        let mut named = self.named_categories.lock().unwrap_or_else(PoisonError::into_inner);
+        named.extend(more.categories.iter().cloned());
+        self.known.rcu(|known| known.with(more));
     }
 
     /// What a poll took, and how much of it the database.
@@ -171,7 +201,7 @@ impl Metrics {
             }
         }
         let help = "Values of rows that could not be read, by kind of flaw.";
-        for source in &self.known.sources {
+        for source in &self.known.load().sources {
             for flaw in FLAWS {
                 let labels = [("source", &**source), ("flaw", flaw.as_str())];
                 scrape.counter("tocsin_rejects_total", help, &labels, 0.0);
@@ -185,7 +215,7 @@ impl Metrics {
 
     fn pages(&self, scrape: &mut Scrape, pages: &[PageTotal]) {
         let help = "Pages in the store by channel and state.";
-        for channel in &self.known.channels {
+        for channel in &self.known.load().channels {
             for state in PAGE_STATES {
                 scrape.gauge("tocsin_pages", help, &[("channel", channel), ("state", state)], 0.0);
             }
@@ -267,6 +297,10 @@ impl Scrape {
         let silence = now.since(status.engine_alive_at.unwrap_or(status.started_at));
         let help = "Time since the engine last took up an input.";
         self.gauge("tocsin_engine_silence_seconds", help, &[], seconds(silence).max(0.0));
+        if let Some((_, offset)) = status.store.clock {
+            let help = "The store's clock less the monitor's.";
+            self.gauge("tocsin_store_clock_offset_seconds", help, &[], seconds(offset));
+        }
         let help = "Whether the last write to the store succeeded.";
         self.gauge("tocsin_store_writable", help, &[], flag(status.store.failing().is_none()));
         let help = "The sequence number of the last commit.";
@@ -301,6 +335,9 @@ impl Scrape {
             let age = now.since(source.last_ok.unwrap_or(status.started_at));
             let help = "Time since the last complete read began, or since the start of the process without one.";
             self.gauge("tocsin_poll_age_seconds", help, &labels, seconds(age).max(0.0));
+            if source.fault.is_none() {
+                self.measured(source);
+            }
             if !seen || blindness.iter().any(|blindness| !blindness.kind.is_of_categories()) {
                 continue;
             }
@@ -321,6 +358,19 @@ impl Scrape {
             let counts = view.incidents.iter().filter(|row| !row.incident.is_test());
             let open = counts.filter(|row| row.priority == priority).count();
             self.gauge("tocsin_open_incidents", help, &[("priority", priority.as_str())], open as f64);
+        }
+    }
+
+    /// What was last measured of a source that answers.
+    fn measured(&mut self, source: &SourceStatus) {
+        let labels = [("source", &*source.name)];
+        if let Some((_, offset)) = source.clock {
+            let help = "The source's clock less the monitor's.";
+            self.gauge("tocsin_source_clock_offset_seconds", help, &labels, seconds(offset));
+        }
+        if let Some((_, lag)) = source.lag {
+            let help = "How far the source, a replica, is behind its primary.";
+            self.gauge("tocsin_source_lag_seconds", help, &labels, seconds(lag.behind));
         }
     }
 }

@@ -7,7 +7,7 @@
 use super::{CliError, EXIT_CONFIG, drawing, load_config};
 use crate::config::{Config, Mode, Need};
 use crate::core::obligation::Obligation;
-use crate::core::policy::{Categories, CategoryClass, Due, Target};
+use crate::core::policy::{Categories, CategoryClass, Due, Spread, Target};
 use crate::core::time::Span;
 use crate::source::gaps::gaps;
 use crate::source::settings::{RowsFrom, Settings};
@@ -107,8 +107,7 @@ pub fn summary(config: &Config) -> String {
         line(format!("      also any category when {}", when.text()));
     }
     if let Some(spread) = &policy.minor_safety.spread {
-        let (fact, per_hour, within) = (&spread.fact, spread.per_hour, spread.within);
-        line(format!("      all of it within {within} once {fact} grows by {per_hour} an hour"));
+        line(spread_line(spread));
     }
     if let Some(when) = &policy.raised_when {
         line(format!("  top of its priority when {}", when.text()));
@@ -122,6 +121,12 @@ pub fn summary(config: &Config) -> String {
         let when = rule.when.as_ref().map(|when| format!(" when {}", when.text())).unwrap_or_default();
         line(format!("  {}  {} [{categories}]{when} -> {escalation}", rule.priority, rule.name));
         line(format!("      {}", targets(&rule.targets)));
+        if let Some(spread) = &rule.spread {
+            line(spread_line(spread));
+        }
+        if let Some(when) = &rule.raised_when {
+            line(format!("      top of {} when {}", rule.priority, when.text()));
+        }
     }
     if !policy.obligations.is_empty() {
         line("\nobligations, each that matches, on wall time:".to_owned());
@@ -153,6 +158,11 @@ fn dates(obligation: &Obligation) -> String {
 }
 
 /// "closed within 4h, filed within 24h of confirmed".
+fn spread_line(spread: &Spread) -> String {
+    let (fact, per_hour, within) = (&spread.fact, spread.per_hour, spread.within);
+    format!("      all of it within {within} once {fact} grows by {per_hour} an hour")
+}
+
 fn targets(targets: &[Target]) -> String {
     if targets.is_empty() {
         return "no target".to_owned();
@@ -187,6 +197,7 @@ fn open_time(span: Span) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::time::Timestamp;
 
     fn args(name: &str, text: &str) -> CheckArgs {
         let config = std::env::temp_dir().join(format!("tocsin-check-{}-{name}.toml", std::process::id()));
@@ -218,7 +229,8 @@ mod tests {
     #[test]
     fn the_summary_says_what_is_promised_in_the_order_in_which_rules_are_asked() {
         let args = args("summary", crate::config::TEMPLATE);
-        let config = Config::load(&args.config, &|_| None).expect("the template loads");
+        let config =
+            Config::load(&args.config, &|_| None, Timestamp::from_secs(1_795_000_000)).expect("the template loads");
         std::fs::remove_file(&args.config).expect("the temporary file is still there");
         let summary = summary(&config);
         let (head, rules) = summary.split_once("\n\n").expect("a blank line before the rules");

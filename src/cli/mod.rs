@@ -2,10 +2,12 @@
 //! library's.
 
 mod ack;
+mod audit;
 pub mod check;
 mod demo;
 mod deployment;
 mod doctor;
+mod event;
 mod explain;
 pub mod init;
 mod inspect;
@@ -23,6 +25,7 @@ mod watch;
 mod weekly;
 
 use crate::config::{Config, Drawing, Need};
+use crate::run::clock::{Clock, SystemClock};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -68,6 +71,10 @@ enum Command {
     Snooze(quiet::SnoozeArgs),
     /// Keep a category or an escalation below P0 from ringing for a while; alone, list what is kept quiet.
     Window(quiet::WindowArgs),
+    /// Say what happened to a report that its database can't tell.
+    Event(event::Args),
+    /// Print who did what, and what became of it.
+    Audit(audit::Args),
     /// Print the ranked queue of the running monitor.
     Queue(queue::Args),
     /// Say how the running monitor sees, writes and pages.
@@ -149,6 +156,8 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Page(args) => page::run(args).await,
         Command::Snooze(args) => quiet::snooze(args).await,
         Command::Window(args) => quiet::window(args).await,
+        Command::Event(args) => event::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Queue(args) => queue::run(args).await,
         Command::Status(args) => return status::run(args).await,
         Command::Rejects(args) => rejects::run(args).await,
@@ -196,7 +205,7 @@ fn start_log(format: LogFormat, demo: bool) {
 /// Loads the configuration in the process's own environment; when it is refused, prints every reason.
 #[expect(clippy::print_stderr, reason = "the command line is where people are told")]
 fn load_config(file: &Path, need: Need) -> Result<Config, CliError> {
-    Config::load_for(file, &|name| std::env::var(name).ok(), need).map_err(|errors| {
+    Config::load_for(file, &|name| std::env::var(name).ok(), need, SystemClock.now()).map_err(|errors| {
         eprintln!("{}\n", errors.0.render(drawing(&std::io::stderr())));
         let problems = match errors.0.problems().len() {
             1 => "1 problem".to_owned(),

@@ -1,11 +1,16 @@
 //! SIGHUP: the configuration is read again. It is taken as a whole or refused as a whole: while anything in it
-//! is wrong, the one before it holds, and the status and a metric say so. The engine never stops for it.
+//! is wrong, the one before it holds, and the status and a metric say so. Once in ten years its calendars are compiled
+//! again, for the years to come. The engine never stops for it.
 
+use crate::cli::serve::known_labels;
 use crate::config::{Config, Need};
 use crate::core::policy::Policy;
 use crate::core::time::Timestamp;
+use crate::metrics::Metrics;
 use crate::pager::Channels;
+use crate::run::PolicyInForce;
 use crate::run::clock::Clock;
+use crate::run::outbox::OutboxStats;
 use crate::status::{Failure, StatusHandle};
 use crate::store::SqlStore;
 use arc_swap::ArcSwap;
@@ -16,20 +21,25 @@ use tokio::sync::mpsc;
 /// What a reload changes.
 pub struct Reloader<C: Clock> {
     pub file: PathBuf,
-    /// The configuration that the process started with: what only a start reads must stay as it is there.
-    pub started_with: Config,
+    /// The configuration that holds: what only a start reads must stay as it is there.
+    pub running: Config,
     pub store: Arc<SqlStore>,
     pub channels: Arc<ArcSwap<Channels>>,
+    /// Where the engine takes another policy from.
     pub policies: mpsc::Sender<Arc<Policy>>,
+    /// Where everybody else finds it: the auditor, the weekly report.
+    pub in_force: PolicyInForce,
+    pub metrics: Arc<Metrics>,
+    pub outbox_stats: OutboxStats,
     pub status: StatusHandle,
     pub clock: C,
 }
 
 impl<C: Clock> Reloader<C> {
     /// Reads the file, and hands policy and channels over if all of it holds.
-    pub async fn reload(&self) {
-        let read = Config::load_for(&self.file, &|name| std::env::var(name).ok(), Need::All);
+    pub async fn reload(&mut self) {
         let now = self.clock.now();
+        let read = Config::load_for(&self.file, &|name| std::env::var(name).ok(), Need::All, now);
         let taken = match read {
             Ok(config) => self.take(config, now).await,
             Err(errors) => {
@@ -50,8 +60,19 @@ impl<C: Clock> Reloader<C> {
         }
     }
 
-    async fn take(&self, config: Config, now: Timestamp) -> Result<(), String> {
-        judge(&self.started_with, &config)?;
+    /// Hands over the policy that holds, with its calendars compiled for the horizon of now.
+    pub async fn roll(&mut self) {
+        if let Err(error) = self.running.roll(self.clock.now()) {
+            tracing::error!(%error, "a calendar can't be compiled for the years to come: mend it and send SIGHUP");
+            return;
+        }
+        if let Err(error) = self.hand_over().await {
+            tracing::error!(error, "the calendars of the years to come reach nobody");
+        }
+    }
+
+    async fn take(&mut self, config: Config, now: Timestamp) -> Result<(), String> {
+        judge(&self.running, &config)?;
         let channels = Channels::new(config.channels.clone(), config.web.public_url.clone());
         let channels = channels.map_err(|error| error.to_string())?;
         for warning in config.warnings.problems() {
@@ -62,8 +83,25 @@ impl<C: Clock> Reloader<C> {
         if let Err(error) = super::serve::release_parked(&self.store, now).await {
             tracing::error!(%error, "pages that were parked can't be sent again yet; the next reload tries anew");
         }
-        let sent = self.policies.send(Arc::new(config.effective_policy())).await;
-        sent.map_err(|_| "the engine has stopped".to_owned())
+        // Series before what counts in them: what appears at 1 has never risen.
+        self.metrics.know(&known_labels(&config));
+        self.outbox_stats.know(config.channels.keys());
+        self.running = config;
+        self.hand_over().await
+    }
+
+    /// Gives the policy that holds to the engine, and to everybody else.
+    async fn hand_over(&self) -> Result<(), String> {
+        let policy = Arc::new(self.running.effective_policy());
+        let sent = self.policies.send(policy.clone()).await;
+        sent.map_err(|_| "the engine has stopped".to_owned())?;
+        self.status.update(|status| {
+            for source in &mut status.sources {
+                source.stale_after = policy.sources.get(&source.name).cloned().unwrap_or_default().stale_after();
+            }
+        });
+        self.in_force.store(policy);
+        Ok(())
     }
 }
 
@@ -74,11 +112,18 @@ fn judge(held: &Config, new: &Config) -> Result<(), String> {
         sources.collect::<Vec<_>>()
     };
     let secret = |config: &Config| config.deployment_secret.as_ref().map(|secret| secret.expose().to_owned());
+    let heartbeat = |config: &Config| {
+        let heartbeat = config.heartbeat.as_ref()?;
+        Some((heartbeat.url.expose().to_owned(), heartbeat.method, heartbeat.every))
+    };
     let differs = [
         ("mode", held.mode != new.mode),
         ("[[sources]]", sources(held) != sources(new) || held.links != new.links),
         ("[store]", held.store.url.expose() != new.store.url.expose()),
         ("[web]", held.web != new.web),
+        ("[weekly]", held.weekly != new.weekly),
+        ("[heartbeat]", heartbeat(held) != heartbeat(new)),
+        ("[canary]", held.canary != new.canary),
         ("the deployment secret", secret(held) != secret(new)),
     ];
     let changed: Vec<&str> = differs.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
@@ -100,7 +145,7 @@ mod tests {
     fn config(name: &str, text: &str) -> Config {
         let file = std::env::temp_dir().join(format!("tocsin-reload-{}-{name}.toml", std::process::id()));
         std::fs::write(&file, text).expect("a temporary file can be written");
-        let config = Config::load(&file, &|_| None).expect("it loads");
+        let config = Config::load(&file, &|_| None, Timestamp::from_secs(1_795_000_000)).expect("it loads");
         std::fs::remove_file(&file).expect("the temporary file is still there");
         config
     }

@@ -3,7 +3,7 @@
 use crate::cli::reload::Reloader;
 use crate::cli::watch::Watch;
 use crate::cli::{CliError, deployment, load_config, weekly};
-use crate::config::{Config, Need};
+use crate::config::{Config, Need, rolls_at};
 use crate::core::id::Name;
 use crate::core::time::Timestamp;
 use crate::core::view::View;
@@ -11,11 +11,14 @@ use crate::keys::Keys;
 use crate::metrics::pace::Promise;
 use crate::metrics::{KnownLabels, Metrics};
 use crate::pager::Channels;
+use crate::run::PolicyInForce;
 use crate::run::clock::{Clock, SystemClock};
 use crate::run::monitor::{self, Parts, Reloads, WatchedSource};
 use crate::run::outbox::OutboxStats;
 use crate::run::watch as watch_loop;
 use crate::run::weekly::backfill::Backfill;
+use crate::run::weekly::gather::Reporter;
+use crate::run::weekly::sums::Summing;
 use crate::run::weekly::tell::{Schedule, Teller};
 use crate::run::weekly::watch as watched;
 use crate::run::{lease, retention};
@@ -109,12 +112,14 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     };
     let channels = Channels::new(config.channels.clone(), config.web.public_url.clone())?;
     let channels = Arc::new(ArcSwap::from_pointee(channels));
-    let policy = Arc::new(config.effective_policy());
-    let watch = Watch::new(&config, policy.clone(), &store, &channels, &status)?;
-    let weekly = weekly_loops(&config, &keys, &store, clock, &status, &stopping)?;
+    let in_force: PolicyInForce = Arc::new(ArcSwap::from_pointee(config.effective_policy()));
+    let watch = Watch::new(&config, in_force.clone(), &store, &channels, &status)?;
+    let reporter = weekly::reporter_of(&config, &keys, store.clone(), clock)?;
+    let reporter = Reporter { policy: in_force.clone(), ..reporter };
+    let weekly = weekly_loops(&config, &keys, reporter, channels.clone(), &status, &stopping);
     let (policies, reloads) = Reloads::channel();
     let parts = Parts {
-        policy,
+        policy: in_force.load_full(),
         sources,
         store: store.clone(),
         sender: channels.clone(),
@@ -123,8 +128,8 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         holder: lease::this_process(),
         status: status.clone(),
         view,
-        outbox_stats,
-        metrics,
+        outbox_stats: outbox_stats.clone(),
+        metrics: metrics.clone(),
         spool: Some(deployment::spool(&config)),
     };
     tokio::spawn(stop_at_a_signal(stop));
@@ -134,7 +139,8 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let keep_months = config.store.keep_months;
     background.spawn(retention::forget(store.clone(), keep_months, status.clone(), clock));
     let file = config.file.clone();
-    let reloader = Reloader { file, started_with: config, store, channels, policies, status, clock };
+    let reloader =
+        Reloader { file, running: config, store, channels, policies, in_force, metrics, outbox_stats, status, clock };
     tokio::spawn(reload_at_a_signal(reloader));
     let mut watching = watch.start(&stopping);
     let mut stopped = stopping.clone();
@@ -164,28 +170,30 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
 fn weekly_loops(
     config: &Config,
     keys: &Keys,
-    store: &Arc<SqlStore>,
-    clock: SystemClock,
+    reporter: Reporter<AnySource, SystemClock>,
+    channels: Arc<ArcSwap<Channels>>,
     status: &StatusHandle,
     stopping: &watch::Receiver<bool>,
-) -> Result<Vec<JoinHandle<()>>, CliError> {
-    let reporter = Arc::new(weekly::reporter_of(config, keys, store.clone(), clock)?);
-    let backfill =
-        Backfill { store: store.clone(), policy: reporter.policy.clone(), sources: reporter.sources.clone(), clock };
-    let stopped = stopping.clone();
+) -> Vec<JoinHandle<()>> {
+    let (store, clock, zone) = (reporter.store.clone(), reporter.clock, reporter.zone);
+    let (policy, sources) = (reporter.policy.clone(), reporter.sources.clone());
+    let backfill = Backfill { store: store.clone(), policy, sources, clock };
+    let summing = Summing { store: store.clone(), clock, zone, status: status.clone() };
+    let (stopped, summing_stopped) = (stopping.clone(), stopping.clone());
     let mut loops = vec![
-        tokio::spawn(watched::run(store.clone(), status.clone(), clock, stopping.clone())),
+        tokio::spawn(async move { summing.run(summing_stopped).await }),
+        tokio::spawn(watched::run(store, status.clone(), clock, stopping.clone())),
         tokio::spawn(async move { backfill.run(stopped).await }),
     ];
     if let Some(settings) = &config.weekly {
         let teller = Teller {
-            reporter,
+            reporter: Arc::new(reporter),
             schedule: Schedule {
                 cron: settings.cron.clone(),
                 zone: settings.timezone,
                 deliver: settings.deliver.clone(),
             },
-            post: Channels::new(config.channels.clone(), config.web.public_url.clone())?,
+            post: channels,
             keys: keys.clone(),
             status: status.clone(),
             public_url: config.web.public_url.clone(),
@@ -193,7 +201,7 @@ fn weekly_loops(
         let stopped = stopping.clone();
         loops.push(tokio::spawn(async move { teller.run(stopped).await }));
     }
-    Ok(loops)
+    loops
 }
 
 /// Sends again what a permanent error parked: it may pass under the configuration of this start. Gives the
@@ -210,14 +218,20 @@ pub async fn release_parked(store: &SqlStore, now: Timestamp) -> Result<u64, Cli
     Ok(pages)
 }
 
-/// SIGHUP reads the configuration again, one at a time.
-async fn reload_at_a_signal(reloader: Reloader<SystemClock>) {
+/// SIGHUP reads the configuration again, one at a time; the calendars roll by themselves.
+async fn reload_at_a_signal(mut reloader: Reloader<SystemClock>) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         tracing::error!("SIGHUP can't be caught: it will end the process instead of reading the configuration");
         return;
     };
-    while hangup.recv().await.is_some() {
-        reloader.reload().await;
+    loop {
+        tokio::select! {
+            signal = hangup.recv() => match signal {
+                Some(()) => reloader.reload().await,
+                None => return,
+            },
+            () = reloader.clock.sleep_until(rolls_at(reloader.clock.now())) => reloader.roll().await,
+        }
     }
 }
 
@@ -240,7 +254,8 @@ async fn stop_at_a_signal(stop: watch::Sender<bool>) {
     }
 }
 
-fn known_labels(config: &Config) -> KnownLabels {
+/// The label values that a configuration gives.
+pub fn known_labels(config: &Config) -> KnownLabels {
     KnownLabels {
         sources: config.sources.iter().map(|source| source.name.clone()).collect(),
         channels: config.channels.keys().cloned().collect(),

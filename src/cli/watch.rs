@@ -3,9 +3,9 @@
 
 use crate::cli::CliError;
 use crate::config::Config;
-use crate::core::policy::Policy;
 use crate::pager::Channels;
 use crate::pager::heartbeat::HeartbeatSender;
+use crate::run::PolicyInForce;
 use crate::run::auditor::{Auditor, LastAudit};
 use crate::run::canary::Canary;
 use crate::run::clock::SystemClock;
@@ -31,7 +31,7 @@ impl Watch {
     /// Where the heartbeat's url can't be used.
     pub fn new(
         config: &Config,
-        policy: Arc<Policy>,
+        policy: PolicyInForce,
         store: &Arc<SqlStore>,
         channels: &Arc<ArcSwap<Channels>>,
         status: &StatusHandle,

@@ -9,13 +9,13 @@ use crate::core::time::{Timestamp, WrittenSpan};
 use crate::keys::Keys;
 use crate::run::clock::{Clock, SystemClock};
 use crate::run::weekly::gather::{ReportError, Reporter};
-use crate::run::weekly::limits::limits;
 use crate::source::AnySource;
 use crate::store::{SqlStore, Store};
 use crate::web::words;
 use crate::weekly::week::Week;
 use crate::weekly::{Document, Format, SCHEMA, documents, summary};
 use crate::zone::{Zone, rfc3339};
+use arc_swap::ArcSwap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -167,13 +167,13 @@ pub fn reporter_of<C: Clock>(
     };
     Ok(Reporter {
         store,
-        policy: Arc::new(config.effective_policy()),
+        policy: Arc::new(ArcSwap::from_pointee(config.effective_policy())),
         sources: config.sources.iter().map(open).collect::<Result<_, CliError>>()?,
         clock,
         zone: config.weekly.as_ref().map_or(Zone::UTC, |weekly| weekly.timezone),
         deployment: keys.fingerprint().chars().take(8).collect(),
         mode: if config.mode == Mode::Live { "live" } else { "shadow" },
-        limits: limits(&config.sources, &config.policy),
+        mapped: config.sources.clone(),
     })
 }
 
@@ -221,7 +221,7 @@ mod tests {
         let at = Timestamp::from_secs;
         let mut taken =
             Incident::open(IncidentNo(7), IncidentKind::Group { category: "ncii".into() }, "x".into(), at(0));
-        taken.acknowledge("ada".into(), None, at(600));
+        taken.acknowledge("ada".into(), false, None, at(600));
         let fresh = Incident::open(IncidentNo(8), IncidentKind::Group { category: "spam".into() }, "x".into(), at(0));
         let said = incidents(&[taken, fresh], at(3_600));
         assert!(said.contains("I-7  ncii, open for 1h") && said.contains("taken by ada 50m ago"), "{said}");

@@ -7,13 +7,9 @@ pub fn advice(title: &str, key: &str) -> Option<&'static str> {
 }
 
 const RULES: &[&str] = &["[[rules]]"];
-const TARGETS: &[&str] = &["a target", "a target of [minor_safety]"];
 const SOURCES: &[&str] = &["[[sources]]"];
 
 const LATER: &[(&[&str], &str, &str)] = &[
     (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
     (RULES, "obligations", "write [[obligations]] beside the rules, with `when`: each that matches applies"),
-    (RULES, "raised_when", "write it under [categories], for all rules at once"),
-    (RULES, "spread", "give `targets` the shortest time that you need"),
-    (TARGETS, "repeat", "a target runs once an episode for now"),
 ];

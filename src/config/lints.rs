@@ -80,15 +80,14 @@ impl Sight {
 }
 
 fn maps_people(settings: &Settings) -> bool {
-    settings.events.iter().any(|event| event.by.is_some()) && !settings.actors.people.is_empty()
+    settings.maps_actors() && !settings.actors.people.is_empty()
 }
 
 fn warn_of_sources(r: &Reader, parts: &Parts) {
     for source in parts.sources {
         let Some(settings) = &source.settings else { continue };
         let name = &settings.name;
-        let (has_by, has_people) =
-            (settings.events.iter().any(|event| event.by.is_some()), !settings.actors.people.is_empty());
+        let (has_by, has_people) = (settings.maps_actors(), !settings.actors.people.is_empty());
         match (has_by, has_people) {
             (true, true) => {}
             (true, false) => {
@@ -218,12 +217,13 @@ fn warn_of_target(r: &Reader, read: &TargetRead, sight: &Sight, p0: bool) {
 
 fn warn_of_facts(r: &Reader, parts: &Parts) {
     let (categories, rules) = (parts.categories, parts.rules);
-    let predicates = rules.iter().filter_map(|rule| rule.when.as_ref());
+    let predicates = rules.iter().flat_map(|rule| rule.when.iter().chain(&rule.raised_when));
     let predicates = predicates.chain(&categories.minor_when).chain(&categories.raised_when);
     let obligations = parts.obligations.iter().filter_map(|read| read.obligation.when.as_ref());
     let mut read: BTreeSet<&str> =
         predicates.chain(obligations).flat_map(|predicate| words(predicate.text())).collect();
-    read.extend(parts.minor_safety.spread.as_ref().map(|spread| &*spread.fact));
+    let spreads = rules.iter().filter_map(|rule| rule.spread.as_ref()).chain(&parts.minor_safety.spread);
+    read.extend(spreads.map(|spread| &*spread.fact));
     for (fact, key) in parts.sources.iter().flat_map(|source| &source.facts) {
         if !read.contains(&*fact.name) {
             let what = format!("nothing reads the fact `{}`", fact.name);

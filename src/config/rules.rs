@@ -6,10 +6,11 @@ use super::problem::Place;
 use super::read::{Empty, Entry, Reader, Table, Text, nearest};
 use super::targets::{TargetRead, TargetTerms, Whose, undefined};
 use crate::compile::vocabulary::{self, Vocabulary};
+use crate::core::bulk::BulkBound;
 use crate::core::facts::{FactType, FactTypes, Predicate};
 use crate::core::id::Name;
 use crate::core::policy::{
-    Categories, CategoryClass, Escalation, MINOR_SAFETY_RULE, NO_RULE, Priority, Spread, Step, Warn,
+    Categories, CategoryClass, Due, Escalation, MINOR_SAFETY_RULE, NO_RULE, Priority, Spread, Step, Target, Warn,
 };
 use crate::core::time::Span;
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,6 +127,7 @@ pub struct MinorSafetyRead {
     pub targets: Vec<TargetRead>,
     pub escalation: Option<Name>,
     pub spread: Option<Spread>,
+    pub bulk: BulkBound,
 }
 
 pub fn minor_safety(r: &Reader, root: &Table, terms: &Terms) -> Option<MinorSafetyRead> {
@@ -142,18 +144,50 @@ pub fn minor_safety(r: &Reader, root: &Table, terms: &Terms) -> Option<MinorSafe
         );
         return None;
     };
-    let table = entry.table(r, "[minor_safety]", &["targets", "escalation", "spread"], EXAMPLE)?;
+    let table = entry.table(r, "[minor_safety]", &["targets", "escalation", "spread", "bulk_closures"], EXAMPLE)?;
     let targets = table
         .require(r, "targets", "targets = { first_response = \"15m\", closed = \"1h\" }")
         .map(|entry| super::targets::read(r, &entry, Whose::MinorSafety, &terms.targets));
     let escalation = table
         .require(r, "escalation", "escalation = \"minor-safety\"")
         .and_then(|entry| escalation_name(r, &entry, terms));
-    let spread = table.get("spread").and_then(|entry| spread(r, &entry, terms.facts));
-    Some(MinorSafetyRead { targets: targets.unwrap_or_default(), escalation, spread })
+    let promised = targets.as_deref().unwrap_or_default();
+    let spread = table.get("spread").and_then(|entry| spread(r, &entry, terms.facts, promised));
+    let bulk = table.get("bulk_closures").and_then(|entry| bulk_closures(r, &entry)).unwrap_or_default();
+    Some(MinorSafetyRead { targets: targets.unwrap_or_default(), escalation, spread, bulk })
 }
 
-fn spread(r: &Reader, entry: &Entry, facts: &FactTypes) -> Option<Spread> {
+/// What one account may close before its closures wait for a second review: the law's bound or less.
+fn bulk_closures(r: &Reader, entry: &Entry) -> Option<BulkBound> {
+    const EXAMPLE: &str = "bulk_closures = { cases = 10, within = \"1m\" }";
+    let law = BulkBound::default();
+    let table = entry.table(r, "`bulk_closures`", &["cases", "within"], EXAMPLE)?;
+    let cases = table
+        .require(r, "cases", "cases = 10")
+        .and_then(|entry| Some((entry.whole_number(r, "cases = 10")?, entry.place)));
+    let within = table
+        .require(r, "within", "within = \"1m\"")
+        .and_then(|entry| Some((entry.duration(r, "within = \"1m\"")?.span, entry.place)));
+    let ((cases, cases_place), (within, within_place)) = (cases?, within?);
+    if cases == 0 || cases > u64::from(law.cases_max) {
+        let what = format!(
+            "{cases} cases can't be the bound for bulk closures of minor safety: the law has {} and can only be made stricter",
+            law.cases_max
+        );
+        r.refuse(&cases_place, what, format!("write a number from 1 to {}", law.cases_max));
+        return None;
+    }
+    if within < law.within {
+        let what =
+            format!("{within} is shorter than the {} of the law, so more closures would pass unnoticed", law.within);
+        r.refuse(&within_place, what, format!("write within = \"{}\", or longer", law.within));
+        return None;
+    }
+    Some(BulkBound { cases_max: u32::try_from(cases).unwrap_or(law.cases_max), within })
+}
+
+/// How fast is too fast, and what is due then. It can only move in what `targets` promise.
+fn spread(r: &Reader, entry: &Entry, facts: &FactTypes, targets: &[TargetRead]) -> Option<Spread> {
     const EXAMPLE: &str = "spread = { fact = \"views\", per_hour = 1000, within = \"15m\" }";
     let table = entry.table(r, "`spread`", &["fact", "per_hour", "within"], EXAMPLE)?;
     let fact = table.require(r, "fact", "fact = \"views\"").and_then(|entry| entry.text(r, "fact = \"views\""));
@@ -183,7 +217,16 @@ fn spread(r: &Reader, entry: &Entry, facts: &FactTypes) -> Option<Spread> {
             false
         }
     });
-    Some(Spread { fact: fact?.name(), per_hour: per_hour?, within: within?.span })
+    let (fact, per_hour, within) = (fact?, per_hour?, within?.span);
+    let is_sooner = |target: &Target| match &target.due {
+        Due::Within { span, calendar: None } => within < *span,
+        Due::Within { calendar: Some(_), .. } | Due::Stated { .. } => true,
+    };
+    if !targets.is_empty() && !targets.iter().any(|read| is_sooner(&read.target)) {
+        let what = format!("spreading changes nothing here: every target is due within {within} anyway");
+        r.warn(&entry.place, what, "write a shorter `within`, or remove `spread`");
+    }
+    Some(Spread { fact: fact.name(), per_hour, within })
 }
 
 /// An escalation that is defined.
@@ -206,11 +249,13 @@ pub struct RuleRead {
     pub priority: Option<Priority>,
     pub targets: Vec<TargetRead>,
     pub escalation: Option<Name>,
+    pub raised_when: Option<Predicate>,
+    pub spread: Option<Spread>,
 }
 
 pub fn rules(r: &Reader, root: &Table, categories: &CategoriesRead, terms: &Terms) -> Vec<RuleRead> {
     const EXAMPLE: &str = "[[rules]] with name, categories, priority and targets";
-    const KEYS: &[&str] = &["name", "categories", "when", "priority", "targets", "escalation"];
+    const KEYS: &[&str] = &["name", "categories", "when", "priority", "targets", "escalation", "raised_when", "spread"];
     let Some(entry) = root.get("rules") else { return Vec::new() };
     let mut read: Vec<RuleRead> = Vec::new();
     for table in entry.tables(r, "[[rules]]", KEYS, EXAMPLE) {
@@ -226,6 +271,7 @@ pub fn rules(r: &Reader, root: &Table, categories: &CategoriesRead, terms: &Term
         let targets = table
             .require(r, "targets", "targets = { first_response = \"1h\", closed = \"4h\" }")
             .map(|entry| super::targets::read(r, &entry, Whose::Rule, &terms.targets));
+        let targets = targets.unwrap_or_default();
         let escalation = table.get("escalation").and_then(|entry| escalation_name(r, &entry, terms));
         read.push(RuleRead {
             name: name.map_or("".into(), |name| name.name()),
@@ -233,8 +279,10 @@ pub fn rules(r: &Reader, root: &Table, categories: &CategoriesRead, terms: &Term
             categories: listed.unwrap_or(Categories::Listed(BTreeSet::new())),
             when: table.get("when").and_then(|entry| predicate(r, &entry, terms.facts)),
             priority,
-            targets: targets.unwrap_or_default(),
             escalation,
+            raised_when: table.get("raised_when").and_then(|entry| predicate(r, &entry, terms.facts)),
+            spread: table.get("spread").and_then(|entry| spread(r, &entry, terms.facts, &targets)),
+            targets,
         });
     }
     read

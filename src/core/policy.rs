@@ -2,6 +2,7 @@
 //! the minor-safety law is a property of these types: P0 has one door (`Policy::assess`), its targets
 //! carry no calendar, and no rule can name P0.
 
+use super::bulk::BulkBound;
 use super::calendar::Calendar;
 use super::facts::{FactTypes, Predicate};
 use super::id::Name;
@@ -80,6 +81,9 @@ pub struct Target {
     /// How long before the deadline it warns; without a breach, and once for each deadline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warn: Option<Span>,
+    /// F10: met, it is owed again within this time, and so on until the report is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +105,12 @@ pub struct Rule {
     pub targets: Vec<Target>,
     /// Without one, a breach is recorded and counted, and nobody is paged.
     pub escalation: Option<Name>,
+    /// Puts a report that it matches at the top of its priority, as the policy's own does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raised_when: Option<Predicate>,
+    /// F6 below P0. Its cases are held whole, because how fast they grow follows from no line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Spread>,
 }
 
 /// What the whole of P0 gets.
@@ -109,6 +119,9 @@ pub struct MinorSafety {
     pub targets: Vec<Target>,
     pub escalation: Name,
     pub spread: Option<Spread>,
+    /// F20: what one account may close before its closures are no evidence by themselves.
+    #[serde(default)]
+    pub bulk: BulkBound,
 }
 
 /// How fast a reported item may spread before every running deadline of its case moves in.
@@ -222,8 +235,10 @@ pub struct Assessment<'p> {
     pub rule: &'p Name,
     pub targets: &'p [Target],
     pub escalation: Option<&'p Name>,
-    /// Whether `raised_when` holds; `None` when it can't be decided, which ranks as if it did.
+    /// Whether a `raised_when` holds; `None` when it can't be decided, which ranks as if it did.
     pub raised: Option<bool>,
+    /// What moves its deadlines in once it spreads so fast.
+    pub spread: Option<&'p Spread>,
     /// The obligations that apply beside the targets.
     pub obligations: Matched,
     /// The first predicate that couldn't be decided; the stricter side was taken.
@@ -274,8 +289,9 @@ impl Policy {
             (Some((CategoryClass::Other, rules)), Some(false)) => self.assess_lesser(row, rules),
         };
         if let Some(when) = &self.raised_when {
-            assessment.raised = when.evaluate(row);
-            assessment.undecided = assessment.undecided.or(assessment.raised.is_none().then_some(when));
+            let raised = when.evaluate(row);
+            assessment.raised = either(assessment.raised, raised);
+            assessment.undecided = assessment.undecided.or(raised.is_none().then_some(when));
         }
         if !self.obligations.is_empty() {
             let (matched, undecided) = Matched::of(&self.obligations, row);
@@ -294,6 +310,7 @@ impl Policy {
             targets: &self.minor_safety.targets,
             escalation: Some(&self.minor_safety.escalation),
             raised: Some(false),
+            spread: self.minor_safety.spread.as_ref(),
             obligations: Matched::default(),
             undecided: None,
         }
@@ -305,6 +322,14 @@ impl Policy {
             return &self.minor_safety.targets;
         }
         self.rules.iter().find(|candidate| &*candidate.name == rule).map_or(&[], |rule| &rule.targets)
+    }
+
+    /// What tightens the cases of a rule by its name, as cases carry it.
+    pub fn spread_of(&self, priority: Priority, rule: &str) -> Option<&Spread> {
+        if priority == Priority::P0 {
+            return self.minor_safety.spread.as_ref();
+        }
+        self.rules.iter().find(|candidate| &*candidate.name == rule)?.spread.as_ref()
     }
 
     /// An obligation by its name, as clocks carry it.
@@ -341,13 +366,17 @@ impl Policy {
             }
             undecided = undecided.or(rule.when.as_ref());
         }
+        let raises = strictest.and_then(|rule| rule.raised_when.as_ref());
+        let raised = raises.map_or(Some(false), |when| when.evaluate(row));
+        undecided = undecided.or(raises.filter(|_| raised.is_none()));
         Assessment {
             priority: strictest.map_or(Priority::P4, |rule| rule.priority),
             standing: Standing::Known,
             rule: strictest.map_or(&*NO_RULE_NAME, |rule| &rule.name),
             targets: strictest.map_or(&[], |rule| &rule.targets),
             escalation: strictest.and_then(|rule| rule.escalation.as_ref()),
-            raised: Some(false),
+            raised,
+            spread: strictest.and_then(|rule| rule.spread.as_ref()),
             obligations: Matched::default(),
             undecided,
         }
@@ -364,5 +393,14 @@ impl Policy {
             };
             self.categories.iter().map(|(name, class)| (name.clone(), (*class, naming(name, *class)))).collect()
         })
+    }
+}
+
+/// Whether one of two holds; `None` when neither is known to and one can't be decided.
+pub fn either(one: Option<bool>, other: Option<bool>) -> Option<bool> {
+    match (one, other) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (None, _) | (_, None) => None,
+        (Some(false), Some(false)) => Some(false),
     }
 }

@@ -51,6 +51,8 @@ pub const MANY_GONE: &str = "many reports that were open are gone at once: was t
 pub(super) const GONE_MANY: usize = 20;
 /// As many are doubted whatever their share.
 const GONE_DOUBTED: usize = 200;
+/// Cases below P0 whose growth is read again at every poll; further ones are seen when everything is.
+const SPREADING_MAX: usize = 10_000;
 /// How long many that are gone at once are doubted: their source counts as blind so long, and people hear of it.
 pub const DOUBTED_FOR: Span = Span::from_hours(1);
 
@@ -59,6 +61,8 @@ pub const DOUBTED_FOR: Span = Span::from_hours(1);
 pub struct Watch {
     urgent: BTreeSet<EpisodeKey>,
     pausing: BTreeSet<EpisodeKey>,
+    /// Below P0, where a rule asks how fast they spread.
+    spreading: BTreeSet<EpisodeKey>,
     /// Since when a source has shown many reports gone at once.
     doubts: BTreeMap<Name, Timestamp>,
 }
@@ -71,11 +75,15 @@ impl Watch {
         if !case.is_p0() && case.reports.values().any(|report| report.is_paused()) {
             self.pausing.insert(case.key.clone());
         }
+        if !case.is_p0() && case.ended.is_none() && case.reports.values().any(|report| report.base.is_some()) {
+            self.spreading.insert(case.key.clone());
+        }
     }
 
     pub fn remove(&mut self, key: &EpisodeKey) {
         self.urgent.remove(key);
         self.pausing.remove(key);
+        self.spreading.remove(key);
     }
 
     /// Takes in what a plan says of doubts.
@@ -106,11 +114,13 @@ impl Core {
                 ids.extend(lines.filter(|key| key.source == *source).map(|key| key.id));
                 whole(ids)
             }
-            Reread::Untold if self.policy.minor_safety.spread.is_some() => {
-                let p0 = |key: &&EpisodeKey| self.cases.get(*key).is_some_and(|case| case.is_p0());
-                whole(self.reports_of(source, self.watch.urgent.iter().filter(p0).chain(&self.watch.pausing)))
+            Reread::Untold => {
+                let spreads = self.policy.minor_safety.spread.is_some();
+                let p0 = |key: &&EpisodeKey| spreads && self.cases.get(*key).is_some_and(|case| case.is_p0());
+                let growing = self.watch.urgent.iter().filter(p0);
+                let growing = growing.chain(self.watch.spreading.iter().take(SPREADING_MAX));
+                whole(self.reports_of(source, growing.chain(&self.watch.pausing)))
             }
-            Reread::Untold => whole(self.reports_of(source, self.watch.pausing.iter())),
             Reread::Rest { from: RestPlace::Line(slot), limit } => self.lines_of(source, *slot, *limit),
             Reread::Rest { from: RestPlace::Whole(after), limit } => self.rest_of(source, after.as_ref(), *limit),
         }

@@ -80,7 +80,7 @@ impl Metrics {
     /// What was answered, and how long it took.
     pub(super) fn lengths(&self, view: &View) -> Vec<MetricFamily> {
         let mut first_response: BTreeMap<Place, Lengths> = BTreeMap::new();
-        for (source, promise) in self.promises() {
+        for (source, promise) in self.known.load().promised() {
             first_response.entry((source.clone(), promise.category.clone(), promise.priority)).or_default();
         }
         let mut closing = first_response.clone();
@@ -130,7 +130,7 @@ impl Metrics {
 
     /// Zeros of every promise, for a counter of deadlines.
     pub(super) fn promised(&self, scrape: &mut Scrape, name: &'static str, help: &'static str) {
-        for (source, promise) in self.promises() {
+        for (source, promise) in self.known.load().promised() {
             let labels = [
                 ("source", &**source),
                 ("category", &*promise.category),
@@ -139,10 +139,6 @@ impl Metrics {
             ];
             scrape.counter(name, help, &labels, 0.0);
         }
-    }
-
-    fn promises(&self) -> impl Iterator<Item = (&Name, &Promise)> {
-        self.known.sources.iter().flat_map(|source| self.known.promises.iter().map(move |promise| (source, promise)))
     }
 
     fn place(&self, group: &Group) -> Place {

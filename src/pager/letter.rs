@@ -4,6 +4,7 @@
 use super::{Answer, Channels, Receiver};
 use crate::core::id::Name;
 use crate::core::time::Timestamp;
+use arc_swap::ArcSwap;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -37,6 +38,13 @@ pub struct Enclosure {
 pub trait Post: Send + Sync + 'static {
     /// One attempt, begun at `now`; what went wrong is an answer too.
     fn post(&self, channel: &Name, letter: &Letter, now: Timestamp) -> impl Future<Output = Answer> + Send;
+}
+
+impl<P: Post> Post for ArcSwap<P> {
+    async fn post(&self, channel: &Name, letter: &Letter, now: Timestamp) -> Answer {
+        let post = self.load_full();
+        post.post(channel, letter, now).await
+    }
 }
 
 impl<P: Post> Post for Arc<P> {

@@ -10,6 +10,7 @@ use crate::core::incident::{Incident, IncidentKind};
 use crate::core::policy::{Policy, Priority};
 use crate::core::selfcheck::Findings;
 use crate::core::time::{Span, Timestamp};
+use crate::run::PolicyInForce;
 use crate::run::clock::Clock;
 use crate::status::StatusHandle;
 use crate::store::{Result, SqlStore, UnrungBreach};
@@ -52,7 +53,7 @@ impl LastAudit {
 
 pub struct Auditor<C> {
     pub store: Arc<SqlStore>,
-    pub policy: Arc<Policy>,
+    pub policy: PolicyInForce,
     pub clock: C,
     pub status: StatusHandle,
     pub last: LastAudit,
@@ -119,9 +120,10 @@ impl<C: Clock> Auditor<C> {
         };
         let about = |incident: &&Incident| incident.found().is_none() && !incident.is_test();
         let watched = || open.iter().filter(about);
+        let policy = self.policy.load();
         Ok(Findings {
             deadlines_unseen,
-            breaches_unrung: count(breaches.iter().filter(|breach| should_ring(&self.policy, breach))),
+            breaches_unrung: count(breaches.iter().filter(|breach| should_ring(&policy, breach))),
             incidents_unheard: count(watched().filter(|incident| is_unheard(incident, heard, now))),
             escalations_stuck: count(watched().filter(|incident| incident.wakes_at().is_some_and(|at| at <= late))),
             pages_unsent: count(rounds.iter().filter(|round| is_unsent(round.priority, round.created_at))),

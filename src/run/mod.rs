@@ -23,3 +23,10 @@ pub mod watch;
 pub mod watcher;
 pub mod weekly;
 pub mod what_if;
+
+use crate::core::policy::Policy;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+
+/// The policy that is in force, for whoever looks at it beside the engine: a reload puts the next one here.
+pub type PolicyInForce = Arc<ArcSwap<Policy>>;

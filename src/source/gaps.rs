@@ -14,8 +14,8 @@ pub struct Gap {
 
 /// In the order in which they hurt.
 pub fn gaps(settings: &Settings) -> Vec<Gap> {
-    let maps = |name: EventName| settings.events.iter().any(|event| event.name == name);
-    let actor = settings.events.iter().any(|event| event.by.is_some()) && !settings.actors.people.is_empty();
+    let maps = |name: EventName| settings.maps(name);
+    let actor = settings.maps_actors() && !settings.actors.people.is_empty();
     let all = [
         (
             maps(EventName::Closed),

@@ -4,6 +4,7 @@
 
 mod adoption;
 mod audit;
+mod auditor;
 pub mod backup;
 mod commit;
 mod db;
@@ -25,11 +26,12 @@ mod segments;
 mod sight;
 mod spool;
 mod sql;
+pub mod sums;
 pub mod told;
 pub mod weekly;
 
 pub use adoption::{Claim, ClaimError};
-pub use audit::{UnheardRound, UnrungBreach};
+pub use auditor::{UnheardRound, UnrungBreach};
 pub use backup::BackupError;
 pub use lease::LEASE;
 pub use migrate::{MoveError, move_store};

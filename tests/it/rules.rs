@@ -263,6 +263,105 @@ fn f06_the_wider_spread_of_two_equals_ranks_first() {
     assert_eq!(first, "2");
 }
 
+/// "threat" is raised by a score, and is due 15 minutes after it spread too fast; no other rule asks for either.
+fn modified_policy() -> Policy {
+    let mut policy = facts_policy();
+    policy.minor_safety.spread = None;
+    policy.rules[0].raised_when = Some(when(&policy, "score > 0.9"));
+    policy.rules[0].targets = vec![target(EventName::Closed, 120)];
+    policy.rules[0].spread = Some(Spread { fact: "views".into(), per_hour: 1_000, within: Span::from_mins(15) });
+    policy
+}
+
+fn score(row: Row, score: f64) -> Row {
+    row.fact("score", Fact::Float(Real::new(score).unwrap()))
+}
+
+#[test]
+fn f07_a_rule_raises_what_it_matches_and_nothing_else_to_the_top_of_its_priority() {
+    let mut bench = Bench::with(modified_policy());
+    bench.put(1, row("threat", minute(-30)));
+    bench.put(2, score(row("threat", minute(0)), 0.95));
+    bench.put(3, row("threat", minute(-1)).from("police"));
+    bench.put(4, score(row("ncii", minute(0)), 0.95));
+    bench.put(5, row("ncii", minute(-1)));
+    bench.put(6, row("csam", minute(0)));
+    let order = bench.core.view(bench.now).queue.iter().map(|row| row.first_report.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(order, ["6", "3", "2", "1", "5", "4"]);
+}
+
+#[test]
+fn f06_a_rule_tightens_what_spreads_too_fast_once_and_no_other_rules_cases() {
+    let mut bench = Bench::with(modified_policy());
+    bench.put(1, row("threat", minute(0)).views(10));
+    bench.put(2, row("ncii", minute(0)).views(10));
+    let due = |bench: &Bench, id: i64| {
+        let of_it = |case: &tocsin::core::case::Case| case.first_report().unwrap().0.id.to_string() == id.to_string();
+        bench.core.cases().find(of_it).unwrap().next_deadline()
+    };
+    bench.until(minute(10));
+    bench.put(1, row("threat", minute(0)).views(100));
+    assert_eq!(due(&bench, 1), Some(minute(120)), "90 more in ten minutes is no spread");
+    bench.until(minute(30));
+    let plan = bench.put(1, row("threat", minute(0)).views(2_000));
+    bench.put(2, row("ncii", minute(0)).views(100_000));
+    assert_eq!((due(&bench, 1), due(&bench, 2)), (Some(minute(45)), Some(minute(60))));
+    assert_eq!(plan.kept.len(), 1, "no database can repeat when it crossed");
+    bench.until(minute(40));
+    bench.put(1, row("threat", minute(0)).views(900_000));
+    bench.put(1, row("threat", minute(0)).views(0));
+    assert_eq!(due(&bench, 1), Some(minute(45)), "it crosses once, and nothing lengthens");
+    bench.until(minute(46));
+    assert_eq!(bench.breaches(), [("closed".to_owned(), minute(45))]);
+}
+
+#[test]
+fn f06_below_p0_a_burst_after_quiet_hours_is_measured_from_the_last_look_and_a_pause_still_pauses() {
+    let mut bench = Bench::with(modified_policy());
+    for m in 0..50 {
+        bench.until(minute(m));
+        bench.put(1, row("threat", minute(0)).views(0));
+    }
+    bench.put(1, row("threat", minute(0)).views(120));
+    assert_eq!(bench.core.cases().next().unwrap().crossed, Some(minute(49)), "120 in six minutes, not in 49");
+    for m in 50..60 {
+        bench.until(minute(m));
+        bench.put(1, row("threat", minute(0)).views(120).paused());
+    }
+    let case = bench.core.cases().next().unwrap();
+    assert_eq!(case.next_deadline(), Some(minute(49 + 15 + 9)), "nine minutes between two reads that saw it paused");
+}
+
+#[test]
+fn f06_what_crossed_stays_across_a_restart_and_a_rule_that_asks_no_more_tightens_no_more() {
+    let mut bench = Bench::with(modified_policy());
+    bench.put(1, row("threat", minute(0)).views(5_000));
+    let cases: Vec<_> = bench.recall.values().cloned().collect();
+    assert_eq!(cases.len(), 1);
+    let restored = |policy: Policy| {
+        let core = tocsin::core::engine::Core::restore(std::sync::Arc::new(policy), cases.clone(), Vec::new(), 1);
+        let mut again = Bench { core, ..Bench::with(modified_policy()) };
+        again.put(1, row("threat", minute(0)).views(5_000));
+        again.core.cases().next().unwrap().next_deadline()
+    };
+    assert_eq!(restored(modified_policy()), Some(minute(15)));
+    let mut without = modified_policy();
+    without.rules[0].spread = None;
+    assert_eq!(restored(without), Some(minute(120)));
+}
+
+#[test]
+fn with_a_change_column_what_a_rule_watches_for_spread_is_read_again_at_every_poll() {
+    use tocsin::core::watch::Reread;
+    let mut bench = Bench::with(modified_policy());
+    bench.put(1, row("threat", minute(0)).views(0));
+    bench.put(2, row("ncii", minute(0)).views(0));
+    let ids = |bench: &Bench| bench.core.to_reread(&"reports".into(), &Reread::Untold).ids;
+    assert_eq!(ids(&bench), [tocsin::core::id::ReportId::Int(1)]);
+    bench.put(1, row("threat", minute(0)).views(0).closed(minute(1), person("ada"), Verdict::Violation));
+    assert!(ids(&bench).is_empty());
+}
+
 #[test]
 fn the_index_of_rules_says_what_asking_each_rule_says() {
     let mut policy = facts_policy();

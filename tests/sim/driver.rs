@@ -156,12 +156,16 @@ impl<St: Store, So: Source> Life<St, So> {
         self.watcher.poll().await
     }
 
-    /// Takes up one input: a deadline before proof, proof before the rows of scans. False when none waits.
+    /// Takes up one input: P0 that another policy judges, a deadline, proof, what else is judged anew, the rows
+    /// of scans. False when none waits.
     pub async fn step(&mut self) -> bool {
         let due = self.engine.core().next_wake().is_some_and(|wake| wake <= self.clock.now());
-        let input = match due {
-            true => Some(Input::Tick),
-            false => self.proofs.try_recv().or_else(|_| self.scans.try_recv()).ok(),
+        let reassess = Input::Reassess { recalled: Vec::new() };
+        let input = match self.engine.core().stale() {
+            (1.., _) => Some(reassess),
+            _ if due => Some(Input::Tick),
+            (0, 0) => self.proofs.try_recv().or_else(|_| self.scans.try_recv()).ok(),
+            _ => self.proofs.try_recv().ok().or(Some(reassess)),
         };
         let Some(input) = input else { return false };
         let fed = self.engine.feed(input).await.unwrap();

@@ -49,16 +49,22 @@ impl OutboxStats {
             .buckets(ACCEPTANCE_SECS.to_vec()),
             &["lane"],
         )?;
-        for channel in channels {
-            for result in RESULTS {
-                attempts.with_label_values(&[&**channel, result]);
-            }
-        }
         for lane in [Lane::P0, Lane::Lesser] {
             acceptance.with_label_values(&[lane_label(lane)]);
             since_deadline.with_label_values(&[lane_label(lane)]);
         }
-        Ok(OutboxStats { attempts, acceptance, since_deadline })
+        let stats = OutboxStats { attempts, acceptance, since_deadline };
+        stats.know(channels);
+        Ok(stats)
+    }
+
+    /// Channels that a reload adds; those before them stay.
+    pub fn know<'a>(&self, channels: impl IntoIterator<Item = &'a Name>) {
+        for channel in channels {
+            for result in RESULTS {
+                self.attempts.with_label_values(&[&**channel, result]);
+            }
+        }
     }
 
     /// # Errors

@@ -7,6 +7,7 @@ use crate::core::observation::Row;
 use crate::core::plan::{BATCH, Outcome};
 use crate::core::policy::{Policy, Priority};
 use crate::core::time::{Span, Timestamp};
+use crate::run::PolicyInForce;
 use crate::run::clock::Clock;
 use crate::run::weekly::gather::alone;
 use crate::source::AnySource;
@@ -24,7 +25,7 @@ const AGAIN: Span = Span::from_mins(5);
 
 pub struct Backfill<C> {
     pub store: Arc<SqlStore>,
-    pub policy: Arc<Policy>,
+    pub policy: PolicyInForce,
     pub sources: Vec<(Name, Arc<AnySource>)>,
     pub clock: C,
 }
@@ -65,7 +66,7 @@ impl<C: Clock> Backfill<C> {
         if self.store.is_backfilled(name).await.map_err(said)? {
             return Ok(None);
         }
-        let began = self.clock.now();
+        let (began, policy) = (self.clock.now(), self.policy.load_full());
         let (mut after, mut written) = (None, 0);
         let mut shared: BTreeMap<Subject, Vec<(ReportId, Row)>> = BTreeMap::new();
         loop {
@@ -74,11 +75,11 @@ impl<C: Clock> Backfill<C> {
             let mut outcomes = Vec::new();
             for seen in batch.rows {
                 let Some(row) = seen.row else { continue };
-                let p0 = self.policy.assess(&row).priority == Priority::P0;
+                let p0 = policy.assess(&row).priority == Priority::P0;
                 match row.subject.filter(|_| p0) {
                     // Reports about one item are one case, whichever batch they come in.
                     Some(subject) => shared.entry(subject).or_default().push((seen.id, row)),
-                    None => outcomes.extend(ended(&alone(&self.policy, (name.clone(), seen.id), row, began), began)),
+                    None => outcomes.extend(ended(&alone(&policy, (name.clone(), seen.id), row, began), began)),
                 }
             }
             written += self.store.backfill(&outcomes).await.map_err(said)?;
@@ -88,7 +89,7 @@ impl<C: Clock> Backfill<C> {
             }
             self.clock.sleep_until(self.clock.now().plus(PAUSE)).await;
         }
-        let cases = shared.into_iter().map(|(subject, reports)| together(&self.policy, name, subject, reports, began));
+        let cases = shared.into_iter().map(|(subject, reports)| together(&policy, name, subject, reports, began));
         let outcomes: Vec<Outcome> = cases.filter_map(|case| ended(&case, began)).collect();
         for outcomes in outcomes.chunks(BATCH) {
             written += self.store.backfill(outcomes).await.map_err(said)?;

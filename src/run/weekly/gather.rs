@@ -10,7 +10,9 @@ use crate::core::plan::BATCH;
 use crate::core::policy::Policy;
 use crate::core::time::{Span, Timestamp};
 use crate::run::clock::Clock;
-use crate::run::inbox;
+use crate::run::weekly::limits::limits;
+use crate::run::{PolicyInForce, inbox};
+use crate::source::settings::Settings;
 use crate::source::{Source, SourceError};
 use crate::store::told::Stretch;
 use crate::store::{SqlStore, Store, StoreError};
@@ -18,6 +20,7 @@ use crate::weekly::count::{Bounds, Counting, WEEKS};
 use crate::weekly::figures::{Figures, SCHEMA_NAME};
 use crate::weekly::paging::{self, Facts};
 use crate::weekly::sight;
+use crate::weekly::slice::Slice;
 use crate::weekly::week::Week;
 use crate::zone::{Zone, rfc3339};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +32,7 @@ const AFTERWARDS: Span = Span::from_hours(24);
 /// Makes reports.
 pub struct Reporter<So, C> {
     pub store: Arc<SqlStore>,
-    pub policy: Arc<Policy>,
+    pub policy: PolicyInForce,
     pub sources: Vec<(Name, Arc<So>)>,
     pub clock: C,
     pub zone: Zone,
@@ -37,8 +40,8 @@ pub struct Reporter<So, C> {
     pub deployment: String,
     /// "live" or "shadow"
     pub mode: &'static str,
-    /// What can't be enforced for want of a column.
-    pub limits: Vec<String>,
+    /// What the sources map, and so what can't be enforced for want of a column.
+    pub mapped: Vec<Settings>,
 }
 
 /// Why a report can't be made.
@@ -76,12 +79,9 @@ impl<So: Source, C: Clock> Reporter<So, C> {
     /// # Errors
     /// As `report`.
     pub async fn make(&self, week: Week) -> Result<Figures, ReportError> {
-        let mut edges = [week.until(self.zone); WEEKS + 1];
-        for (edge, back) in edges[1..].iter_mut().zip(0..) {
-            *edge = week.back(back).from(self.zone);
-        }
         let (first_day, last_day) = week.days();
-        let mut figures = self.count(edges, &week.to_string()).await?;
+        let bounds = Bounds::of(week, self.zone);
+        let mut figures = self.count(bounds.edges, &week.to_string()).await?;
         (figures.first_day, figures.last_day) = (first_day, last_day);
         Ok(figures)
     }
@@ -110,9 +110,10 @@ impl<So: Source, C: Clock> Reporter<So, C> {
         if made_at < from {
             return Err(ReportError::NotYet { week: named.to_owned(), from: rfc3339(from) });
         }
+        let policy = self.policy.load_full();
         let mut counting = Counting::new(bounds);
-        self.store.lives(bounds.earliest(), until, |life| counting.add(&life)).await?;
-        let unread = self.count_open(&mut counting, made_at).await?;
+        self.count_ended(&mut counting, &bounds).await?;
+        let unread = self.count_open(&mut counting, &policy, made_at).await?;
         let breaches = self.store.breaches_between(bounds.earliest(), until).await?;
         breaches.iter().for_each(|breach| counting.add_breach(breach));
         let facts = Facts {
@@ -134,8 +135,8 @@ impl<So: Source, C: Clock> Reporter<So, C> {
             complete: made_at >= until,
             deployment: self.deployment.clone(),
             mode: self.mode.to_owned(),
-            policy: self.policy.hash.to_string(),
-            limits: self.limits.clone(),
+            policy: policy.hash.to_string(),
+            limits: limits(&self.mapped, &policy),
             sight: crate::weekly::figures::Sight { unread, ..self.sight(&bounds).await? },
             priorities: counting.priorities(),
             categories: counting.categories(),
@@ -145,8 +146,34 @@ impl<So: Source, C: Clock> Reporter<So, C> {
         })
     }
 
+    /// Adds what has ended: the sums that are kept, and one by one the episodes of which there are none.
+    async fn count_ended(&self, counting: &mut Counting, bounds: &Bounds) -> Result<(), StoreError> {
+        let mut unsummed = Vec::new();
+        let mut at = bounds.earliest();
+        for back in (0..WEEKS).rev().filter(|_| bounds.are_weeks(self.zone)) {
+            let (from, until) = (bounds.edges[back + 1], bounds.edges[back]);
+            let add = |began: Timestamp, ended: Timestamp, sums: &str| {
+                let Some(slice) = Slice::from_text(sums) else { return };
+                counting.add_slice(&slice, back);
+                unsummed.push((at, began));
+                at = ended;
+            };
+            self.store.each_sums(&self.zone.to_string(), from, until, add).await?;
+        }
+        unsummed.push((at, Timestamp::MAX));
+        for (from, until) in unsummed.into_iter().filter(|(from, until)| from < until) {
+            self.store.lives_ended(from, until, bounds.until(), |life| counting.add(&life)).await?;
+        }
+        self.store.lives_due_later(bounds.earliest(), |life| counting.add(&life)).await
+    }
+
     /// Adds what has not settled. Gives the sources that couldn't be read.
-    async fn count_open(&self, counting: &mut Counting, now: Timestamp) -> Result<Vec<String>, ReportError> {
+    async fn count_open(
+        &self,
+        counting: &mut Counting,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Vec<String>, ReportError> {
         let mut known: BTreeSet<(Name, ReportId)> = BTreeSet::new();
         for case in self.store.load().await?.cases {
             known.extend(case.reports.keys().map(|key| (key.source.clone(), key.id.clone())));
@@ -154,7 +181,7 @@ impl<So: Source, C: Clock> Reporter<So, C> {
         }
         let mut unread = Vec::new();
         for (name, source) in &self.sources {
-            if let Err(error) = self.scan(name, &**source, &known, now, counting).await {
+            if let Err(error) = self.scan((name, &**source), policy, &known, now, counting).await {
                 tracing::warn!(%error, "the report is made without the open rows of a source");
                 unread.push(name.to_string());
             }
@@ -164,8 +191,8 @@ impl<So: Source, C: Clock> Reporter<So, C> {
 
     async fn scan(
         &self,
-        name: &Name,
-        source: &So,
+        (name, source): (&Name, &So),
+        policy: &Policy,
         known: &BTreeSet<(Name, ReportId)>,
         now: Timestamp,
         counting: &mut Counting,
@@ -177,7 +204,7 @@ impl<So: Source, C: Clock> Reporter<So, C> {
                 let Some(row) = seen.row else { continue };
                 let place = (name.clone(), seen.id);
                 if !known.contains(&place) {
-                    let case = alone(&self.policy, place, row, now);
+                    let case = alone(policy, place, row, now);
                     lives.push(Life::of(&case, Basis::Observed));
                 }
             }

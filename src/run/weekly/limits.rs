@@ -9,8 +9,8 @@ pub fn limits(sources: &[Settings], policy: &Policy) -> Vec<String> {
     let mut said = Vec::new();
     for source in sources {
         let name = &source.name;
-        let maps = |event: EventName| source.events.iter().any(|mapped| mapped.name == event);
-        let by = source.events.iter().any(|event| event.by.is_some());
+        let maps = |event: EventName| source.maps(event);
+        let by = source.maps_actors();
         if !by {
             said.push(format!(
                 "\"{name}\" maps no actor: an answer or closure by a script can't be told from one by a person, and a second \
@@ -40,7 +40,7 @@ pub fn limits(sources: &[Settings], policy: &Policy) -> Vec<String> {
             said.push(format!("\"{name}\" maps no overturned decisions: they aren't counted."));
         }
     }
-    let mapped = |event: EventName| sources.iter().any(|source| source.events.iter().any(|e| e.name == event));
+    let mapped = |event: EventName| sources.iter().any(|source| source.maps(event));
     let ours = policy.minor_safety.targets.iter().chain(policy.rules.iter().flat_map(|rule| &rule.targets));
     for target in ours {
         let implied = matches!(target.until, EventName::Closed | EventName::FirstResponse);

@@ -19,6 +19,7 @@ pub mod proxy;
 mod reloading;
 mod restoring;
 mod rig;
+mod said;
 mod sight;
 mod sources;
 mod standby;

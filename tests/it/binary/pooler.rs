@@ -15,7 +15,8 @@ const SESSIONS: u32 = 3;
 async fn a_store_behind_a_transaction_pooler_leads_hands_over_and_loses_no_page() {
     let mut rig = Rig::new("pooler", Base::Sqlite, Base::Postgres).await;
     let pooler = PgBouncer::before(&rig.settings.store_url).await;
-    let direct = std::mem::replace(&mut rig.settings.store_url, pooler.url(&rig.settings.store_url));
+    let direct = rig.settings.store_url.clone();
+    rig.settings.store_url = pooler.url(&direct);
     let mut leader = rig.start();
     rig.is_ready().await;
     let standby = rig.start_another();

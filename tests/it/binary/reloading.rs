@@ -52,3 +52,35 @@ async fn a_bad_configuration_is_refused_whole_and_status_and_metrics_say_so_unti
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_a_reload_names_has_its_series_before_anything_counts_in_them_and_none_vanishes() {
+    let mut rig = Rig::new("reload_series", Base::Sqlite, Base::Sqlite).await;
+    let monitor = rig.start();
+    rig.is_ready().await;
+    let hook = rig.settings.hook_url.clone();
+    rig.settings.channels = format!("second = {{ kind = \"webhook\", url = \"{hook}\" }}");
+    rig.write_config();
+    let file = rig.scratch.path().join("tocsin.toml");
+    let text = std::fs::read_to_string(&file).unwrap().replace("[\"csam\"]", "[\"csam\", \"newly_named\"]");
+    std::fs::write(&file, text).unwrap();
+    monitor.signal("HUP");
+    let breaches = |category: &str| {
+        format!(
+            "tocsin_breaches_total{{category=\"{category}\",priority=\"P0\",source=\"reports\",target=\"first_response\"}} 0"
+        )
+    };
+    let wanted = [
+        breaches("newly_named"),
+        breaches("csam"),
+        "tocsin_pages{channel=\"second\",state=\"queued\"} 0".to_owned(),
+        "tocsin_page_attempts_total{channel=\"second\",result=\"accepted\"} 0".to_owned(),
+        "tocsin_page_attempts_total{channel=\"hook\",result=\"accepted\"} 0".to_owned(),
+    ];
+    eventually("the series of what is new", secs(20), async || {
+        let (_, metrics) = rig.get("/metrics").await;
+        let missing: Vec<&String> = wanted.iter().filter(|line| !metrics.contains(&***line)).collect();
+        hold(missing.is_empty(), || format!("{missing:?} in {metrics}"))
+    })
+    .await;
+}

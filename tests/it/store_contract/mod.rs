@@ -10,9 +10,11 @@ mod measure;
 mod moving;
 mod opening;
 mod outbox;
+mod port;
 mod reading;
 mod records;
 mod retention;
+mod sums;
 mod weekly;
 
 /// Runs each sentence against a new store of both kinds.

@@ -4,6 +4,7 @@ use super::well;
 use crate::kit::{minute, policy};
 use crate::store_contract::home::{Home, Led, breach, case, clocks, episode, incident, keeping, resolve, ring};
 use crate::store_contract::on_both;
+use arc_swap::ArcSwap;
 use std::sync::Arc;
 use tocsin::core::act::Deed;
 use tocsin::core::clock::{Clock as CaseClock, ClockState};
@@ -23,6 +24,7 @@ on_both! {
     a_store_in_which_everything_rang_holds_nothing_to_find,
     a_deadline_that_passed_unseen_is_found_in_the_case_itself,
     a_breach_in_no_incident_is_found_unless_its_rule_pages_nobody,
+    l03_the_auditor_judges_by_the_policy_that_a_reload_has_brought,
     an_open_incident_that_nobody_heard_is_found_unless_somebody_took_it,
     l17_an_escalation_that_never_resumed_is_found_and_rings_the_operators,
     a_page_that_is_due_for_long_is_found_unless_another_channel_has_the_round,
@@ -32,7 +34,7 @@ on_both! {
 async fn auditor(home: &Home) -> Auditor<VirtualClock> {
     Auditor {
         store: Arc::new(home.open().await),
-        policy: Arc::new(with_operators()),
+        policy: Arc::new(ArcSwap::from_pointee(with_operators())),
         clock: VirtualClock::new(minute(0)),
         status: well(minute(0)),
         last: LastAudit::default(),
@@ -127,6 +129,19 @@ async fn a_breach_in_no_incident_is_found_unless_its_rule_pages_nobody(home: Hom
     assert_eq!(auditor.pass(minute(63)).await.unwrap().breaches_unrung, 2);
 }
 
+async fn l03_the_auditor_judges_by_the_policy_that_a_reload_has_brought(home: Home) {
+    let mut led = home.lead().await;
+    let (rule, priority) = ("quiet".into(), Priority::P2);
+    let breaches = vec![BreachRecord { rule, priority, ..breach(1, BreachStatus::Verified) }];
+    led.commit(&Plan { breaches, ..Plan::default() }).await.unwrap();
+    let auditor = auditor(&home).await;
+    assert_eq!(auditor.pass(minute(63)).await.unwrap().breaches_unrung, 0, "no rule of that name rings anybody");
+    let mut policy = with_operators();
+    policy.rules[1].name = "quiet".into();
+    auditor.policy.store(Arc::new(policy));
+    assert_eq!(auditor.pass(minute(64)).await.unwrap().breaches_unrung, 1);
+}
+
 async fn an_open_incident_that_nobody_heard_is_found_unless_somebody_took_it(home: Home) {
     let mut led = home.lead().await;
     let unheard = |no| of_kind(no, IncidentKind::Episode(episode(no as i64)), rung);
@@ -146,7 +161,7 @@ async fn an_open_incident_that_nobody_heard_is_found_unless_somebody_took_it(hom
     assert_eq!(found(minute(2)).await, 0);
     assert_eq!(found(minute(4)).await, 1, "the P0 that rang nowhere, not the one that its bundle told of");
     assert_eq!(found(minute(12)).await, 2, "and the group, ten minutes later; one that is held has not rung");
-    led.commit(&of_kind(1, IncidentKind::Episode(episode(1)), |i| i.acknowledge("ada".into(), None, minute(3))))
+    led.commit(&of_kind(1, IncidentKind::Episode(episode(1)), |i| i.acknowledge("ada".into(), false, None, minute(3))))
         .await
         .unwrap();
     assert_eq!(found(minute(12)).await, 1);

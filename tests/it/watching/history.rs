@@ -1,16 +1,21 @@
 //! The log of actions: what happens more than once and by whom, joined to the reports at every kind of read.
 
 use super::{Desk, settings, with_updated};
+use crate::kit::minute;
 use crate::source_reading::postgres::Database;
 use crate::support::{ScratchDir, open_sqlite};
+use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::collections::BTreeMap;
+use tocsin::config::{Config, Need};
 use tocsin::core::id::ReportId;
 use tocsin::core::observation::{Actor, EventName};
-use tocsin::core::time::Span;
+use tocsin::core::time::{Span, Timestamp};
 use tocsin::keys::Keys;
+use tocsin::run::clock::Clock;
 use tocsin::source::settings::{Actors, History, Reading, RowsFrom, Settings, TimeColumn};
 use tocsin::source::{AnySource, Source};
+use tocsin::zone::rfc3339;
 
 fn with_history(settings: Settings) -> Settings {
     let events = [
@@ -140,4 +145,115 @@ async fn a_read_by_key_brings_the_actions_and_a_very_long_log_is_cut_to_its_ends
     assert_eq!(events.len(), 200);
     assert!(events.is_sorted_by_key(|event| event.at));
     database.end().await;
+}
+
+const OBLIGED: &str = r#"
+mode = "shadow"
+[[sources]]
+name = "reports"
+url = "URL"
+table = "reports"
+columns = { id = "id", category = "reason" }
+[sources.events]
+received = "created"
+closed = "closed"
+[sources.history]
+table = "actions"
+id = "id"
+report = "report_id"
+at = "created_at"
+by = "actor"
+name = "kind"
+events = { EVENTS }
+[sources.actors]
+people = ["mod-*"]
+[categories]
+minor_safety = ["csam"]
+other = ["ncii"]
+[minor_safety]
+targets = { closed = "90d" }
+escalation = "minor-safety"
+[[rules]]
+name = "the rest"
+categories = ["*"]
+priority = "P3"
+targets = { closed = "90d" }
+[[obligations]]
+name = "take it down"
+target = { from = "valid_request", until = "removed", within = "48h" }
+escalation = "minor-safety"
+[[escalations]]
+name = "minor-safety"
+steps = [{ at = "0m", notify = ["log"] }]
+"#;
+
+/// What is known of the obligation's clock of each report: since when it runs, in hours, and whether it was met.
+fn obliged(desk: &Desk, began: Timestamp) -> Vec<(String, Option<i64>, bool)> {
+    let clocks = desk.core.cases().flat_map(|case| {
+        let id = case.first_report().unwrap().0.id.to_string();
+        let of_law: Vec<_> = case.clocks.into_iter().filter(|clock| clock.obligation).collect();
+        of_law.into_iter().map(move |clock| (id.clone(), clock))
+    });
+    let hours = |at: Timestamp| at.since(began).secs() / 3_600;
+    clocks.map(|(id, clock)| (id, clock.started.map(hours), clock.met_at().is_some())).collect()
+}
+
+#[tokio::test]
+async fn an_obligation_runs_between_two_actions_of_a_log_and_is_refused_where_the_log_names_one_of_them_not() {
+    let scratch = ScratchDir::new("history_obliged");
+    let url = scratch.sqlite_url("reports.db");
+    let mut platform = open_sqlite(&url).await;
+    let file = scratch.path().join("tocsin.toml");
+    let load = |events: &str| {
+        std::fs::write(&file, OBLIGED.replace("URL", &url).replace("EVENTS", events)).unwrap();
+        Config::load_for(&file, &|_| None, Need::All, minute(0)).map_err(|errors| errors.0.problems()[0].what.clone())
+    };
+    assert_eq!(
+        load("removed = [\"takedown\"]").err().unwrap(),
+        "\"take it down\" would never start: the source \"reports\" doesn't map `valid_request`"
+    );
+    assert_eq!(
+        load("valid_request = [\"request\"]").err().unwrap(),
+        "\"take it down\" could never be met: the source \"reports\" doesn't map `removed`"
+    );
+    let config = load("valid_request = [\"request\"], removed = [\"takedown\"]").unwrap();
+    assert!(config.warnings.problems().iter().all(|warning| !warning.what.contains("take it down")));
+
+    platform
+        .execute("CREATE TABLE reports (id INTEGER PRIMARY KEY, reason TEXT, created TEXT, closed TEXT)")
+        .await
+        .unwrap();
+    let actions =
+        "CREATE TABLE actions (id INTEGER PRIMARY KEY, report_id INTEGER, created_at TEXT, actor TEXT, kind TEXT)";
+    platform.execute(actions).await.unwrap();
+    let mut desk = Desk::with(config.sources[0].clone(), config.policy.clone());
+    let began = desk.clock.now().minus(Span::from_hours(10));
+    let at = |hours: i64| rfc3339(began.plus(Span::from_hours(hours)));
+    let act = async |platform: &mut SqliteConnection, report: i64, hours: i64, kind: &str| {
+        let insert = "INSERT INTO actions (report_id, created_at, actor, kind) VALUES ($1, $2, 'mod-1', $3)";
+        sqlx::query(insert).bind(report).bind(at(hours)).bind(kind).execute(&mut *platform).await.unwrap();
+    };
+    for id in [1, 2, 3] {
+        let insert = "INSERT INTO reports VALUES ($1, 'ncii', $2, NULL)";
+        sqlx::query(insert).bind(id).bind(at(0)).execute(&mut platform).await.unwrap();
+    }
+    act(&mut platform, 1, 4, "request").await;
+    act(&mut platform, 1, 9, "request").await;
+    act(&mut platform, 2, 4, "request").await;
+    desk.poll().await.unwrap();
+    let running = |id: &str, since: i64, met: bool| (id.to_owned(), Some(since), met);
+    assert_eq!(obliged(&desk, began), [running("1", 4, false), running("2", 4, false)], "the third was not requested");
+    desk.poll_after(Span::from_hours(10)).await;
+    act(&mut platform, 3, 19, "request").await;
+    act(&mut platform, 2, 20, "takedown").await;
+    desk.poll_after(Span::from_mins(20)).await;
+    desk.sweep().await;
+    assert_eq!(obliged(&desk, began), [running("1", 4, false), running("2", 4, true), running("3", 19, false)]);
+    desk.poll_after(Span::from_hours(33)).await;
+    desk.sweep().await;
+    let breaches = desk.plans.iter().flat_map(|plan| &plan.breaches);
+    let broken: Vec<_> =
+        breaches.map(|breach| (breach.first_report.id.to_string(), breach.target.to_string())).collect();
+    assert_eq!(broken, [("1".to_owned(), "take it down".to_owned())]);
+    platform.close().await.unwrap();
 }

@@ -1,6 +1,8 @@
 //! A week of Boston's records: what the report counts, against figures that SQL counts by itself.
 
+use crate::kit::minute;
 use crate::support::{ScratchDir, data_file, load_csv_into_sqlite, open_sqlite};
+use arc_swap::ArcSwap;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row as _};
 use std::collections::BTreeMap;
@@ -11,7 +13,6 @@ use tocsin::keys::Keys;
 use tocsin::run::clock::VirtualClock;
 use tocsin::run::weekly::backfill::Backfill;
 use tocsin::run::weekly::gather::Reporter;
-use tocsin::run::weekly::limits::limits;
 use tocsin::secret::Secret;
 use tocsin::source::AnySource;
 use tocsin::store::SqlStore;
@@ -42,7 +43,7 @@ impl Records {
         let url = scratch.sqlite_url("source.db");
         load_csv_into_sqlite(&data_file("boston311/reports.csv.gz"), &url, "reports").await;
         let env = |name: &str| (name == "TOCSIN_SOURCE_URL").then(|| url.clone());
-        let config = Config::load_for(&data_file("boston311/tocsin.toml"), &env, Need::Sources);
+        let config = Config::load_for(&data_file("boston311/tocsin.toml"), &env, Need::Sources, minute(0));
         let config = config.map_err(|errors| errors.to_string()).unwrap();
         let clock = VirtualClock::new(local("2016-01-13T00:00:00"));
         let store = Secret::new(scratch.sqlite_url("store.db"));
@@ -51,13 +52,13 @@ impl Records {
         let sources = vec![("boston".into(), Arc::new(source))];
         let reporter = Reporter {
             store,
-            policy: Arc::new(config.policy.clone()),
+            policy: Arc::new(ArcSwap::from_pointee(config.policy.clone())),
             sources,
             clock,
             zone: ZONE.parse().unwrap(),
             deployment: "boston".to_owned(),
             mode: "shadow",
-            limits: limits(&config.sources, &config.policy),
+            mapped: config.sources.clone(),
         };
         let records = Records { scratch, url, config, reporter };
         records.backfill().await;

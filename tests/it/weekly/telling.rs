@@ -2,6 +2,7 @@
 
 use crate::kit::policy;
 use crate::support::ScratchDir;
+use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tocsin::core::id::Name;
@@ -57,13 +58,13 @@ impl House {
         let url = Secret::new(self.scratch.sqlite_url("store.db"));
         let reporter = Reporter {
             store: Arc::new(SqlStore::open(&url, "a deployment").await.unwrap()),
-            policy: Arc::new(policy()),
+            policy: Arc::new(ArcSwap::from_pointee(policy())),
             sources: Vec::new(),
             clock: self.clock.clone(),
             zone: "Europe/Berlin".parse().unwrap(),
             deployment: "d".to_owned(),
             mode: "live",
-            limits: Vec::new(),
+            mapped: Vec::new(),
         };
         let schedule = Schedule {
             cron: "0 8 * * 1".parse().unwrap(),
@@ -196,4 +197,19 @@ async fn a_directory_gets_every_format_whole_and_the_same_when_it_is_written_aga
     assert_eq!(names, expected);
     let schema: serde_json::Value = serde_json::from_str(tocsin::weekly::SCHEMA).unwrap();
     assert_eq!(schema["properties"]["schema"]["const"], "tocsin.weekly/1");
+}
+
+#[tokio::test]
+async fn l03_a_report_is_made_by_the_policy_that_a_reload_has_brought() {
+    let house = House::new("weekly-reloaded", "2026-11-11T12:00:00Z");
+    let reporter = house.start().await.reporter;
+    let week = "2026-W46".parse().unwrap();
+    let before = reporter.make(week).await.unwrap();
+    let mut changed = policy();
+    changed.hash = "another".into();
+    changed.minor_safety.targets.truncate(1);
+    reporter.policy.store(Arc::new(changed));
+    let after = reporter.make(week).await.unwrap();
+    assert_eq!((&*before.policy, &*after.policy), ("test", "another"));
+    assert!(after.limits.len() < before.limits.len(), "what can't be enforced follows from the policy too");
 }

@@ -2,7 +2,10 @@
 //! and for `closed` below it, worked out anew at every look from the rows as they were seen. It shares no
 //! code with the core but the rows themselves.
 
+use super::history::Promises;
+use super::office;
 use std::collections::{BTreeMap, BTreeSet};
+use tocsin::core::id::Name;
 use tocsin::core::observation::{Actor, Event, EventName, Received, Row, Verdict};
 use tocsin::core::time::{Span, Timestamp};
 
@@ -16,24 +19,25 @@ pub enum Case {
 /// A breach: whether it is one of P0, of which case and target, and the deadline.
 pub type Breach = (bool, Case, &'static str, Timestamp);
 
-pub const FIRST_RESPONSE: Span = Span::from_mins(15);
-pub const CLOSED: Span = Span::from_mins(60);
-pub const SECOND_REVIEW: Span = Span::from_mins(240);
 pub const BLIND_AFTER: Span = Span::from_mins(2);
+/// One person closes at most so many P0 cases within so long before a second person must look at them.
+pub const BULK_CASES: usize = 3;
+pub const BULK_WITHIN: Span = Span::from_mins(1);
+
+/// Longer than any promise of office hours takes, with what pauses it.
+const OFFICE_DAYS: i64 = 60;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     Known,
     Presumed,
-    Lesser(Span),
+    Lesser,
 }
 
 fn class(row: &Row) -> Class {
     match &*row.category {
         "csam" | "grooming" => Class::Known,
-        "threat" => Class::Lesser(Span::from_mins(30)),
-        "ncii" => Class::Lesser(Span::from_mins(75)),
-        "spam" => Class::Lesser(Span::from_mins(600)),
+        "threat" | "ncii" | "spam" => Class::Lesser,
         _ => Class::Presumed,
     }
 }
@@ -72,23 +76,40 @@ enum Broken {
     Proved,
 }
 
+/// What one person closed in an episode, last.
+#[derive(Clone, Debug)]
+struct Closer {
+    at: Timestamp,
+    seen: Timestamp,
+    in_bulk: bool,
+}
+
 #[derive(Default)]
 struct Episode {
     reports: BTreeSet<i64>,
+    closers: BTreeMap<Name, Closer>,
+    /// Ended, with nothing owed any more.
+    rests: bool,
+    /// The number of reports whose ring is due or was.
+    repeats: usize,
     known: bool,
     ended: bool,
     met: [Option<Timestamp>; 3],
+    /// Of each target, when it began and was due, as it was last judged.
+    held: [Option<(Timestamp, Timestamp)>; 3],
     broken: [Option<Broken>; 3],
     reviewed_late: bool,
 }
 
-#[derive(Default)]
 pub struct Model {
+    promises: Promises,
     reports: BTreeMap<i64, Report>,
     episodes: BTreeMap<(Case, u32), Episode>,
     /// What the store remembers of settled reports below P0.
     remembered: BTreeMap<i64, Report>,
     pub breaches: BTreeSet<Breach>,
+    /// Repeats that must ring, since they were last taken: the episode and the number of reports.
+    pub repeats: Vec<(Case, u32, usize)>,
 }
 
 const TARGETS: [&str; 3] = ["first_response", "closed", "second_review"];
@@ -104,8 +125,16 @@ fn by_person(event: &&Event) -> bool {
     matches!(event.by, Actor::Person(_))
 }
 
+fn closing_of_p0(row: &Row) -> Option<(Name, Timestamp)> {
+    let closing = row.events.iter().filter(by_person).find(|event| event.name == EventName::Closed)?;
+    match &closing.by {
+        Actor::Person(name) => Some((name.clone(), closing.at)),
+        _ => None,
+    }
+}
+
 fn closure_of_p0(row: &Row) -> Option<Timestamp> {
-    row.events.iter().filter(by_person).find(|event| event.name == EventName::Closed).map(|event| event.at)
+    closing_of_p0(row).map(|(_, at)| at)
 }
 
 fn response_to_p0(row: &Row) -> Option<Timestamp> {
@@ -114,6 +143,23 @@ fn response_to_p0(row: &Row) -> Option<Timestamp> {
 }
 
 impl Model {
+    pub fn new() -> Self {
+        Model {
+            promises: Promises::FIRST,
+            reports: BTreeMap::new(),
+            episodes: BTreeMap::new(),
+            remembered: BTreeMap::new(),
+            breaches: BTreeSet::new(),
+            repeats: Vec::new(),
+        }
+    }
+
+    /// Other promises hold: whatever is open is judged by them, as it was last read.
+    pub fn reload(&mut self, promises: Promises, now: Timestamp) {
+        self.promises = promises;
+        self.judge(now, Sight::Look);
+    }
+
     /// The process is lost and started: of what is below P0 only what the store keeps is known still.
     pub fn restart(&mut self) {
         self.reports.retain(|_, report| report.episode.is_some() || report.lesser.stored);
@@ -121,17 +167,86 @@ impl Model {
 
     /// A look at the whole table: the open rows, then by key whatever is known and not among them.
     pub fn look(&mut self, rows: &BTreeMap<i64, Row>, now: Timestamp) {
+        self.settle(now);
         let open: BTreeSet<i64> =
             rows.iter().filter(|(_, row)| row.event(EventName::Closed).is_none()).map(|(id, _)| *id).collect();
         for id in &open {
             self.see(*id, rows.get(id), now);
         }
+        self.judge_closures();
         self.judge(now, Sight::Look);
         let others: Vec<i64> = self.reports.keys().filter(|id| !open.contains(id)).copied().collect();
         for id in others {
             self.see(id, rows.get(&id), now);
         }
+        self.judge_closures();
         self.judge(now, Sight::Look);
+    }
+
+    /// What has ended is forgotten once no closure of it can be part of a bulk any more.
+    fn settle(&mut self, now: Timestamp) {
+        for episode in self.episodes.values_mut().filter(|episode| episode.rests) {
+            if episode.closers.values().all(|closer| closer.seen.plus(BULK_WITHIN) <= now) {
+                for id in std::mem::take(&mut episode.reports) {
+                    self.reports.remove(&id);
+                }
+                episode.closers.clear();
+            }
+        }
+    }
+
+    /// Whoever closed more cases within a minute than anybody can look at has closed them in bulk.
+    fn judge_closures(&mut self) {
+        type Closures = Vec<(Timestamp, (Case, u32))>;
+        let mut closures: BTreeMap<Name, Closures> = BTreeMap::new();
+        for (key, episode) in &self.episodes {
+            for (name, closer) in &episode.closers {
+                closures.entry(name.clone()).or_default().push((closer.at, *key));
+            }
+        }
+        for (name, closures) in closures {
+            for (from, _) in &closures {
+                let window = closures.iter().filter(|(at, _)| at >= from && at.since(*from) <= BULK_WITHIN);
+                let cases: BTreeSet<(Case, u32)> = window.map(|(_, key)| *key).collect();
+                for key in cases.iter().filter(|_| cases.len() > BULK_CASES) {
+                    let closer = self.episodes.get_mut(key).and_then(|episode| episode.closers.get_mut(&name));
+                    closer.unwrap().in_bulk = true;
+                }
+            }
+        }
+    }
+
+    pub fn trace(&self) {
+        for (key, episode) in self.episodes.iter().filter(|(_, episode)| !episode.reports.is_empty()) {
+            let Episode { reports, closers, ended, .. } = episode;
+            println!("truth: {key:?} reports {reports:?} ended {ended} closed by {closers:?}");
+        }
+    }
+
+    /// People whose bulk has a closure that still waits for its review.
+    pub fn bulk_closers(&self) -> BTreeSet<Name> {
+        let open = self.episodes.values().filter(|episode| !episode.ended);
+        let closers = open.flat_map(|episode| {
+            let names = episode.reports.iter().filter_map(|id| closing_of_p0(&self.reports[id].row));
+            names.map(|(name, _)| name).filter(|name| episode.closers.get(name).is_some_and(|closer| closer.in_bulk))
+        });
+        closers.collect()
+    }
+
+    fn note_closure(&mut self, id: i64, before: Option<&Row>, last_read: Timestamp, now: Timestamp) {
+        let Some(report) = self.reports.get(&id) else { return };
+        let (Some(key), Some((name, stated))) = (report.episode, closing_of_p0(&report.row)) else { return };
+        let closed_before = before.and_then(closing_of_p0);
+        let changed = closed_before != Some((name.clone(), stated));
+        let saw_it_open = before.is_some() && closed_before.is_none();
+        let at = stated.max(received(&report.row));
+        let at = if saw_it_open { at.max(last_read) } else { at };
+        let episode = self.episodes.get_mut(&key).unwrap();
+        match episode.closers.get_mut(&name) {
+            Some(closer) if changed => (closer.at, closer.seen) = (closer.at.max(at), now),
+            Some(_) => {}
+            None => drop(episode.closers.insert(name, Closer { at, seen: now, in_bulk: false })),
+        }
     }
 
     fn see(&mut self, id: i64, row: Option<&Row>, now: Timestamp) {
@@ -150,9 +265,11 @@ impl Model {
         if !p0_before && known.row.paused && row.paused && !known.gone && now.since(known.last_read) <= BLIND_AFTER {
             known.lesser.credited.push((known.last_read, now));
         }
+        let (before, last_read) = (known.row.clone(), known.last_read);
         (known.row, known.gone, known.last_read) = (row.clone(), false, now);
-        let p0_now = !matches!(class(row), Class::Lesser(_));
+        let p0_now = class(row) != Class::Lesser;
         if latched || p0_before == p0_now {
+            self.note_closure(id, Some(&before), last_read, now);
             return;
         }
         let moves = row.subject.is_some();
@@ -161,7 +278,12 @@ impl Model {
         known.lesser = Lesser { credited, breached: false, stored: !moves };
         match known.episode.take() {
             Some(episode) => self.leave(id, episode),
-            None => self.join(id),
+            None => {
+                self.join(id);
+                // The row is not news to its new case, so its closure counts as stated.
+                let row = row.clone();
+                self.note_closure(id, Some(&row), last_read, now);
+            }
         }
     }
 
@@ -174,9 +296,10 @@ impl Model {
             episode: None,
             lesser: Lesser::default(),
         };
-        if !matches!(class(row), Class::Lesser(_)) {
+        if class(row) != Class::Lesser {
             self.reports.insert(id, fresh);
             self.join(id);
+            self.note_closure(id, None, now, now);
             return;
         }
         let was = self.remembered.remove(&id);
@@ -187,8 +310,11 @@ impl Model {
     fn join(&mut self, id: i64) {
         let report = &self.reports[&id];
         let case = report.row.subject.map_or(Case::Report(id), |subject| Case::Item(subject.0[0]));
-        let latest = self.episodes.range((case, 0)..=(case, u32::MAX)).next_back();
-        let no = latest.map_or(0, |((_, no), episode)| if episode.ended { no + 1 } else { *no });
+        let episodes = || self.episodes.range((case, 0)..=(case, u32::MAX));
+        let next = episodes().next_back().map_or(0, |((_, no), _)| no + 1);
+        // One that still runs is joined, though a later one may have come and gone.
+        let latest = episodes().rfind(|(_, episode)| !episode.reports.is_empty()).or(episodes().next_back());
+        let no = latest.map_or(0, |((_, no), episode)| if episode.ended { next } else { *no });
         self.episodes.entry((case, no)).or_default().reports.insert(id);
         if let Some(report) = self.reports.get_mut(&id) {
             report.episode = Some((case, no));
@@ -209,6 +335,7 @@ impl Model {
         for key in keys {
             self.judge_episode(key, now, sight);
         }
+        self.settle(now);
         let lesser: Vec<i64> =
             self.reports.iter().filter(|(_, report)| report.episode.is_none()).map(|(id, _)| *id).collect();
         for id in lesser.into_iter().filter(|_| sight != Sight::Blind) {
@@ -228,7 +355,13 @@ impl Model {
         let response = rows().filter_map(|row| response_to_p0(row).map(|at| at.max(received(row)))).min();
         let closures: Option<Vec<Timestamp>> = rows().map(closure_of_p0).collect();
         let closed = closures.and_then(|all| all.into_iter().max());
-        let clean = rows().filter(|row| row.verdict == Verdict::NoViolation).filter_map(closure_of_p0).min();
+        let in_bulk = |row: &&Row| {
+            let name = closing_of_p0(row).map(|(name, _)| name);
+            name.is_some_and(|name| episode.closers.get(&name).is_some_and(|closer| closer.in_bulk))
+        };
+        let waits = |row: &&Row| row.verdict == Verdict::NoViolation || in_bulk(row);
+        let clean = rows().filter(waits).filter_map(closure_of_p0).min();
+        let any_in_bulk = rows().any(|row| in_bulk(&row));
         let review = clean.and_then(|clean| review(rows, clean));
         let last_read = reports.iter().map(|report| report.last_read).min().unwrap();
         let is_proof = |deadline: Timestamp| match sight {
@@ -237,21 +370,29 @@ impl Model {
             Sight::Blind => false,
         };
         let joined = reports.iter().map(|report| report.first_seen).max().unwrap();
-        let due =
-            [Some(anchor.plus(FIRST_RESPONSE)), Some(anchor.plus(CLOSED)), clean.map(|at| at.plus(SECOND_REVIEW))];
+        let begun = [Some(anchor), Some(anchor), clean];
+        let Promises { first_response, closed: closing, second_review, .. } = self.promises;
+        let within = [first_response, closing, second_review].map(Span::from_mins);
         let done = [response, closed, review];
         for target in 0..3 {
             if let Some(Broken::Unproved(deadline)) = episode.broken[target]
                 && is_proof(deadline)
             {
                 let in_time = done[target].filter(|at| *at <= deadline);
+                episode.held[target] = begun[target].map(|begun| (begun, deadline));
                 episode.broken[target] = if in_time.is_some() { None } else { Some(Broken::Proved) };
                 episode.met[target] = in_time;
                 if in_time.is_some() {
                     self.breaches.remove(&(true, key.0, TARGETS[target], deadline));
                 }
             }
-            let Some(deadline) = due[target] else { continue };
+            let Some(started) = begun[target] else { continue };
+            let due = started.plus(within[target]);
+            // What was met is not judged by a shorter promise that came after it.
+            let as_met = episode.met[target].is_some() && episode.met[target] == done[target];
+            let held = episode.held[target].filter(|(begun, at)| as_met && *begun == started && due < *at);
+            let deadline = held.map_or(due, |(_, at)| at);
+            episode.held[target] = Some((started, deadline));
             let undone = |met: &Timestamp| match target {
                 0 => *met > deadline,
                 1 => closed.is_none_or(|at| at > deadline && (joined > *met || *met > deadline)),
@@ -268,27 +409,38 @@ impl Model {
         }
         episode.reviewed_late |= episode.broken[2].is_some() && review.is_some();
         let violation = rows().any(|row| row.verdict == Verdict::Violation);
-        episode.ended = closed.is_some() && (violation || review.is_some());
+        episode.ended = closed.is_some() && ((violation && !any_in_bulk) || review.is_some());
         let review_owed = match episode.broken[2] {
             Some(_) => !episode.reviewed_late,
             None => clean.is_some() && episode.met[2].is_none(),
         };
         let unproved = episode.broken.iter().any(|broken| matches!(broken, Some(Broken::Unproved(_))));
-        if episode.ended && !review_owed && !unproved {
-            let settled: Vec<i64> = std::mem::take(&mut episode.reports).into_iter().collect();
-            for id in settled {
-                self.reports.remove(&id);
-            }
+        episode.rests = episode.ended && !review_owed && !unproved;
+        let doubled = 1 << episode.reports.len().ilog2();
+        if !episode.ended && doubled > episode.repeats.max(1) {
+            episode.repeats = doubled;
+            self.repeats.push((key.0, key.1, doubled));
         }
     }
 
     fn judge_lesser(&mut self, id: i64, now: Timestamp, sight: Sight) {
         let Some(report) = self.reports.get_mut(&id) else { return };
-        let Class::Lesser(within) = class(&report.row) else { return };
+        if class(&report.row) != Class::Lesser {
+            return;
+        }
         let closed = report.row.event(EventName::Closed).map(|event| event.at.max(received(&report.row)));
-        let deadline = due(received(&report.row), within, &report.lesser.credited);
-        // A paused row is judged at looks alone, and each look has credited what it may.
-        let standing_still = report.row.paused && !report.gone && report.last_read < now;
+        let mut still = report.lesser.credited.clone();
+        let within = match &*report.row.category {
+            "threat" => self.promises.threat,
+            "ncii" => self.promises.ncii,
+            _ => {
+                still.extend(office::closed(received(&report.row), OFFICE_DAYS));
+                self.promises.spam
+            }
+        };
+        let deadline = due(received(&report.row), Span::from_mins(within), &still);
+        // Time alone does nothing to a paused row: it is judged by reads, and each has credited what it may.
+        let standing_still = report.row.paused && !report.gone && sight == Sight::Clear && report.last_read < now;
         let unmet = closed.is_none_or(|at| at > deadline) && (sight == Sight::Clear || report.last_read > deadline);
         if !report.lesser.breached && unmet && now > deadline && !standing_still {
             report.lesser.breached = true;

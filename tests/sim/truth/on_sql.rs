@@ -1,0 +1,42 @@
+//! Three seeds on the real stores: the same history leaves the same breaches and the same pages as on the
+//! model, restarts included.
+
+use super::history::live;
+use super::play;
+use crate::support::{ScratchDir, fresh_postgres_database};
+use std::sync::Arc;
+use tocsin::secret::Secret;
+use tocsin::store::{SqlStore, Store};
+
+const SEEDS: [u64; 3] = [3, 19, 58];
+
+async fn told(store: &SqlStore) -> Vec<String> {
+    let mut breaches = store.breaches(u32::MAX >> 1).await.unwrap();
+    breaches.sort_by_key(|b| (b.episode.clone(), b.target.clone(), b.report.clone(), b.deadline));
+    let mut pages = store.pages(u32::MAX >> 1).await.unwrap();
+    pages.sort_by_key(|row| row.id);
+    let breaches = breaches.into_iter().map(|breach| format!("{breach:?}"));
+    breaches.chain(pages.into_iter().map(|row| format!("{:?}", row.page.delivery_key))).collect()
+}
+
+async fn tells_what_the_model_tells(seed: u64, url: String) {
+    let golden = tokio::task::spawn_blocking(move || play(seed, false).told()).await.unwrap();
+    let store = Arc::new(SqlStore::open(&Secret::new(url), "this deployment").await.unwrap());
+    live(seed, store.clone(), &mut ()).await;
+    assert_eq!(told(&store).await, golden, "seed {seed}");
+}
+
+#[tokio::test]
+async fn three_seeds_on_sqlite_end_as_on_the_model() {
+    for seed in SEEDS {
+        let home = ScratchDir::new("seeds");
+        tells_what_the_model_tells(seed, home.sqlite_url("tocsin.db")).await;
+    }
+}
+
+#[tokio::test]
+async fn three_seeds_on_postgres_end_as_on_the_model() {
+    for seed in SEEDS {
+        tells_what_the_model_tells(seed, fresh_postgres_database("seeds").await).await;
+    }
+}
