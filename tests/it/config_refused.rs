@@ -79,7 +79,7 @@ fn each_configuration_that_would_hurt_at_night_loads_and_says_where_and_what_wou
 #[test]
 fn the_whole_sketch_is_built_and_loads() {
     let file = data().join("config/sketch.toml");
-    Config::load(&file, &env).unwrap_or_else(|errors| panic!("{}:\n{errors}", file.display()));
+    Config::load(&file, &env, minute(0)).unwrap_or_else(|errors| panic!("{}:\n{errors}", file.display()));
 }
 
 #[test]
