@@ -277,7 +277,11 @@ impl Status {
             reasons.push(Unready::NotLeading);
         }
         if let Some(error) = self.store.failing() {
-            reasons.push(Unready::StoreNotWritable { cause: error.cause.clone() });
+            let cause = match self.store.emergency_since {
+                None => error.cause.clone(),
+                Some(_) => format!("emergency, only minor safety rings: {}", error.cause),
+            };
+            reasons.push(Unready::StoreNotWritable { cause });
         }
         for blindness in &self.store.blind {
             reasons.push(Unready::Blind { source: STORE.into(), blindness: blindness.clone() });

@@ -36,6 +36,8 @@ pub enum TroubleKind {
     ReloadFailed,
     /// The store takes nothing: P0 rings all the same, nothing else does.
     StoreAway,
+    /// The store refuses to hold what a row of a source says: no deadline of it is kept.
+    RowRefused,
 }
 
 impl TroubleKind {
@@ -47,19 +49,23 @@ impl TroubleKind {
             TroubleKind::PagesParked => "pages_parked",
             TroubleKind::ReloadFailed => "reload_failed",
             TroubleKind::StoreAway => "store_away",
+            TroubleKind::RowRefused => "row_refused",
         }
     }
 
     /// How loud it is: pages that nobody gets and rows that nobody counts may be a child's.
     const fn priority(self) -> Priority {
         match self {
-            TroubleKind::RowsWithoutId | TroubleKind::PagesParked | TroubleKind::StoreAway => Priority::P1,
+            TroubleKind::RowsWithoutId
+            | TroubleKind::PagesParked
+            | TroubleKind::StoreAway
+            | TroubleKind::RowRefused => Priority::P1,
             TroubleKind::PresumedCategories | TroubleKind::WrongZone | TroubleKind::ReloadFailed => Priority::P2,
         }
     }
 
     const fn shows_by_signs(self) -> bool {
-        matches!(self, TroubleKind::RowsWithoutId | TroubleKind::WrongZone)
+        matches!(self, TroubleKind::RowsWithoutId | TroubleKind::WrongZone | TroubleKind::RowRefused)
     }
 }
 

@@ -47,6 +47,9 @@ fn trouble(what: TroubleKind, subject: &str) -> String {
         }
         TroubleKind::PagesParked => format!("channel {subject} refuses pages for good: nobody gets them there"),
         TroubleKind::ReloadFailed => format!("the {subject} can't be taken over: the one before still runs"),
+        TroubleKind::RowRefused => {
+            format!("the store refuses a row of source {subject}: no deadline of it is kept, the log names it")
+        }
         TroubleKind::StoreAway => format!("the {subject} takes nothing: only minor safety rings until it is back"),
     }
 }
@@ -58,6 +61,7 @@ fn trouble_over(what: TroubleKind, subject: &str) -> String {
         TroubleKind::WrongZone => format!("reports of source {subject} have come with readable times for an hour"),
         TroubleKind::PagesParked => format!("channel {subject} holds back no page any more"),
         TroubleKind::ReloadFailed => format!("the {subject} was taken over"),
+        TroubleKind::RowRefused => format!("the store has refused no row of source {subject} for an hour"),
         TroubleKind::StoreAway => format!("the {subject} is back: what rang meanwhile is recorded"),
     }
 }

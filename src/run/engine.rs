@@ -10,6 +10,7 @@ use crate::core::policy::{Policy, Priority};
 use crate::core::segments::Recalled;
 use crate::core::sight::{Blindness, Looked};
 use crate::core::time::{Span, Timestamp};
+use crate::core::trouble::TroubleKind;
 use crate::keys::Keys;
 use crate::pager::payload::Payload;
 use crate::run::beside::{Alone, Beside};
@@ -387,7 +388,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
             let id = rows.rows.first().map(|row| row.id.to_string());
             tracing::error!(%error, source = %rows.source, report = id, "the store refuses what this row holds; the row is left out until it changes");
             let nothing = Rows { rows: Vec::new(), rejects: Vec::new(), ..rows.clone() };
-            return Some((Input::Rows(nothing.clone()), Input::Rows(nothing)));
+            let (kind, subject) = (TroubleKind::RowRefused, rows.source.clone());
+            return Some((Input::Rows(nothing), Input::Trouble { kind, subject, holds: true }));
         }
         let (first, second) = rows.rows.split_at(rows.rows.len() / 2);
         let first = Rows { rows: first.to_vec(), ..rows.clone() };

@@ -34,8 +34,8 @@ pub enum OpenError {
     #[error("migrate the store {place}: {source}")]
     Migration { place: String, source: Box<MigrateError> },
     #[error(
-        "open the store {place}: it has schema {theirs} and this version knows up to {ours}; \
-         start the newer tocsin that wrote it, or restore the backup from before the upgrade"
+        "open the store {place}: another version of tocsin has changed its schema (change {theirs}; this version knows \
+         others, up to {ours}); start the newer tocsin that wrote it, or restore the backup from before the upgrade"
     )]
     NewerSchema { place: String, theirs: i64, ours: i64 },
     #[error(
@@ -248,9 +248,7 @@ fn migrated(result: Result<(), MigrateError>, migrator: &Migrator, place: &str) 
     let newest = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
     match result {
         Ok(()) => Ok(()),
-        Err(MigrateError::VersionMissing(theirs)) if theirs > newest => {
-            Err(OpenError::NewerSchema { place, theirs, ours: newest })
-        }
+        Err(MigrateError::VersionMissing(theirs)) => Err(OpenError::NewerSchema { place, theirs, ours: newest }),
         Err(source) => Err(OpenError::Migration { place, source: Box::new(source) }),
     }
 }

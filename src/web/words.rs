@@ -186,6 +186,7 @@ pub fn trouble_words(trouble: &Trouble) -> String {
         TroubleKind::WrongZone => format!("reports of {subject} stated for the future or unreadably"),
         TroubleKind::PagesParked => format!("pages that {subject} refuses for good"),
         TroubleKind::ReloadFailed => format!("{subject} that can't be taken over"),
+        TroubleKind::RowRefused => format!("a row of {subject} that the store refuses"),
         TroubleKind::StoreAway => format!("the {subject} that takes nothing"),
     }
 }

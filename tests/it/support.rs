@@ -128,7 +128,7 @@ pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").expect("this process").uid() == 0
 }
 
-fn postgres_bin() -> PathBuf {
+pub fn postgres_bin() -> PathBuf {
     let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|versions| versions.flatten().map(|version| version.path().join("bin")).collect())
         .unwrap_or_default();

@@ -199,7 +199,15 @@ impl Store for ModelStore {
                 continue;
             }
             let (due_at, leased_until) = (page.created_at, Timestamp::MIN);
-            let (page, failing) = (page.clone(), false);
+            let (mut page, failing) = (page.clone(), false);
+            if page.alert_key.is_empty() {
+                let of_round = |held: &&PageState| {
+                    let held = &held.page;
+                    (held.incident, held.round, held.kind) == (page.incident, page.round, PageKind::Ring)
+                };
+                page.alert_key =
+                    tables.pages.iter().find(of_round).map(|held| held.page.alert_key.clone()).unwrap_or_default();
+            }
             tables.pages.push(PageState { page, state: "queued", due_at, leased_until, attempts: 0, failing });
         }
         for no in commit.plan.incidents.keys() {

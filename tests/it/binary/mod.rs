@@ -14,6 +14,7 @@ mod paging;
 mod people;
 mod platform;
 mod pooler;
+mod power;
 mod process;
 pub mod proxy;
 mod reloading;

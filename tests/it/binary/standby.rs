@@ -11,7 +11,7 @@ use tocsin::run::clock::{Clock, SystemClock};
 
 /// What a takeover may take: the lease, a look, and the reading of the store.
 const TAKEOVER_SECS: i64 = 10;
-const ROUNDS: u32 = 3;
+const ROUNDS: u32 = 5;
 const ROUNDS_LONG: u32 = 50;
 
 #[tokio::test]
@@ -25,22 +25,24 @@ async fn clean_stop(hint: &str, store: Base) {
     let rig = Rig::new(hint, Base::Sqlite, store).await;
     let mut leader = rig.start();
     rig.is_ready().await;
-    let mut standby = rig.start_another();
-    rig.is_standby(1).await;
-    assert_eq!(rig.get_of(1, "/healthz").await.0, 200);
-    standby.says(1, &["standby: another process leads this store", &leader.id().to_string()]).await;
-    rig.platform.file("before", "csam", now()).await;
-    rig.rang(20, &rig.p0_reference("before")).await;
+    for round in 0..ROUNDS as usize {
+        let waits = (round + 1) % 2;
+        let standby = rig.start_either(waits);
+        rig.is_standby(waits).await;
+        assert_eq!(rig.get_of(waits, "/healthz").await.0, 200);
+        standby.says(1, &["standby: another process leads this store", &leader.id().to_string()]).await;
+        rig.platform.file(&format!("r{round}"), "csam", now()).await;
+        rig.rang(20, &rig.p0_reference(&format!("r{round}"))).await;
 
-    leader.signal("TERM");
-    standby.says(1, &["leading the store"]).await;
-    assert_eq!(leader.ends(5).await.code(), Some(0));
-    rig.platform.file("after", "csam", now()).await;
-    rig.rang(20, &rig.p0_reference("after")).await;
-    rig.either_is_ready(1, 20).await;
-    assert!(standby.is_running());
+        leader.signal("TERM");
+        standby.says(1, &["leading the store", &format!("token={}", round + 2)]).await;
+        assert_eq!(leader.ends(5).await.code(), Some(0));
+        rig.either_is_ready(waits, 20).await;
+        leader = standby;
+    }
+    assert!(leader.is_running());
     no_page_came_under_two_keys(&rig);
-    assert_eq!((rig.receiver.rings(), rig.rings().len()), (2, 2));
+    assert_eq!((rig.receiver.rings(), rig.rings().len()), (ROUNDS as usize, ROUNDS as usize));
 }
 
 #[tokio::test]
@@ -95,7 +97,9 @@ async fn a_process_that_was_killed_on_this_machine_is_followed_at_once() {
 
 #[tokio::test]
 async fn a_leader_that_was_frozen_in_a_transaction_never_writes_again() {
-    frozen("frozen", 1, 9).await;
+    let [a, b, c, d, e] =
+        ["a", "b", "c", "d", "e"].map(|each| async move { frozen(&format!("frozen_{each}"), 1, 9).await });
+    tokio::join!(a, b, c, d, e);
 }
 
 #[tokio::test]
@@ -141,7 +145,9 @@ async fn frozen(hint: &str, rounds: u32, for_secs: i64) {
 
 #[tokio::test]
 async fn a_leader_that_is_cut_off_from_the_store_is_followed_and_every_page_comes() {
-    cut_off("cut_off", 1).await;
+    let [a, b, c, d, e] =
+        ["a", "b", "c", "d", "e"].map(|each| async move { cut_off(&format!("cut_off_{each}"), 1).await });
+    tokio::join!(a, b, c, d, e);
 }
 
 #[tokio::test]

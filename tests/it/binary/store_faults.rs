@@ -4,7 +4,7 @@
 use super::platform::Base;
 use super::rig::Rig;
 use super::{eventually, hold, now, secs};
-use crate::support::PrivatePostgres;
+use crate::support::{PrivatePostgres, is_root};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 #[tokio::test]
@@ -72,6 +72,7 @@ async fn a_row_that_the_store_refuses_holds_up_nobody() {
         rig.rang(30, &rig.p0_reference(id)).await;
     }
     monitor.says(5, &["the store refuses what this row holds", "poison"]).await;
+    rig.rang_with(10, "row_refused").await;
 }
 
 #[tokio::test]
@@ -83,16 +84,50 @@ async fn a_postgres_that_is_started_anew_under_a_leader_and_a_standby_costs_no_p
     rig.is_ready().await;
     let mut standby = rig.start_another();
     rig.is_standby(1).await;
-    for (n, how) in ["fast", "immediate"].into_iter().enumerate() {
+    for (n, how) in ["fast", "immediate", "fast", "immediate", "fast"].into_iter().enumerate() {
         rig.platform.file(&format!("r{n}"), "csam", now()).await;
         server.restart(how);
-    }
-    // Whichever leads afterwards: one of them does, and every page comes.
-    for id in ["r0", "r1"] {
-        rig.rang(60, &rig.p0_reference(id)).await;
+        // Whichever leads afterwards: one of them does, and every page comes.
+        rig.rang(60, &rig.p0_reference(&format!("r{n}"))).await;
     }
     assert!(rig.rings().values().all(|keys| keys.len() == 1), "{:?}", rig.rings());
     assert!(monitor.is_running() || standby.is_running());
+}
+
+/// The disk is a small one in memory that only the monitor sees; it is filled and freed from outside.
+#[tokio::test]
+async fn a_disk_without_room_costs_no_p0_page_and_what_rang_is_recorded_once_there_is_room() {
+    let mut rig = Rig::new("full", Base::Sqlite, Base::Sqlite).await;
+    let disk = rig.scratch.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    rig.settings.store_url = format!("sqlite:{}", disk.join("tocsin.db").display());
+    let mount = "mount -t tmpfs -o size=16m tmpfs \"$0\" && exec \"$@\"";
+    let spaces = if is_root() { "-m" } else { "-rm" };
+    let mut monitor = rig.start_by(&["unshare", spaces, "sh", "-c", mount, &disk.display().to_string()]);
+    rig.is_ready().await;
+    let seen_as = format!("/proc/{}/root{}", monitor.id(), disk.display());
+    let filler = format!("{seen_as}/filler");
+    fill(&filler);
+    rig.platform.file("r0", "csam", now()).await;
+    rig.rang(15, &rig.p0_reference("r0")).await;
+    rig.is_unready(10, &["emergency", "full"]).await;
+    assert!(monitor.is_running());
+
+    std::fs::remove_file(&filler).unwrap();
+    rig.settings.store_url = format!("sqlite:{seen_as}/tocsin.db");
+    rig.is_ready().await;
+    everything_rings_once(&rig, 1).await;
+    let sent = rig.receiver.requests().iter().filter(|request| request.kind() == "incident.ring").count();
+    assert_eq!(sent, 2, "the case, and the word to the operators");
+}
+
+/// Until nothing more fits.
+fn fill(file: &str) {
+    use std::io::Write;
+    let mut filler = std::fs::File::create(file).unwrap();
+    for bytes in [65_536, 1] {
+        while filler.write_all(&vec![0; bytes]).is_ok() {}
+    }
 }
 
 async fn everything_rings_once(rig: &Rig, count: usize) {

@@ -14,6 +14,7 @@ mod port;
 mod reading;
 mod records;
 mod retention;
+mod size;
 mod sums;
 mod weekly;
 

@@ -1,12 +1,12 @@
 //! The outbox: one holder at a time, the same keys every time, P0 in a lane of its own, and nothing
 //! leaves it without an answer.
 
-use super::home::{Home, resolve, ring};
+use super::home::{Home, commit, resolve, ring};
 use crate::kit::minute;
 use tocsin::core::plan::PageKind;
 use tocsin::core::policy::Priority;
 use tocsin::core::time::Timestamp;
-use tocsin::store::{Attempt, Delivery, Lane, Lead, LeasedPage, NewPage, SqlStore, Store};
+use tocsin::store::{Attempt, Delivery, Lane, Lead, LeasedPage, NewPage, Sent, SqlStore, Store};
 
 super::on_both! {
     a_page_queued_twice_is_one_page_and_the_first_stands,
@@ -23,6 +23,8 @@ super::on_both! {
     leases_of_the_dead_end_at_a_start,
     pages_are_counted_by_channel_and_state,
     an_attempt_at_an_unknown_page_is_an_error,
+    what_rang_while_the_store_was_away_is_recorded_with_its_page_and_not_sent_again,
+    a_resolve_of_an_incident_that_is_out_of_memory_takes_the_key_of_its_ring,
 }
 
 async fn lease(store: &SqlStore, lane: Lane, now: Timestamp) -> Vec<LeasedPage> {
@@ -43,6 +45,31 @@ async fn answer(store: &SqlStore, page: i64, delivery: Delivery, answer: &str) {
 
 fn keys(leased: &[LeasedPage]) -> Vec<&str> {
     leased.iter().map(|leased| leased.page.delivery_key.as_str()).collect()
+}
+
+async fn what_rang_while_the_store_was_away_is_recorded_with_its_page_and_not_sent_again(home: Home) {
+    let mut led = home.lead().await;
+    let (rang, waits) = (ring(1, "pager", Priority::P0, 1), ring(2, "pager", Priority::P0, 1));
+    let plan = tocsin::core::plan::Plan::default();
+    let mut commit = commit(1, led.token, &plan, vec![rang.clone(), waits.clone()]);
+    let (delivery_key, answer) = (rang.delivery_key.clone(), "202".to_owned());
+    commit.sent = vec![Sent { delivery_key, began: minute(2), ended: minute(3), answer }];
+    led.store.commit(&commit).await.unwrap();
+    led.sequence = 1;
+    assert_eq!(keys(&lease(&led.store, Lane::P0, minute(9)).await), [waits.delivery_key.as_str()]);
+    let pages = led.store.pages(9).await.unwrap();
+    let page = pages.iter().find(|row| row.page == rang).unwrap();
+    assert_eq!((page.state.as_str(), page.attempts, page.accepted_at), ("accepted", 1, Some(minute(3))));
+    assert_eq!(home.number("SELECT COUNT(*) FROM attempts WHERE result = 'accepted'").await, 1);
+}
+
+async fn a_resolve_of_an_incident_that_is_out_of_memory_takes_the_key_of_its_ring(home: Home) {
+    let mut led = home.lead().await;
+    let rang = ring(1, "pager", Priority::P0, 1);
+    led.queue(vec![rang.clone()]).await;
+    led.queue(vec![NewPage { alert_key: String::new(), ..resolve(&rang) }]).await;
+    let pages = led.store.pages(9).await.unwrap();
+    assert_eq!((pages[0].page.kind, &pages[0].page.alert_key), (PageKind::Resolve, &rang.alert_key));
 }
 
 async fn a_page_queued_twice_is_one_page_and_the_first_stands(home: Home) {
