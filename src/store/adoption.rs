@@ -22,6 +22,9 @@ const NUMBERS_SKIPPED: u64 = 1_000_000;
 /// are numbered anew and it goes on. Whatever lost more is a restore.
 const FALLEN_BACK_MAX: Span = Span::from_mins(10);
 
+/// How often a claim is tried that the database rolled back for another transaction's sake.
+const CLAIMS_MAX: u32 = 10;
+
 /// What is said of a store from outside.
 #[derive(Clone, Debug, Default)]
 pub struct Claim {
@@ -58,6 +61,16 @@ impl SqlStore {
     /// # Errors
     /// `NotAdopted` where a person must decide; of the store otherwise.
     pub async fn claim(&self, claim: &Claim, now: Timestamp) -> std::result::Result<(), ClaimError> {
+        for _ in 1..CLAIMS_MAX {
+            match self.try_to_claim(claim, now).await {
+                Err(ClaimError::Store(error)) if error.is_contention() => {}
+                claimed => return claimed,
+            }
+        }
+        self.try_to_claim(claim, now).await
+    }
+
+    async fn try_to_claim(&self, claim: &Claim, now: Timestamp) -> std::result::Result<(), ClaimError> {
         const OPERATION: &str = "claim the store";
         let home = home(&self.db).await.map_err(failed(OPERATION))?;
         let mut tx = self.db.begin().await.map_err(failed(OPERATION))?;

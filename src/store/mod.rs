@@ -281,6 +281,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The database rolled it back for another transaction's sake: trying the same again may do.
+    pub fn is_contention(&self) -> bool {
+        let StoreError::Failed { source: sqlx::Error::Database(error), .. } = self else { return false };
+        error.code().is_some_and(|code| code == "40001" || code == "40P01")
+    }
+
     /// The store is there and refuses a value in the plan: trying the same again changes nothing.
     pub fn is_refused_value(&self) -> bool {
         let StoreError::Failed { source: sqlx::Error::Database(error), .. } = self else { return false };

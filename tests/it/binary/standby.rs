@@ -42,7 +42,7 @@ async fn clean_stop(hint: &str, store: Base) {
     }
     assert!(leader.is_running());
     no_page_came_under_two_keys(&rig);
-    assert_eq!((rig.receiver.rings(), rig.rings().len()), (ROUNDS as usize, ROUNDS as usize));
+    assert_eq!((rig.receiver.rings(), rig.rings().len()), (ROUNDS, ROUNDS as usize));
 }
 
 #[tokio::test]
