@@ -53,7 +53,8 @@ impl Watch {
         };
         let canary = config.canary.as_ref().map(|settings| Canary {
             escalation: settings.escalation.clone(),
-            every: settings.every,
+            rhythm: settings.rhythm.clone(),
+            since: clock.now(),
             store: store.clone(),
             clock,
             status: status.clone(),
