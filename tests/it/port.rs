@@ -77,7 +77,7 @@ struct Led<'s, S> {
 }
 
 /// Takes the lead, from whoever has it: that one is gone.
-async fn lead<S: Store>(store: &S, holder: &str, now: Timestamp) -> u64 {
+pub async fn lead<S: Store>(store: &S, holder: &str, now: Timestamp) -> u64 {
     let mut gone = None;
     loop {
         match store.lead(holder, now, gone).await.unwrap() {

@@ -131,9 +131,7 @@ pub struct Life<St: Store, So: Source> {
 
 impl<St: Store, So: Source> Life<St, So> {
     pub async fn start(policy: Arc<Policy>, store: Arc<St>, source: Arc<So>, clock: VirtualClock) -> Self {
-        let Lead::Taken { token, .. } = store.lead("test", clock.now(), None).await.unwrap() else {
-            panic!("nobody else leads")
-        };
+        let token = lead(&*store, "test", clock.now()).await;
         let engine = Engine::start(policy, store.clone(), clock.clone(), keys(), status(), token).await.unwrap();
         let (proof, proofs) = mpsc::channel(100);
         let (scan, scans) = mpsc::channel(100);
