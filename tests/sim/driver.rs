@@ -3,6 +3,7 @@
 
 use crate::kit::minute;
 use crate::model_store::ModelStore;
+use crate::port::lead;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,7 +23,7 @@ use tocsin::run::poller::{Inputs, PollError, Poller};
 use tocsin::run::watcher::{Polled, Watcher};
 use tocsin::source::{Batch, ScanPosition, Source, SourceError};
 use tocsin::status::{Mode, SourceStatus, Status, StatusHandle, StoreStatus};
-use tocsin::store::{Lead, Store};
+use tocsin::store::Store;
 use tokio::sync::mpsc;
 
 /// A report table in memory. While it is away, it can't be read.
