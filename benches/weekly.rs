@@ -1,5 +1,5 @@
-//! How long the weekly report takes over many outcomes, and how much memory its counting needs: written for a
-//! smaller number than the ten million that it is designed for, and says so. `TOCSIN_BENCH_OUTCOMES` sets it.
+//! How long the weekly report takes over many outcomes, and how much memory it needs: of ten million with `--full`, and
+//! of fewer without. `TOCSIN_BENCH_OUTCOMES` sets another number.
 
 #![allow(
     clippy::disallowed_methods,
@@ -7,6 +7,8 @@
     clippy::unwrap_used,
     reason = "a bench fails loudly, measures real time and prints what it measured"
 )]
+
+mod support;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,21 +18,24 @@ use tocsin::core::outcome::{Basis, Life};
 use tocsin::core::plan::{Outcome, TargetOutcome};
 use tocsin::core::policy::{Priority, Standing};
 use tocsin::core::time::{Span, Timestamp};
+use tocsin::run::clock::VirtualClock;
+use tocsin::run::weekly::gather::Reporter;
+use tocsin::run::weekly::sums::{MARKED_FOR, Summing};
 use tocsin::secret::Secret;
+use tocsin::source::AnySource;
+use tocsin::status::{Mode, Reload, Status, StatusHandle, StoreStatus};
 use tocsin::store::SqlStore;
-use tocsin::weekly::count::{Bounds, Counting, WEEKS};
+use tocsin::weekly::count::{Bounds, Counting};
+use tocsin::weekly::figures::Figures;
+use tocsin::weekly::week::Week;
+use tocsin::zone::Zone;
 
 const OUTCOMES: usize = 200_000;
+const OUTCOMES_FULL: usize = 10_000_000;
 const IN_MEMORY: usize = 10_000_000;
 
-/// The end of a week, and weeks of 168 hours before it.
 fn bounds() -> Bounds {
-    let until = Timestamp::from_secs(1_763_337_600);
-    let mut edges = [until; WEEKS + 1];
-    for (edge, weeks) in edges.iter_mut().zip(0..) {
-        *edge = until.minus(Span::from_hours(168 * weeks));
-    }
-    Bounds { edges, as_of: until }
+    Bounds::of("2025-W46".parse().unwrap(), Zone::UTC)
 }
 
 fn outcome(rng: &mut fastrand::Rng, id: usize, bounds: &Bounds) -> Outcome {
@@ -103,7 +108,14 @@ fn count_in_memory(outcomes: usize) {
     println!("counting {outcomes} episodes into {groups} groups: {took:?}, {} MB more", resident_mb() - before);
 }
 
-async fn read_from_the_store(outcomes: usize) {
+/// The floor: one pass over the sums as the database holds them.
+async fn read_sums(store: &SqlStore, zone: &str) -> (usize, std::time::Duration) {
+    let (mut bytes, began) = (0, Instant::now());
+    store.each_sums(zone, Timestamp::MIN, Timestamp::MAX, |_, _, sums| bytes += sums.len()).await.unwrap();
+    (bytes, began.elapsed())
+}
+
+async fn report_from_the_store(outcomes: usize) {
     let directory = std::env::temp_dir().join(format!("tocsin-bench-weekly-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let url = Secret::new(format!("sqlite:{}", directory.join("store.db").display()));
@@ -117,22 +129,63 @@ async fn read_from_the_store(outcomes: usize) {
             batch.clear();
         }
     }
+    let clock = VirtualClock::new(bounds.until().plus(Span::from_hours(8)));
+    let reporter = Reporter::<AnySource, _> {
+        store: store.clone(),
+        policy: Arc::new(support::policy(15)),
+        sources: Vec::new(),
+        clock: clock.clone(),
+        zone: Zone::UTC,
+        deployment: "bench".to_owned(),
+        mode: "live",
+        limits: Vec::new(),
+    };
+    let week = Week::of(bounds.from(), Zone::UTC);
+    let began = Instant::now();
+    let each = reporter.make(week).await.unwrap();
+    println!("report over {outcomes} outcomes, reading each of them: {:?}", began.elapsed());
+
+    let summing = Summing { store: store.clone(), clock: clock.clone(), zone: Zone::UTC, status: status() };
+    summing.round().await.unwrap();
+    clock.advance(MARKED_FOR);
+    let began = Instant::now();
+    let slices = summing.round().await.unwrap();
+    println!("summing up its {slices} hours, once and in the background: {:?}", began.elapsed());
+
+    let (bytes, floor) = read_sums(&store, "UTC").await;
     let (before, began) = (resident_mb(), Instant::now());
-    let mut counting = Counting::new(bounds);
-    store.lives(bounds.earliest(), bounds.until(), |life| counting.add(&life)).await.unwrap();
+    let summed = reporter.make(week).await.unwrap();
     let took = began.elapsed();
-    let per_second = outcomes as f64 / took.as_secs_f64();
     println!(
-        "reading and counting {outcomes} outcomes from SQLite: {took:?} ({per_second:.0} a second), {} MB more; the goal \
-         of ten million within 2 s needs sums by hour, which are not built",
-        resident_mb().saturating_sub(before)
+        "report over {outcomes} outcomes from their sums: {took:?} (bar at 10,000,000: 2 s), {} MB more; floor, the sums \
+         read from SQLite ({} kB): {floor:?}, ratio {:.1}",
+        resident_mb().saturating_sub(before),
+        bytes / 1_000,
+        took.as_secs_f64() / floor.as_secs_f64()
     );
+    let count = |figures: &Figures| figures.priorities.iter().map(|group| group.received).sum::<u64>();
+    assert_eq!(count(&each), count(&summed), "both count the same");
     store.close().await;
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
+fn status() -> StatusHandle {
+    StatusHandle::new(Status {
+        version: "0",
+        mode: Mode::Live,
+        deployment: "bench".into(),
+        leader: true,
+        started_at: bounds().until(),
+        engine_alive_at: None,
+        sources: Vec::new(),
+        store: StoreStatus::default(),
+        reload: Reload::default(),
+    })
+}
+
 fn main() {
-    let outcomes = std::env::var("TOCSIN_BENCH_OUTCOMES").ok().and_then(|text| text.parse().ok()).unwrap_or(OUTCOMES);
+    let wanted = std::env::var("TOCSIN_BENCH_OUTCOMES").ok().and_then(|text| text.parse().ok());
+    let outcomes = wanted.unwrap_or(if support::is_full() { OUTCOMES_FULL } else { OUTCOMES });
     count_in_memory(IN_MEMORY);
-    tokio::runtime::Runtime::new().unwrap().block_on(read_from_the_store(outcomes));
+    tokio::runtime::Runtime::new().unwrap().block_on(report_from_the_store(outcomes));
 }

@@ -1,5 +1,6 @@
 //! SIGHUP: the configuration is read again. It is taken as a whole or refused as a whole: while anything in it
-//! is wrong, the one before it holds, and the status and a metric say so. The engine never stops for it.
+//! is wrong, the one before it holds, and the status and a metric say so. Once in ten years its calendars are compiled
+//! again, for the years to come. The engine never stops for it.
 
 use crate::cli::serve::known_labels;
 use crate::config::{Config, Need};
@@ -20,8 +21,8 @@ use tokio::sync::mpsc;
 /// What a reload changes.
 pub struct Reloader<C: Clock> {
     pub file: PathBuf,
-    /// The configuration that the process started with: what only a start reads must stay as it is there.
-    pub started_with: Config,
+    /// The configuration that holds: what only a start reads must stay as it is there.
+    pub running: Config,
     pub store: Arc<SqlStore>,
     pub channels: Arc<ArcSwap<Channels>>,
     /// Where the engine takes another policy from.
@@ -36,9 +37,9 @@ pub struct Reloader<C: Clock> {
 
 impl<C: Clock> Reloader<C> {
     /// Reads the file, and hands policy and channels over if all of it holds.
-    pub async fn reload(&self) {
-        let read = Config::load_for(&self.file, &|name| std::env::var(name).ok(), Need::All);
+    pub async fn reload(&mut self) {
         let now = self.clock.now();
+        let read = Config::load_for(&self.file, &|name| std::env::var(name).ok(), Need::All, now);
         let taken = match read {
             Ok(config) => self.take(config, now).await,
             Err(errors) => {
@@ -59,8 +60,32 @@ impl<C: Clock> Reloader<C> {
         }
     }
 
-    async fn take(&self, config: Config, now: Timestamp) -> Result<(), String> {
-        judge(&self.started_with, &config)?;
+    /// Hands over the policy that holds, with its calendars compiled for the horizon of now.
+    pub async fn roll(&mut self) {
+        if let Err(error) = self.running.roll(self.clock.now()) {
+            tracing::error!(%error, "a calendar can't be compiled for the years to come: mend it and send SIGHUP");
+            return;
+        }
+        // An engine that has stopped needs no calendars.
+        let _ = self.hand_over().await;
+    }
+
+    /// Gives the policy that holds to the engine, and to everybody else.
+    async fn hand_over(&self) -> Result<(), String> {
+        let policy = Arc::new(self.running.effective_policy());
+        let sent = self.policies.send(policy.clone()).await;
+        sent.map_err(|_| "the engine has stopped".to_owned())?;
+        self.status.update(|status| {
+            for source in &mut status.sources {
+                source.stale_after = policy.sources.get(&source.name).cloned().unwrap_or_default().stale_after();
+            }
+        });
+        self.in_force.store(policy);
+        Ok(())
+    }
+
+    async fn take(&mut self, config: Config, now: Timestamp) -> Result<(), String> {
+        judge(&self.running, &config)?;
         let channels = Channels::new(config.channels.clone(), config.web.public_url.clone());
         let channels = channels.map_err(|error| error.to_string())?;
         for warning in config.warnings.problems() {
@@ -74,16 +99,8 @@ impl<C: Clock> Reloader<C> {
         // Series before what counts in them: what appears at 1 has never risen.
         self.metrics.know(&known_labels(&config));
         self.outbox_stats.know(config.channels.keys());
-        let policy = Arc::new(config.effective_policy());
-        let sent = self.policies.send(policy.clone()).await;
-        sent.map_err(|_| "the engine has stopped".to_owned())?;
-        self.status.update(|status| {
-            for source in &mut status.sources {
-                source.stale_after = policy.sources.get(&source.name).cloned().unwrap_or_default().stale_after();
-            }
-        });
-        self.in_force.store(policy);
-        Ok(())
+        self.running = config;
+        self.hand_over().await
     }
 }
 
@@ -127,7 +144,7 @@ mod tests {
     fn config(name: &str, text: &str) -> Config {
         let file = std::env::temp_dir().join(format!("tocsin-reload-{}-{name}.toml", std::process::id()));
         std::fs::write(&file, text).expect("a temporary file can be written");
-        let config = Config::load(&file, &|_| None).expect("it loads");
+        let config = Config::load(&file, &|_| None, Timestamp::from_secs(1_795_000_000)).expect("it loads");
         std::fs::remove_file(&file).expect("the temporary file is still there");
         config
     }
@@ -143,6 +160,8 @@ mod tests {
         let refused = |what: &str| Err(format!("{what} changed, which only a start reads: restart tocsin"));
         assert_eq!(judged("mode", "mode = \"shadow\"", "mode = \"live\""), refused("mode"));
         assert_eq!(judged("poll", "poll     = \"1s\"", "poll     = \"2s\""), refused("[[sources]]"));
+        let canary = "[canary]\nescalation = \"minor-safety\"\n\n[minor_safety]";
+        assert_eq!(judged("canary", "[minor_safety]", canary), refused("[canary]"));
     }
 
     #[test]

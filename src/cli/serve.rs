@@ -3,7 +3,7 @@
 use crate::cli::reload::Reloader;
 use crate::cli::watch::Watch;
 use crate::cli::{CliError, deployment, load_config, weekly};
-use crate::config::{Config, Need};
+use crate::config::{Config, Need, rolls_at};
 use crate::core::id::Name;
 use crate::core::time::Timestamp;
 use crate::core::view::View;
@@ -18,6 +18,7 @@ use crate::run::outbox::OutboxStats;
 use crate::run::watch as watch_loop;
 use crate::run::weekly::backfill::Backfill;
 use crate::run::weekly::gather::Reporter;
+use crate::run::weekly::sums::Summing;
 use crate::run::weekly::tell::{Schedule, Teller};
 use crate::run::weekly::watch as watched;
 use crate::source::AnySource;
@@ -131,9 +132,8 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     };
     tokio::spawn(stop_at_a_signal(stop));
     let file = config.file.clone();
-    let started_with = config;
     let reloader =
-        Reloader { file, started_with, store, channels, policies, in_force, metrics, outbox_stats, status, clock };
+        Reloader { file, running: config, store, channels, policies, in_force, metrics, outbox_stats, status, clock };
     tokio::spawn(reload_at_a_signal(reloader));
     let mut watching = watch.start(&stopping);
     let mut stopped = stopping.clone();
@@ -170,8 +170,10 @@ fn weekly_loops(
     let (store, clock) = (reporter.store.clone(), reporter.clock);
     let (policy, sources) = (reporter.policy.clone(), reporter.sources.clone());
     let backfill = Backfill { store: store.clone(), policy, sources, clock };
-    let stopped = stopping.clone();
+    let summing = Summing { store: store.clone(), clock, zone: reporter.zone, status: status.clone() };
+    let (stopped, summing_stopped) = (stopping.clone(), stopping.clone());
     let mut loops = vec![
+        tokio::spawn(async move { summing.run(summing_stopped).await }),
         tokio::spawn(watched::run(store, status.clone(), clock, stopping.clone())),
         tokio::spawn(async move { backfill.run(stopped).await }),
     ];
@@ -208,14 +210,20 @@ pub async fn release_parked(store: &SqlStore, now: Timestamp) -> Result<u64, Cli
     Ok(pages)
 }
 
-/// SIGHUP reads the configuration again, one at a time.
-async fn reload_at_a_signal(reloader: Reloader<SystemClock>) {
+/// SIGHUP reads the configuration again, one at a time; the calendars roll by themselves.
+async fn reload_at_a_signal(mut reloader: Reloader<SystemClock>) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         tracing::error!("SIGHUP can't be caught: it will end the process instead of reading the configuration");
         return;
     };
-    while hangup.recv().await.is_some() {
-        reloader.reload().await;
+    loop {
+        tokio::select! {
+            signal = hangup.recv() => match signal {
+                Some(()) => reloader.reload().await,
+                None => return,
+            },
+            () = reloader.clock.sleep_until(rolls_at(reloader.clock.now())) => reloader.roll().await,
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod rejects;
 mod segments;
 mod sight;
 mod sql;
+pub mod sums;
 pub mod told;
 pub mod weekly;
 

@@ -23,19 +23,17 @@ macro_rules! outcome_columns {
     };
 }
 
-/// Ended since the stretch began, received before it was over.
-const ENDED_SINCE: &str = concat!(
+const ENDED: &str = concat!(
     "SELECT ",
     outcome_columns!(),
-    " FROM outcomes WHERE ended_at >= $1 AND (ended_at, episode) > ($2, $3) AND received < $4 \
-     ORDER BY ended_at, episode LIMIT $5"
+    " FROM outcomes WHERE ended_at >= $1 AND ended_at < $2 AND (ended_at, episode) > ($3, $4) AND received < $5 \
+     ORDER BY ended_at, episode LIMIT $6"
 );
-/// Over before the stretch began, with a deadline that fell into it or later.
-const DUE_SINCE: &str = concat!(
+const DUE_LATER: &str = concat!(
     "SELECT ",
     outcome_columns!(),
-    " FROM outcomes WHERE last_due >= $1 AND (last_due, episode) > ($2, $3) AND ended_at < $4 \
-     ORDER BY last_due, episode LIMIT $5"
+    " FROM outcomes WHERE last_due >= $1 AND last_due < $2 AND (last_due, episode) > ($3, $4) AND ended_at < $5 \
+     ORDER BY last_due, episode LIMIT $6"
 );
 
 const BREACHES: &str = "SELECT category, priority, target, deadline, detected_at, inherited, status, ended, ended_at, \
@@ -71,27 +69,45 @@ impl Names {
 }
 
 impl SqlStore {
-    /// Hands over every ended episode that a report over `from..until` may count: open in it, ended in it, or
-    /// with a deadline in it. Batch by batch, so that memory is bounded whatever their number.
-    pub async fn lives(&self, from: Timestamp, until: Timestamp, mut each: impl FnMut(Life) + Send) -> Result<()> {
+    /// Hands over every episode that ended between two instants and was received before the third. Batch by batch, so
+    /// that memory is bounded whatever their number; so does `lives_due_later`.
+    pub async fn lives_ended(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        received_before: Timestamp,
+        each: impl FnMut(Life) + Send,
+    ) -> Result<()> {
+        self.lives(ENDED, |row| row.opt_int(7), (from, until), received_before, each).await
+    }
+
+    /// Hands over every episode that was over before an instant and has a deadline at it or later.
+    pub async fn lives_due_later(&self, than: Timestamp, each: impl FnMut(Life) + Send) -> Result<()> {
+        self.lives(DUE_LATER, |row| row.opt_int(15), (than, Timestamp::MAX), than, each).await
+    }
+
+    async fn lives(
+        &self,
+        sql: &'static str,
+        place: impl Fn(&Row) -> Answer<Option<i64>> + Send,
+        (from, until): (Timestamp, Timestamp),
+        bound: Timestamp,
+        mut each: impl FnMut(Life) + Send,
+    ) -> Result<()> {
         let mut names = Names::default();
-        for (sql, by_due, bound) in [(ENDED_SINCE, false, until), (DUE_SINCE, true, from)] {
-            let (mut after, mut episode) = (i64::MIN, String::new());
-            loop {
-                let args = args![from, after, episode.as_str(), bound, BATCH];
-                let rows = self.db.fetch(sql, args).await.map_err(failed(OPERATION))?;
-                for row in &rows {
-                    episode = row.text(0).map_err(failed(OPERATION))?.to_owned();
-                    let at = if by_due { row.opt_int(15) } else { row.opt_int(7) };
-                    after = at.map_err(failed(OPERATION))?.unwrap_or(after);
-                    each(life(row, &episode, &mut names)?);
-                }
-                if rows.len() < BATCH as usize {
-                    break;
-                }
+        let (mut after, mut episode) = (i64::MIN, String::new());
+        loop {
+            let args = args![from, until, after, episode.as_str(), bound, BATCH];
+            let rows = self.db.fetch(sql, args).await.map_err(failed(OPERATION))?;
+            for row in &rows {
+                episode = row.text(0).map_err(failed(OPERATION))?.to_owned();
+                after = place(row).map_err(failed(OPERATION))?.unwrap_or(after);
+                each(life(row, &episode, &mut names)?);
+            }
+            if rows.len() < BATCH as usize {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     /// Breaches whose deadline fell into the stretch, and older ones that were found or contradicted in it.

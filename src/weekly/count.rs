@@ -2,22 +2,26 @@
 //! the number of groups, not of episodes.
 
 use super::figures::{AGES_SECS, Before, Breaches, GroupFigures, Kept, TargetFigures, Times};
+use super::slice::Slice;
 use super::survival::Survival;
+use super::week::Week;
 use crate::core::case::Conclusion;
 use crate::core::id::Name;
 use crate::core::outcome::{Basis, BreachFact, Life};
 use crate::core::plan::{BreachStatus, TargetOutcome};
 use crate::core::policy::{Priority, Standing};
 use crate::core::time::Timestamp;
+use crate::zone::Zone;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The week and the four before it.
 pub const WEEKS: usize = 5;
-/// So many closures of a group in one second are a bulk.
+/// So many closures of one category and priority in one second are a bulk.
 pub const BULK: u32 = 10;
 
 /// The stretches of time that are counted, the week itself first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {
     /// The week's end, its begin, and the begins of the weeks before, each earlier than the last.
     pub edges: [Timestamp; WEEKS + 1],
@@ -26,6 +30,20 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// A whole week and those before it.
+    pub fn of(week: Week, zone: Zone) -> Bounds {
+        let mut edges = [week.until(zone); WEEKS + 1];
+        for (edge, back) in edges[1..].iter_mut().zip(0..) {
+            *edge = week.back(back).from(zone);
+        }
+        Bounds { edges, as_of: edges[0] }
+    }
+
+    /// Whether they are whole weeks of a zone, all of them over.
+    pub fn are_weeks(&self, zone: Zone) -> bool {
+        *self == Bounds::of(Week::of(self.from(), zone), zone)
+    }
+
     pub fn from(&self) -> Timestamp {
         self.edges[1]
     }
@@ -52,8 +70,11 @@ impl Bounds {
     }
 }
 
+/// A promise: priority, category and target.
+pub(super) type TargetKey = (Priority, Name, Name);
+
 /// The sums of one group.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Tally {
     received: [u64; WEEKS],
     closed: [u64; WEEKS],
@@ -70,17 +91,44 @@ struct Tally {
     overturned: u64,
     vanished: u64,
     from_rows: u64,
+    /// Closures in bulk, of the seconds that are no longer told apart.
+    bulk_closed: u64,
     /// Closures of the week by second.
+    #[serde(skip)]
     seconds: BTreeMap<i64, u32>,
 }
 
 /// Everything that has been added.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Counting {
     bounds: Bounds,
+    #[serde(with = "pairs")]
     groups: BTreeMap<(Priority, Name), Tally>,
-    targets: BTreeMap<(Priority, Name, Name), Kept>,
+    #[serde(with = "pairs")]
+    pub(super) targets: BTreeMap<TargetKey, Kept>,
     presumed: BTreeSet<Name>,
+}
+
+/// A map as a list of pairs, because JSON has only texts for keys.
+pub(super) mod pairs {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::BTreeMap;
+
+    pub fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(map)
+    }
+
+    pub fn deserialize<'d, K, V, D>(from: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'d> + Ord,
+        V: Deserialize<'d>,
+        D: Deserializer<'d>,
+    {
+        Ok(Vec::deserialize(from)?.into_iter().collect())
+    }
 }
 
 impl Counting {
@@ -95,8 +143,7 @@ impl Counting {
             return;
         }
         let key = (life.priority, life.category.clone());
-        let fresh = || if life.priority == Priority::P0 { Tally::of_p0() } else { Tally::default() };
-        let tally = self.groups.entry(key).or_insert_with(fresh);
+        let tally = self.groups.entry(key).or_insert_with(|| Tally::of(life.priority));
         tally.count(life, &bounds);
         for target in &life.targets {
             let Some((back, kept)) = judged(target, life, &bounds) else { continue };
@@ -112,10 +159,50 @@ impl Counting {
         }
     }
 
+    /// Adds what ended within a slice of the week that lies so many weeks back.
+    pub fn add_slice(&mut self, slice: &Slice, back: usize) {
+        for ((priority, category), told) in &slice.own.groups {
+            let tally = self.groups.entry((*priority, category.clone())).or_insert_with(|| Tally::of(*priority));
+            if back == 0 {
+                tally.merge(told);
+            } else {
+                tally.merge_earlier(told, back);
+            }
+        }
+        for ((priority, category, target), kept) in slice.due_in(back) {
+            let tally = self.groups.entry((*priority, category.clone())).or_insert_with(|| Tally::of(*priority));
+            // Those of the slice's own week are among its group's.
+            if back > 0 {
+                tally.deadlines[0].add(kept);
+            }
+            self.targets.entry((*priority, category.clone(), target.clone())).or_default().add(kept);
+        }
+        for between in 1..back {
+            for ((priority, category, _), kept) in slice.due_in(between) {
+                let tally = self.groups.entry((*priority, category.clone())).or_insert_with(|| Tally::of(*priority));
+                tally.deadlines[back - between].add(kept);
+            }
+        }
+        if back == 0 {
+            self.presumed.extend(slice.own.presumed.iter().cloned());
+        }
+    }
+
+    /// Keeps of the lengths and seconds no more than the figures need.
+    pub(super) fn condense(&mut self) {
+        for tally in self.groups.values_mut() {
+            tally.bulk_closed = tally.bulks();
+            tally.seconds.clear();
+            tally.first_response.condense();
+            tally.closing.condense();
+        }
+    }
+
     /// Adds a breach.
     pub fn add_breach(&mut self, breach: &BreachFact) {
         let bounds = self.bounds;
-        let tally = self.groups.entry((breach.priority, breach.category.clone())).or_default();
+        let key = (breach.priority, breach.category.clone());
+        let tally = self.groups.entry(key).or_insert_with(|| Tally::of(breach.priority));
         if breach.contradicted_at.is_some_and(|at| bounds.holds(at)) {
             tally.breaches[0].contradicted += 1;
         }
@@ -136,7 +223,7 @@ impl Counting {
     pub fn priorities(&self) -> Vec<GroupFigures> {
         let mut sums: BTreeMap<Priority, Tally> = BTreeMap::new();
         for ((priority, _), tally) in &self.groups {
-            sums.entry(*priority).or_default().merge(tally);
+            sums.entry(*priority).or_insert_with(|| Tally::of(*priority)).merge(tally);
         }
         let figures = sums.iter().map(|(priority, tally)| tally.figures(*priority, "", &self.bounds));
         figures.filter(GroupFigures::says_something).collect()
@@ -164,25 +251,51 @@ impl Counting {
     }
 }
 
-/// The week in which a target fell due, and what became of it. A verified breach stays one, whatever the
-/// database said later.
+/// The week in which a target fell due, and what became of it.
 fn judged(target: &TargetOutcome, life: &Life, bounds: &Bounds) -> Option<(usize, Kept)> {
+    let back = bounds.weeks_back(target.deadline?)?;
+    Some((back, verdict(target, life)?))
+}
+
+/// What became of a target that has a deadline. A verified breach stays one, whatever the database said later.
+pub(super) fn verdict(target: &TargetOutcome, life: &Life) -> Option<Kept> {
     let deadline = target.deadline?;
-    let back = bounds.weeks_back(deadline)?;
     let one = Kept::default();
-    let kept = match target.met_at {
+    Some(match target.met_at {
         _ if target.breached => Kept { missed: 1, ..one },
         Some(met) if met <= deadline => Kept { met: 1, ..one },
         Some(_) => Kept { missed: 1, ..one },
         None if life.ended.is_some() => Kept { moot: 1, ..one },
         None => Kept { undecided: 1, ..one },
-    };
-    Some((back, kept))
+    })
 }
 
 impl Tally {
-    fn of_p0() -> Self {
-        Tally { first_response: Survival::exact(), closing: Survival::exact(), ..Tally::default() }
+    /// Of P0 every length is kept exact.
+    fn of(priority: Priority) -> Self {
+        match priority {
+            Priority::P0 => Tally { first_response: Survival::exact(), closing: Survival::exact(), ..Tally::default() },
+            _ => Tally::default(),
+        }
+    }
+
+    /// Closures in bulk, of seconds that are told apart and of those that no longer are.
+    fn bulks(&self) -> u64 {
+        let bulks = self.seconds.values().filter(|count| **count >= BULK);
+        self.bulk_closed + bulks.map(|count| u64::from(*count)).sum::<u64>()
+    }
+
+    /// Adds the sums of an earlier week, so many weeks back, all of whose episodes have ended.
+    fn merge_earlier(&mut self, earlier: &Tally, back: usize) {
+        for (sum, count) in self.received[back..].iter_mut().zip(earlier.received) {
+            *sum += count;
+        }
+        for (sum, kept) in self.deadlines[back..].iter_mut().zip(&earlier.deadlines) {
+            sum.add(kept);
+        }
+        for (sum, count) in self.closed[back..].iter_mut().zip(earlier.closed) {
+            *sum += count;
+        }
     }
 
     fn count(&mut self, life: &Life, bounds: &Bounds) {
@@ -258,13 +371,10 @@ impl Tally {
         self.overturned += other.overturned;
         self.vanished += other.vanished;
         self.from_rows += other.from_rows;
-        for (second, count) in &other.seconds {
-            *self.seconds.entry(*second).or_default() += count;
-        }
+        self.bulk_closed += other.bulks();
     }
 
     fn figures(&self, priority: Priority, category: &str, bounds: &Bounds) -> GroupFigures {
-        let bulks = self.seconds.values().filter(|count| **count >= BULK);
         GroupFigures {
             priority: priority.to_string(),
             category: category.to_owned(),
@@ -282,7 +392,7 @@ impl Tally {
             unreviewed: self.unreviewed,
             overturned: self.overturned,
             vanished: self.vanished,
-            bulk_closed: bulks.map(|count| u64::from(*count)).sum(),
+            bulk_closed: self.bulks(),
             from_rows: self.from_rows,
             before: self.before(),
         }

@@ -8,6 +8,7 @@ pub mod html;
 pub mod md;
 pub mod paging;
 pub mod sight;
+pub mod slice;
 pub mod survival;
 mod svg;
 #[cfg(test)]

@@ -2,21 +2,34 @@
 //! until now and no longer, so what nobody decides can't vanish from a median.
 
 use crate::core::time::Span;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// With more different lengths than this, lengths are rounded up by less than 1/64 each; few stay exact.
 const EXACT_MAX: usize = 4_096;
 /// Bits of a length that a rounded one keeps.
 const KEPT_BITS: u32 = 7;
+/// Sums that are put away keep no more exact lengths than this.
+const EXACT_KEPT_MAX: usize = 256;
 
 /// Lengths of time, some of them cut off by the end of what is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct Survival {
     /// By length in microseconds: how many ended at it, and how many were seen no longer than it.
     lengths: BTreeMap<i64, (u64, u64)>,
     coarse: bool,
     /// Never rounded.
     exact: bool,
+}
+
+/// As it is written: for each length how far it is from the one before, then how many ended and how many were cut off.
+/// Rounded lengths are written as their exponent and the bits that are kept.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    coarse: bool,
+    exact: bool,
+    lengths: Vec<(i64, u64, u64)>,
 }
 
 /// A quantile of lengths.
@@ -36,20 +49,33 @@ impl Survival {
     /// Adds a length; `ended` is false for one that was cut off.
     pub fn add(&mut self, length: Span, ended: bool) {
         self.put(length.micros().max(0), u64::from(ended), u64::from(!ended));
-        if !self.exact && !self.coarse && self.lengths.len() > EXACT_MAX {
-            self.coarse = true;
-            for (length, (ended, cut)) in std::mem::take(&mut self.lengths) {
-                self.put(length, ended, cut);
-            }
-        }
+        self.keep_few(EXACT_MAX);
     }
 
     /// Takes in everything of another: the sums of hours are the figures of a week.
     pub fn merge(&mut self, other: &Survival) {
         self.exact |= other.exact;
-        self.coarse = !self.exact && (self.coarse || other.coarse);
-        for (length, (ended, cut)) in std::mem::take(&mut self.lengths).into_iter().chain(other.lengths.clone()) {
-            self.put(length, ended, cut);
+        if other.coarse {
+            self.keep_few(0);
+        }
+        for (length, (ended, cut)) in &other.lengths {
+            self.put(*length, *ended, *cut);
+        }
+        self.keep_few(EXACT_MAX);
+    }
+
+    /// Rounds them where they are many, to be put away; exact ones stay.
+    pub(super) fn condense(&mut self) {
+        self.keep_few(EXACT_KEPT_MAX);
+    }
+
+    /// Rounds them where there are more different ones than this.
+    fn keep_few(&mut self, most: usize) {
+        if !self.exact && !self.coarse && self.lengths.len() > most {
+            self.coarse = true;
+            for (length, (ended, cut)) in std::mem::take(&mut self.lengths) {
+                self.put(length, ended, cut);
+            }
         }
     }
 
@@ -104,6 +130,41 @@ impl Survival {
         });
         each.collect()
     }
+}
+
+impl From<Survival> for Written {
+    fn from(survival: Survival) -> Self {
+        let mut before = 0;
+        let lengths = survival.lengths.into_iter().map(|(length, (ended, cut))| {
+            let code = if survival.coarse { code(length) } else { length };
+            let step = code - before;
+            before = code;
+            (step, ended, cut)
+        });
+        Written { coarse: survival.coarse, exact: survival.exact, lengths: lengths.collect() }
+    }
+}
+
+impl From<Written> for Survival {
+    fn from(written: Written) -> Self {
+        let mut at = 0_i64;
+        let lengths = written.lengths.into_iter().map(|(step, ended, cut)| {
+            at = at.saturating_add(step);
+            (if written.coarse { length_of(at) } else { at }, (ended, cut))
+        });
+        Survival { lengths: lengths.collect(), coarse: written.coarse, exact: written.exact }
+    }
+}
+
+/// A rounded length as a small number; longer ones have greater numbers.
+fn code(length: i64) -> i64 {
+    let shift = (i64::BITS - length.leading_zeros()).saturating_sub(KEPT_BITS);
+    (i64::from(shift) << KEPT_BITS) + (length >> shift)
+}
+
+fn length_of(code: i64) -> i64 {
+    let shift = (code >> KEPT_BITS).clamp(0, i64::from(i64::BITS - KEPT_BITS - 1));
+    (code & ((1 << KEPT_BITS) - 1)) << shift
 }
 
 /// Rounded up to the bits that are kept, so that nothing looks quicker than it was.
@@ -183,6 +244,25 @@ mod tests {
             };
             let error = rounded.micros() - true_one.micros();
             assert!((0..=true_one.micros() / 32).contains(&error), "{percent}: {rounded:?} {true_one:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_put_away_is_read_back_as_it_was_and_few_or_exact_lengths_to_the_microsecond() {
+        let (mut few, mut many, mut exact) = (Survival::default(), Survival::default(), Survival::exact());
+        for n in 0..10_000_i64 {
+            let length = Span::from_micros(n * n * n * 977 % 7_777_777_777_777);
+            many.add(length, n % 3 == 0);
+            exact.add(length, n % 3 == 0);
+            if n < 100 {
+                few.add(length, n % 3 == 0);
+            }
+        }
+        many.add(Span::from_micros(i64::MAX), false);
+        for mut survival in [few, many, exact, Survival::default()] {
+            survival.condense();
+            let text = serde_json::to_string(&survival).expect("it is written");
+            assert_eq!(serde_json::from_str::<Survival>(&text).expect("it is read"), survival);
         }
     }
 

@@ -20,6 +20,7 @@ use crate::weekly::count::{Bounds, Counting, WEEKS};
 use crate::weekly::figures::{Figures, SCHEMA_NAME};
 use crate::weekly::paging::{self, Facts};
 use crate::weekly::sight;
+use crate::weekly::slice::Slice;
 use crate::weekly::week::Week;
 use crate::zone::{Zone, rfc3339};
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,12 +79,9 @@ impl<So: Source, C: Clock> Reporter<So, C> {
     /// # Errors
     /// As `report`.
     pub async fn make(&self, week: Week) -> Result<Figures, ReportError> {
-        let mut edges = [week.until(self.zone); WEEKS + 1];
-        for (edge, back) in edges[1..].iter_mut().zip(0..) {
-            *edge = week.back(back).from(self.zone);
-        }
         let (first_day, last_day) = week.days();
-        let mut figures = self.count(edges, &week.to_string()).await?;
+        let bounds = Bounds::of(week, self.zone);
+        let mut figures = self.count(bounds.edges, &week.to_string()).await?;
         (figures.first_day, figures.last_day) = (first_day, last_day);
         Ok(figures)
     }
@@ -114,7 +112,7 @@ impl<So: Source, C: Clock> Reporter<So, C> {
         }
         let policy = self.policy.load_full();
         let mut counting = Counting::new(bounds);
-        self.store.lives(bounds.earliest(), until, |life| counting.add(&life)).await?;
+        self.count_ended(&mut counting, &bounds).await?;
         let unread = self.count_open(&mut counting, &policy, made_at).await?;
         let breaches = self.store.breaches_between(bounds.earliest(), until).await?;
         breaches.iter().for_each(|breach| counting.add_breach(breach));
@@ -146,6 +144,27 @@ impl<So: Source, C: Clock> Reporter<So, C> {
             paging: paging::paging(&facts, &bounds),
             unknown_categories: counting.unknown_categories(),
         })
+    }
+
+    /// Adds what has ended: the sums that are kept, and one by one the episodes of which there are none.
+    async fn count_ended(&self, counting: &mut Counting, bounds: &Bounds) -> Result<(), StoreError> {
+        let mut unsummed = Vec::new();
+        let mut at = bounds.earliest();
+        for back in (0..WEEKS).rev().filter(|_| bounds.are_weeks(self.zone)) {
+            let (from, until) = (bounds.edges[back + 1], bounds.edges[back]);
+            let add = |began: Timestamp, ended: Timestamp, sums: &str| {
+                let Some(slice) = Slice::from_text(sums) else { return };
+                counting.add_slice(&slice, back);
+                unsummed.push((at, began));
+                at = ended;
+            };
+            self.store.each_sums(&self.zone.to_string(), from, until, add).await?;
+        }
+        unsummed.push((at, Timestamp::MAX));
+        for (from, until) in unsummed.into_iter().filter(|(from, until)| from < until) {
+            self.store.lives_ended(from, until, bounds.until(), |life| counting.add(&life)).await?;
+        }
+        self.store.lives_due_later(bounds.earliest(), |life| counting.add(&life)).await
     }
 
     /// Adds what has not settled. Gives the sources that couldn't be read.

@@ -4,5 +4,6 @@
 pub mod backfill;
 pub mod gather;
 pub mod limits;
+pub mod sums;
 pub mod tell;
 pub mod watch;

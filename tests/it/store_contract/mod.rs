@@ -11,6 +11,7 @@ mod outbox;
 mod port;
 mod reading;
 mod records;
+mod sums;
 mod weekly;
 
 /// Runs each sentence against a new store of both kinds.

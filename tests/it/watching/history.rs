@@ -11,7 +11,7 @@ use tocsin::core::id::ReportId;
 use tocsin::core::observation::{Actor, EventName};
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::keys::Keys;
-use tocsin::run::clock::Clock;
+use tocsin::run::clock::{Clock, SystemClock};
 use tocsin::source::settings::{Actors, History, Reading, RowsFrom, Settings, TimeColumn};
 use tocsin::source::{AnySource, Source};
 use tocsin::zone::rfc3339;
@@ -205,7 +205,8 @@ async fn an_obligation_runs_between_two_actions_of_a_log_and_is_refused_where_th
     let file = scratch.path().join("tocsin.toml");
     let load = |events: &str| {
         std::fs::write(&file, OBLIGED.replace("URL", &url).replace("EVENTS", events)).unwrap();
-        Config::load_for(&file, &|_| None, Need::All).map_err(|errors| errors.0.problems()[0].what.clone())
+        Config::load_for(&file, &|_| None, Need::All, SystemClock.now())
+            .map_err(|errors| errors.0.problems()[0].what.clone())
     };
     assert_eq!(
         load("removed = [\"takedown\"]").err().unwrap(),
