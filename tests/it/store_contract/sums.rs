@@ -4,6 +4,7 @@
 use super::home::{Home, episode};
 use super::on_both;
 use crate::kit::policy;
+use arc_swap::ArcSwap;
 use std::sync::Arc;
 use tocsin::core::case::Conclusion;
 use tocsin::core::plan::{Outcome, TargetOutcome};
@@ -99,13 +100,13 @@ impl Desk {
     async fn report(&self) -> Figures {
         let reporter = Reporter::<AnySource, _> {
             store: self.store.clone(),
-            policy: Arc::new(policy()),
+            policy: Arc::new(ArcSwap::from_pointee(policy())),
             sources: Vec::new(),
             clock: self.clock.clone(),
             zone: self.zone,
             deployment: "d".to_owned(),
             mode: "live",
-            limits: Vec::new(),
+            mapped: Vec::new(),
         };
         let figures = reporter.make(WEEK.parse().unwrap()).await.unwrap();
         Figures { made_at: String::new(), sight: Sight::default(), ..figures }
