@@ -147,7 +147,7 @@ mod tests {
     use crate::core::id::{ReportId, ReportKey};
 
     #[test]
-    fn keys_differ_by_deployment_and_by_everything_they_name() {
+    fn l19_keys_differ_by_deployment_and_by_everything_they_name() {
         let (ours, theirs) = (Keys::new(b"one secret"), Keys::new(b"another"));
         assert_ne!(ours.alert(IncidentNo(1), 0), theirs.alert(IncidentNo(1), 0));
         assert_ne!(ours.alert(IncidentNo(1), 0), ours.alert(IncidentNo(1), 1));

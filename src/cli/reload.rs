@@ -161,6 +161,8 @@ mod tests {
         let refused = |what: &str| Err(format!("{what} changed, which only a start reads: restart tocsin"));
         assert_eq!(judged("mode", "mode = \"shadow\"", "mode = \"live\""), refused("mode"));
         assert_eq!(judged("poll", "poll     = \"1s\"", "poll     = \"2s\""), refused("[[sources]]"));
+        let canary = "[canary]\nescalation = \"minor-safety\"\nevery = \"24h\"\n\n[minor_safety]";
+        assert_eq!(judged("canary", "[minor_safety]", canary), refused("[canary]"));
     }
 
     #[test]
