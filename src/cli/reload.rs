@@ -11,7 +11,9 @@ use crate::store::SqlStore;
 use arc_swap::ArcSwap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use crate::web::Reload;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
 
 /// What a reload changes.
 pub struct Reloader<C: Clock> {
@@ -27,7 +29,10 @@ pub struct Reloader<C: Clock> {
 
 impl<C: Clock> Reloader<C> {
     /// Reads the file, and hands policy and channels over if all of it holds.
-    pub async fn reload(&self) {
+    ///
+    /// # Errors
+    /// Why it is refused; the log and the status say so too.
+    pub async fn reload(&self) -> Result<(), String> {
         let read = Config::load_for(&self.file, &|name| std::env::var(name).ok(), Need::All);
         let now = self.clock.now();
         let taken = match read {
@@ -43,11 +48,14 @@ impl<C: Clock> Reloader<C> {
         if let Err(cause) = taken {
             tracing::error!(cause, "the configuration is refused, and the one before it holds; see `tocsin check`");
             let refused = Failure { at: now, cause };
+            let cause = refused.cause.clone();
             self.status.update(|status| {
                 status.reload.refused = Some(refused.clone());
                 status.reload.refused_total += 1;
             });
+            return Err(cause);
         }
+        Ok(())
     }
 
     async fn take(&self, config: Config, now: Timestamp) -> Result<(), String> {
@@ -64,6 +72,46 @@ impl<C: Clock> Reloader<C> {
         }
         let sent = self.policies.send(Arc::new(config.effective_policy())).await;
         sent.map_err(|_| "the engine has stopped".to_owned())
+    }
+}
+
+/// A reload that somebody asks for by the web, with where the answer goes.
+pub struct AskedFor(oneshot::Sender<Result<(), String>>);
+
+/// How the web asks, and where it is heard.
+pub fn asked() -> (Reload, mpsc::Receiver<AskedFor>) {
+    let (ask, asked) = mpsc::channel::<AskedFor>(1);
+    let reload: Reload = Arc::new(move || {
+        let ask = ask.clone();
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            let gone = || "the process is stopping".to_owned();
+            ask.send(AskedFor(answer)).await.map_err(|_| gone())?;
+            answered.await.map_err(|_| gone())?
+        })
+    });
+    (reload, asked)
+}
+
+/// SIGHUP, or somebody at the web, makes the configuration be read again, one at a time.
+pub async fn whenever_asked<C: Clock>(reloader: Reloader<C>, mut asked: mpsc::Receiver<AskedFor>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        tracing::error!("SIGHUP can't be caught: it will end the process instead of reading the configuration");
+        return;
+    };
+    loop {
+        let answer = tokio::select! {
+            hung_up = hangup.recv() => match hung_up {
+                Some(()) => None,
+                None => return,
+            },
+            Some(AskedFor(answer)) = asked.recv() => Some(answer),
+        };
+        let taken = reloader.reload().await;
+        if let Some(answer) = answer {
+            // Whoever asked may have gone; the log and the status say what became of it.
+            let _ = answer.send(taken);
+        }
     }
 }
 

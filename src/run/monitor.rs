@@ -53,6 +53,8 @@ pub struct Parts<St, So, Se, C> {
     pub view: Arc<ArcSwap<View>>,
     pub outbox_stats: OutboxStats,
     pub metrics: Arc<Metrics>,
+    /// Where polls and the web ask the core.
+    pub lists: (Lists, mpsc::Receiver<Question>),
 }
 
 pub struct WatchedSource<So> {
@@ -117,7 +119,7 @@ where
     Se: Sender,
     C: Clock,
 {
-    let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats, metrics } = parts;
+    let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats, metrics, lists } = parts;
     let engine = Engine::start(policy, store.clone(), clock.clone(), keys.clone(), status.clone(), &holder).await?;
     view.store(Arc::new(engine.core().view(clock.now())));
     let (proof, proof_inputs) = mpsc::channel(PROOF_INPUTS);
@@ -125,7 +127,7 @@ where
     let (acts, act_inputs) = mpsc::channel(ACT_INPUTS);
     let inputs = Inputs { proof, scan };
     let lanes = [Arc::new(Notify::new()), Arc::new(Notify::new())];
-    let (lists, questions) = Lists::new();
+    let (lists, questions) = lists;
     let mut loops = JoinSet::new();
     let mut asks = BTreeMap::new();
     for WatchedSource { name, every, source } in sources {

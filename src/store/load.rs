@@ -20,9 +20,17 @@ const KEYS_PER_RECALL: usize = 512;
 const UNSETTLED: &str = "SELECT priority, episode, state FROM cases \
      WHERE settled = 0 AND (priority, episode) > ($1, $2) ORDER BY priority, episode LIMIT $3";
 const OPEN_INCIDENTS: &str = "SELECT no, state FROM incidents WHERE open = 1 ORDER BY no";
-const BREACHES: &str = "SELECT episode, target, deadline, category, rule, priority, started, detected_at, inherited, \
-     status, ended, ended_at, contradicted_at, incident, policy_hash, keys FROM breaches \
-     ORDER BY detected_at DESC, episode, target, report, deadline LIMIT $1";
+macro_rules! breaches {
+    ($which:literal) => {
+        concat!(
+            "SELECT episode, target, deadline, category, rule, priority, started, detected_at, inherited, status, \
+             ended, ended_at, contradicted_at, incident, policy_hash, keys FROM breaches ",
+            $which
+        )
+    };
+}
+const BREACHES: &str = breaches!("ORDER BY detected_at DESC, episode, target, report, deadline LIMIT $1");
+const BREACHES_OF: &str = breaches!("WHERE episode = $1 ORDER BY deadline, target, report LIMIT 1000");
 const OUTCOME: &str = "SELECT category, rule, priority, standing, received, first_response, ended_at, conclusion, \
      reports, reopenings, targets, second_review, overturned FROM outcomes WHERE episode = $1";
 
@@ -121,11 +129,19 @@ pub(super) fn inbox_entry(row: &Row) -> Answer<InboxEntry> {
 
 pub(super) async fn breaches(db: &Db, limit: u32) -> Result<Vec<BreachRecord>> {
     const OPERATION: &str = "list breaches";
-    let rows = db.fetch(BREACHES, args![limit]).await.map_err(failed(OPERATION))?;
+    listed(&db.fetch(BREACHES, args![limit]).await.map_err(failed(OPERATION))?, OPERATION)
+}
+
+pub(super) async fn breaches_of(db: &Db, episode: &EpisodeKey) -> Result<Vec<BreachRecord>> {
+    const OPERATION: &str = "list the breaches of a case";
+    listed(&db.fetch(BREACHES_OF, args![episode.to_string()]).await.map_err(failed(OPERATION))?, OPERATION)
+}
+
+fn listed(rows: &[Row], operation: &'static str) -> Result<Vec<BreachRecord>> {
     let read = |row: &Row| {
-        let episode = row.text(0).map_err(failed(OPERATION))?.to_owned();
-        let keys = state(row, 15, OPERATION, "breaches", &episode)?;
-        breach(row, keys).map_err(failed(OPERATION))?.ok_or_else(|| unreadable(OPERATION, "breaches", &episode))
+        let episode = row.text(0).map_err(failed(operation))?.to_owned();
+        let keys = state(row, 15, operation, "breaches", &episode)?;
+        breach(row, keys).map_err(failed(operation))?.ok_or_else(|| unreadable(operation, "breaches", &episode))
     };
     rows.iter().map(read).collect()
 }

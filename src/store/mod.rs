@@ -3,6 +3,7 @@
 //! PostgreSQL.
 
 mod audit;
+mod board;
 mod commit;
 mod db;
 mod fallback;
@@ -20,15 +21,18 @@ mod segments;
 mod sight;
 mod sql;
 pub mod told;
+mod tokens;
 pub mod weekly;
 
 pub use audit::{UnheardRound, UnrungBreach};
+pub use board::{Days, OfDay};
 pub use open::OpenError;
 pub use pages::PastAttempt;
 pub use people::WEBHOOKS_KEPT;
 pub use probe::{Probe, probe};
 pub use rejects::{RejectRow, RejectTotal};
 pub use sql::SqlStore;
+pub use tokens::{NewToken, TokenRow};
 
 use crate::core::arrivals::{Arrived, Watched};
 use crate::core::case::Case;

@@ -9,7 +9,7 @@ pub mod md;
 pub mod paging;
 pub mod sight;
 pub mod survival;
-mod svg;
+pub mod svg;
 #[cfg(test)]
 mod tests;
 pub mod week;

@@ -40,7 +40,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         }
     });
     welcome(&listener)?;
-    serve::serve(config, listener, true).await
+    serve::serve(config, listener, None).await
 }
 
 #[expect(clippy::print_stdout, reason = "the command's output")]

@@ -251,7 +251,7 @@ async fn the_board_says_who_has_taken_what_and_what_is_kept_quiet_by_whom_and_wh
     let served = Served::of(state(view, bad_night_status(), bad_night_pages())).await;
     let html = get(&served, "/").await;
     for said in
-        ["Taken by", "Ada Lovelace (PagerDuty), 30s ago", "<bdi>nobody</bdi>", "Q-17", "the spam filter is being moved"]
+        ["Taken by", "<bdi>Ada Lovelace (PagerDuty)</bdi>, <time", ">30s ago<", "<bdi>nobody</bdi>", "Q-17", "the spam filter is being moved"]
     {
         assert!(html.contains(said), "the page doesn't say: {said}");
     }
