@@ -10,7 +10,7 @@ use crate::core::policy::Priority;
 use crate::core::sight::BlindKind;
 use crate::core::time::{Span, Timestamp};
 use crate::core::view::View;
-use crate::status::{Mode, Status};
+use crate::status::{Mode, SourceStatus, Status};
 use pace::Promise;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry, TextEncoder};
@@ -267,6 +267,10 @@ impl Scrape {
         let silence = now.since(status.engine_alive_at.unwrap_or(status.started_at));
         let help = "Time since the engine last took up an input.";
         self.gauge("tocsin_engine_silence_seconds", help, &[], seconds(silence).max(0.0));
+        if let Some((_, offset)) = status.store.clock {
+            let help = "The store's clock less the monitor's.";
+            self.gauge("tocsin_store_clock_offset_seconds", help, &[], seconds(offset));
+        }
         let help = "Whether the last write to the store succeeded.";
         self.gauge("tocsin_store_writable", help, &[], flag(status.store.failing().is_none()));
         let help = "The sequence number of the last commit.";
@@ -301,6 +305,9 @@ impl Scrape {
             let age = now.since(source.last_ok.unwrap_or(status.started_at));
             let help = "Time since the last complete read began, or since the start of the process without one.";
             self.gauge("tocsin_poll_age_seconds", help, &labels, seconds(age).max(0.0));
+            if source.fault.is_none() {
+                self.measured(source);
+            }
             if !seen || blindness.iter().any(|blindness| !blindness.kind.is_of_categories()) {
                 continue;
             }
@@ -321,6 +328,19 @@ impl Scrape {
             let counts = view.incidents.iter().filter(|row| !row.incident.is_test());
             let open = counts.filter(|row| row.priority == priority).count();
             self.gauge("tocsin_open_incidents", help, &[("priority", priority.as_str())], open as f64);
+        }
+    }
+
+    /// What was last measured of a source that answers.
+    fn measured(&mut self, source: &SourceStatus) {
+        let labels = [("source", &*source.name)];
+        if let Some((_, offset)) = source.clock {
+            let help = "The source's clock less the monitor's.";
+            self.gauge("tocsin_source_clock_offset_seconds", help, &labels, seconds(offset));
+        }
+        if let Some((_, lag)) = source.lag {
+            let help = "How far the source, a replica, is behind its primary.";
+            self.gauge("tocsin_source_lag_seconds", help, &labels, seconds(lag.behind));
         }
     }
 }

@@ -187,6 +187,7 @@ fn open_time(span: Span) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::time::Timestamp;
 
     fn args(name: &str, text: &str) -> CheckArgs {
         let config = std::env::temp_dir().join(format!("tocsin-check-{}-{name}.toml", std::process::id()));
@@ -218,7 +219,8 @@ mod tests {
     #[test]
     fn the_summary_says_what_is_promised_in_the_order_in_which_rules_are_asked() {
         let args = args("summary", crate::config::TEMPLATE);
-        let config = Config::load(&args.config, &|_| None).expect("the template loads");
+        let config =
+            Config::load(&args.config, &|_| None, Timestamp::from_secs(1_795_000_000)).expect("the template loads");
         std::fs::remove_file(&args.config).expect("the temporary file is still there");
         let summary = summary(&config);
         let (head, rules) = summary.split_once("\n\n").expect("a blank line before the rules");

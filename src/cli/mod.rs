@@ -22,6 +22,7 @@ mod watch;
 mod weekly;
 
 use crate::config::{Config, Drawing, Need};
+use crate::run::clock::{Clock, SystemClock};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -186,7 +187,7 @@ fn start_log(format: LogFormat, demo: bool) {
 /// Loads the configuration in the process's own environment; when it is refused, prints every reason.
 #[expect(clippy::print_stderr, reason = "the command line is where people are told")]
 fn load_config(file: &Path, need: Need) -> Result<Config, CliError> {
-    Config::load_for(file, &|name| std::env::var(name).ok(), need).map_err(|errors| {
+    Config::load_for(file, &|name| std::env::var(name).ok(), need, SystemClock.now()).map_err(|errors| {
         eprintln!("{}\n", errors.0.render(drawing(&std::io::stderr())));
         let problems = match errors.0.problems().len() {
             1 => "1 problem".to_owned(),

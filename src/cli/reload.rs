@@ -1,7 +1,8 @@
 //! SIGHUP: the configuration is read again. It is taken as a whole or refused as a whole: while anything in it
-//! is wrong, the one before it holds, and the status and a metric say so. The engine never stops for it.
+//! is wrong, the one before it holds, and the status and a metric say so. Once in ten years its calendars are compiled
+//! again, for the years to come. The engine never stops for it.
 
-use crate::config::{Config, Need};
+use crate::config::{Config, Need, rolls_at};
 use crate::core::policy::Policy;
 use crate::core::time::Timestamp;
 use crate::pager::Channels;
@@ -18,8 +19,8 @@ use tokio::sync::{mpsc, oneshot};
 /// What a reload changes.
 pub struct Reloader<C: Clock> {
     pub file: PathBuf,
-    /// The configuration that the process started with: what only a start reads must stay as it is there.
-    pub started_with: Config,
+    /// The configuration that holds: what only a start reads must stay as it is there.
+    pub running: Config,
     pub store: Arc<SqlStore>,
     pub channels: Arc<ArcSwap<Channels>>,
     pub policies: mpsc::Sender<Arc<Policy>>,
@@ -32,9 +33,9 @@ impl<C: Clock> Reloader<C> {
     ///
     /// # Errors
     /// Why it is refused; the log and the status say so too.
-    pub async fn reload(&self) -> Result<(), String> {
-        let read = Config::load_for(&self.file, &|name| std::env::var(name).ok(), Need::All);
+    pub async fn reload(&mut self) -> Result<(), String> {
         let now = self.clock.now();
+        let read = Config::load_for(&self.file, &|name| std::env::var(name).ok(), Need::All, now);
         let taken = match read {
             Ok(config) => self.take(config, now).await,
             Err(errors) => {
@@ -58,8 +59,18 @@ impl<C: Clock> Reloader<C> {
         Ok(())
     }
 
-    async fn take(&self, config: Config, now: Timestamp) -> Result<(), String> {
-        judge(&self.started_with, &config)?;
+    /// Hands over the policy that holds, with its calendars compiled for the horizon of now.
+    pub async fn roll(&mut self) {
+        if let Err(error) = self.running.roll(self.clock.now()) {
+            tracing::error!(%error, "a calendar can't be compiled for the years to come: mend it and send SIGHUP");
+            return;
+        }
+        // An engine that has stopped needs no calendars.
+        let _ = self.policies.send(Arc::new(self.running.effective_policy())).await;
+    }
+
+    async fn take(&mut self, config: Config, now: Timestamp) -> Result<(), String> {
+        judge(&self.running, &config)?;
         let channels = Channels::new(config.channels.clone(), config.web.public_url.clone());
         let channels = channels.map_err(|error| error.to_string())?;
         for warning in config.warnings.problems() {
@@ -71,6 +82,7 @@ impl<C: Clock> Reloader<C> {
             tracing::error!(%error, "pages that were parked can't be sent again yet; the next reload tries anew");
         }
         let sent = self.policies.send(Arc::new(config.effective_policy())).await;
+        self.running = config;
         sent.map_err(|_| "the engine has stopped".to_owned())
     }
 }
@@ -93,8 +105,9 @@ pub fn asked() -> (Reload, mpsc::Receiver<AskedFor>) {
     (reload, asked)
 }
 
-/// SIGHUP, or somebody at the web, makes the configuration be read again, one at a time.
-pub async fn whenever_asked<C: Clock>(reloader: Reloader<C>, mut asked: mpsc::Receiver<AskedFor>) {
+/// SIGHUP, or somebody at the web, makes the configuration be read again, one at a time; the calendars roll by
+/// themselves.
+pub async fn whenever_asked<C: Clock>(mut reloader: Reloader<C>, mut asked: mpsc::Receiver<AskedFor>) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         tracing::error!("SIGHUP can't be caught: it will end the process instead of reading the configuration");
         return;
@@ -106,6 +119,10 @@ pub async fn whenever_asked<C: Clock>(reloader: Reloader<C>, mut asked: mpsc::Re
                 None => return,
             },
             Some(AskedFor(answer)) = asked.recv() => Some(answer),
+            () = reloader.clock.sleep_until(rolls_at(reloader.clock.now())) => {
+                reloader.roll().await;
+                continue;
+            }
         };
         let taken = reloader.reload().await;
         if let Some(answer) = answer {
@@ -148,7 +165,7 @@ mod tests {
     fn config(name: &str, text: &str) -> Config {
         let file = std::env::temp_dir().join(format!("tocsin-reload-{}-{name}.toml", std::process::id()));
         std::fs::write(&file, text).expect("a temporary file can be written");
-        let config = Config::load(&file, &|_| None).expect("it loads");
+        let config = Config::load(&file, &|_| None, Timestamp::from_secs(1_795_000_000)).expect("it loads");
         std::fs::remove_file(&file).expect("the temporary file is still there");
         config
     }

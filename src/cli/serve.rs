@@ -140,7 +140,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: Option<Arc<dyn D
     };
     tokio::spawn(stop_at_a_signal(stop));
     let file = config.file.clone();
-    let reloader = Reloader { file, started_with: config, store, channels, policies, status, clock };
+    let reloader = Reloader { file, running: config, store, channels, policies, status, clock };
     tokio::spawn(reload::whenever_asked(reloader, reload_asked));
     let mut watching = watch.start(&stopping);
     let mut stopped = stopping.clone();

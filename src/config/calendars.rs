@@ -3,16 +3,50 @@
 use super::problem::Place;
 use super::read::{Empty, Entry, Reader, Table, Text};
 use crate::compile::calendar::{CalendarSpec, CalendarSpecError, Field, compile};
-use crate::core::calendar::Calendar;
+use crate::core::calendar::{Calendar, Interval};
 use crate::core::id::Name;
 use crate::core::time::Timestamp;
+use crate::zone::Zone;
+use chrono::{Datelike, NaiveDate, NaiveTime};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use toml::de::DeValue;
 
-/// What is compiled when a configuration loads: 2010-01-01 to 2040-01-01. It doesn't depend on today, so
-/// the policy's hash is the same after every restart, and history can be replayed.
-pub const WINDOW: (Timestamp, Timestamp) = (Timestamp::from_secs(1_262_304_000), Timestamp::from_secs(2_208_988_800));
+/// What is compiled: the decade of `now`, the one before it and the one after it, in UTC: in 2026 from 2010-01-01 to
+/// 2040-01-01. It rolls once in ten years, so the policy's hash is the same after every restart until then, and no
+/// deadline comes within ten years of its end.
+pub fn horizon(now: Timestamp) -> Interval {
+    Interval { from: decade(now, -1), until: decade(now, 2) }
+}
+
+/// When the horizon of `now` has rolled.
+pub fn rolls_at(now: Timestamp) -> Timestamp {
+    decade(now, 1)
+}
+
+/// The first instant of the decade of `now`, or of one so many decades later.
+fn decade(now: Timestamp, later: i32) -> Timestamp {
+    let year = (Zone::UTC.local(now).year().div_euclid(10) + later) * 10;
+    let day = NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or(NaiveDate::MAX);
+    Zone::UTC.resolve(day.and_time(NaiveTime::MIN))
+}
+
+/// All calendars for the horizon of `now`.
+///
+/// # Errors
+/// The calendar that is never open within it.
+pub fn compile_all(
+    specs: &BTreeMap<Name, CalendarSpec>,
+    now: Timestamp,
+) -> Result<BTreeMap<Name, Arc<Calendar>>, CalendarSpecError> {
+    let compiled = |(name, spec): (&Name, &CalendarSpec)| Ok((name.clone(), Arc::new(compile_for(spec, now)?)));
+    specs.iter().map(compiled).collect()
+}
+
+fn compile_for(spec: &CalendarSpec, now: Timestamp) -> Result<Calendar, CalendarSpecError> {
+    let horizon = horizon(now);
+    compile(spec, horizon.from, horizon.until)
+}
 
 const EXAMPLE: &str = "[calendars.office] with timezone = \"Europe/Berlin\" and hours = \"Mo-Fr 09:00-17:00\"";
 const KEYS: &[&str] = &["timezone", "hours", "holidays", "closed", "open"];
@@ -62,7 +96,7 @@ fn read_one(r: &Reader, entry: &Entry) -> Option<(CalendarSpec, Calendar)> {
         closed.iter().map(|text| text.value),
         open.iter().map(|(date, hours)| (date.value, hours.value)),
     );
-    let compiled = spec.and_then(|spec| Ok((compile(&spec, WINDOW.0, WINDOW.1)?, spec)));
+    let compiled = spec.and_then(|spec| Ok((compile_for(&spec, r.surroundings.now)?, spec)));
     match compiled {
         Ok((calendar, spec)) => Some((spec, calendar)),
         Err(error) => {

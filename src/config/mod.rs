@@ -29,7 +29,7 @@ mod tests;
 mod web;
 mod weekly;
 
-pub use calendars::WINDOW;
+pub use calendars::rolls_at;
 pub use cases::{ExpectedDue, RuleTest};
 pub use channels::LOG_CHANNEL;
 pub use heartbeat::CanarySettings;
@@ -38,9 +38,10 @@ pub use secrets::Need;
 pub use sources::SOURCE_URL_VARIABLE;
 pub use weekly::WeeklySettings;
 
-use crate::compile::calendar::CalendarSpec;
+use crate::compile::calendar::{CalendarSpec, CalendarSpecError};
 use crate::core::id::Name;
 use crate::core::policy::{CategoryClass, Index, MinorSafety, Policy, Priority, Rule, Target};
+use crate::core::time::Timestamp;
 use crate::pager::ChannelSettings;
 use crate::pager::heartbeat::HeartbeatSettings;
 use crate::secret::Secret;
@@ -138,12 +139,17 @@ pub struct Config {
 
 impl Config {
     /// Reads the file and everything it refers to, in order to run.
-    pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
-        Config::load_for(path, env, Need::All)
+    pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>, now: Timestamp) -> Result<Config, ConfigErrors> {
+        Config::load_for(path, env, Need::All, now)
     }
 
     /// As `load`, but what `need` leaves out may be missing: it is warned of, and empty.
-    pub fn load_for(path: &Path, env: &dyn Fn(&str) -> Option<String>, need: Need) -> Result<Config, ConfigErrors> {
+    pub fn load_for(
+        path: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+        need: Need,
+        now: Timestamp,
+    ) -> Result<Config, ConfigErrors> {
         let text = read_file(path)?;
         let file = path.display().to_string();
         let (root, errors) = DeTable::parse_recoverable(&text);
@@ -153,7 +159,7 @@ impl Config {
             return Err(ConfigErrors(Report::new(file, shown, problems)));
         }
         let directory = path.parent().unwrap_or(Path::new(""));
-        let r = Reader::new(Surroundings { env, directory, need });
+        let r = Reader::new(Surroundings { env, directory, need, now });
         let config = build(&r, path, &Table::root(&r, &root, KEYS));
         let refused = r.has_refused();
         let mut problems = r.into_problems();
@@ -173,6 +179,18 @@ impl Config {
                 Err(ConfigErrors(Report::new(file, shown, problems)))
             }
         }
+    }
+
+    /// Compiles the calendars again, for the horizon of `now`. The policy's hash follows.
+    ///
+    /// # Errors
+    /// The calendar that is never open within it; nothing has changed then.
+    pub fn roll(&mut self, now: Timestamp) -> Result<(), CalendarSpecError> {
+        let calendars = calendars::compile_all(&self.calendars, now)?;
+        if let Some(policy) = hashed(Policy { calendars, ..self.policy.clone() }) {
+            self.policy = policy;
+        }
+        Ok(())
     }
 
     /// The policy that runs. In shadow mode every `notify` is the log alone; all else, the hash included,

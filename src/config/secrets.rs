@@ -3,6 +3,7 @@
 
 use super::problem::Place;
 use super::read::{Reader, Table, Text};
+use crate::core::time::Timestamp;
 use crate::secret::Secret;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
@@ -25,6 +26,8 @@ pub struct Surroundings<'c> {
     /// The configuration file's.
     pub directory: &'c Path,
     pub need: Need,
+    /// When it is read: calendars are compiled around it.
+    pub now: Timestamp,
 }
 
 /// What a secret is for, which decides whether it may be missing.

@@ -6,6 +6,7 @@ use crate::core::policy::{Categories, Due, Standing};
 use crate::core::time::Span;
 use crate::pager::ChannelKind;
 use crate::source::settings::RowsFrom;
+use crate::zone::Zone;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -36,6 +37,9 @@ impl Drop for Directory {
     }
 }
 
+/// 2026-11-18.
+const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
+
 fn env(name: &str) -> Option<String> {
     match name {
         "PAGE_URL" => Some("https://pages.example.org/".into()),
@@ -48,7 +52,7 @@ fn env(name: &str) -> Option<String> {
 
 fn load_text(text: &str) -> Result<Config, ConfigErrors> {
     let directory = Directory::new();
-    Config::load(&directory.write("tocsin.toml", text), &env)
+    Config::load(&directory.write("tocsin.toml", text), &env, NOW)
 }
 
 fn loaded(text: &str) -> Config {
@@ -120,6 +124,28 @@ fn the_hash_follows_the_policy_and_nothing_else() {
 }
 
 #[test]
+fn calendars_know_a_decade_and_its_neighbours_and_roll_when_it_ends() {
+    let mut config = loaded(TEMPLATE);
+    let year = |at: Timestamp| Zone::UTC.local(at).format("%F %T").to_string();
+    let known = |config: &Config| {
+        let horizon = config.policy.calendars["office"].horizon();
+        (year(horizon.from), year(horizon.until))
+    };
+    let years = |from: &str, until: &str| (format!("{from}-01-01 00:00:00"), format!("{until}-01-01 00:00:00"));
+    let hash = config.policy.hash.clone();
+    assert_eq!(known(&config), years("2010", "2040"));
+    let rolls = rolls_at(NOW);
+    assert_eq!(year(rolls), "2030-01-01 00:00:00");
+
+    config.roll(rolls.minus(Span::from_secs(1))).expect("it compiles");
+    assert_eq!((known(&config), &config.policy.hash), (years("2010", "2040"), &hash));
+    config.roll(rolls).expect("it compiles");
+    assert_eq!(known(&config), years("2020", "2050"));
+    assert_ne!(config.policy.hash, hash);
+    assert_eq!(config.effective_policy().hash, config.policy.hash);
+}
+
+#[test]
 fn shadow_mode_notifies_the_log_alone_and_keeps_the_hash() {
     let webhook = "[channels]\nhook = { kind = \"webhook\", url_env = \"PAGE_URL\", secrets_env = [\"PAGE_SECRET\", \"PAGE_SECRET_OLD\"] }\n[store]";
     let text = template_with("[\"log\"]", "[\"hook\"]").replacen("[store]", webhook, 1);
@@ -172,13 +198,13 @@ fn a_second_review_that_cannot_be_enforced_is_warned_of() {
 fn a_path_in_the_file_starts_from_the_file_and_one_in_the_environment_does_not() {
     let directory = Directory::new();
     let path = directory.write("tocsin.toml", TEMPLATE);
-    let config = Config::load(&path, &env).expect("it loads");
+    let config = Config::load(&path, &env, NOW).expect("it loads");
     assert_eq!(config.sources[0].url.expose(), format!("sqlite://{}/reports.db", directory.0.display()));
     assert_eq!(config.store.url.expose(), format!("sqlite://{}/tocsin.db", directory.0.display()));
 
     let overridden =
         |name: &str| if name == SOURCE_URL_VARIABLE { Some("sqlite:elsewhere.db".into()) } else { env(name) };
-    let config = Config::load(&path, &overridden).expect("it loads");
+    let config = Config::load(&path, &overridden, NOW).expect("it loads");
     assert_eq!(config.sources[0].url.expose(), "sqlite:elsewhere.db");
 }
 
@@ -187,14 +213,14 @@ fn an_override_of_the_url_needs_no_other_url_and_exactly_one_source() {
     let overridden = |name: &str| (name == SOURCE_URL_VARIABLE).then(|| "postgres://h/db".to_owned());
     let directory = Directory::new();
     let from_env = template_with("url      = \"sqlite:reports.db\"", "url_env = \"NOT_SET\"");
-    let config = Config::load(&directory.write("one.toml", &from_env), &overridden).expect("it loads");
+    let config = Config::load(&directory.write("one.toml", &from_env), &overridden, NOW).expect("it loads");
     assert_eq!(config.sources[0].url.expose(), "postgres://h/db");
 
     let second = "[[sources]]\nname = \"more\"\nurl = \"sqlite:b.db\"\ntable = \"t\"\ncolumns = { id = \"a\", category = \"b\" }\nevents = { received = \"c\" }\n[categories]";
     let path = directory.write("two.toml", &template_with("[categories]", second));
-    let errors = Config::load(&path, &overridden).expect_err("it must be refused");
+    let errors = Config::load(&path, &overridden, NOW).expect_err("it must be refused");
     assert_eq!(errors.0.problems()[0].what, "TOCSIN_SOURCE_URL is set, but 2 sources are configured");
-    assert!(Config::load(&path, &env).is_ok());
+    assert!(Config::load(&path, &env, NOW).is_ok());
 }
 
 #[test]
@@ -203,9 +229,9 @@ fn what_is_not_needed_may_be_missing_with_a_warning() {
     let directory = Directory::new();
     let path = directory.write("tocsin.toml", &text);
     for need in [Need::All, Need::Sources] {
-        assert!(Config::load_for(&path, &env, need).is_err());
+        assert!(Config::load_for(&path, &env, need, NOW).is_err());
     }
-    let config = Config::load_for(&path, &env, Need::Nothing).expect("it loads");
+    let config = Config::load_for(&path, &env, Need::Nothing, NOW).expect("it loads");
     assert_eq!(warnings(&config), ["the environment variable NOT_SET is not set"]);
     assert_eq!(config.sources[0].url.expose(), "");
 }
@@ -215,7 +241,7 @@ fn a_secret_may_stand_in_a_file_beside_the_configuration() {
     let directory = Directory::new();
     directory.write("url", "postgres://h/db\n");
     let text = template_with("url      = \"sqlite:reports.db\"", "url_file = \"url\"");
-    let config = Config::load(&directory.write("tocsin.toml", &text), &env).expect("it loads");
+    let config = Config::load(&directory.write("tocsin.toml", &text), &env, NOW).expect("it loads");
     assert_eq!(config.sources[0].url.expose(), "postgres://h/db");
 }
 

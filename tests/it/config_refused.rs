@@ -2,6 +2,7 @@
 //! shows in a diff: read it aloud, would a tired person know what to change? `UPDATE_SNAPSHOTS=1` writes
 //! the messages anew.
 
+use crate::kit::minute;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tocsin::config::{Config, ConfigErrors, Drawing, Need, Weight};
@@ -24,7 +25,7 @@ fn env(name: &str) -> Option<String> {
 }
 
 fn refused(path: &Path) -> ConfigErrors {
-    match Config::load(path, &env) {
+    match Config::load(path, &env, minute(0)) {
         Ok(_) => panic!("{} must be refused, but loads", path.display()),
         Err(errors) => errors,
     }
@@ -66,7 +67,7 @@ fn each_refused_configuration_says_where_and_what_would_be_right() {
 
 #[test]
 fn each_configuration_that_would_hurt_at_night_loads_and_says_where_and_what_would_be_right() {
-    hold("warned", 12, |path| match Config::load(path, &env) {
+    hold("warned", 12, |path| match Config::load(path, &env, minute(0)) {
         Ok(config) => {
             assert!(!config.warnings.problems().is_empty(), "{} warns of nothing", path.display());
             let directory = format!("{}/", path.parent().expect("a file has a directory").display());
@@ -93,7 +94,7 @@ fn the_sketch_is_refused_only_for_what_is_not_built_yet() {
 fn the_configurations_of_the_real_records_load() {
     for records in ["boston311", "urlhaus"] {
         let file = data().join(records).join("tocsin.toml");
-        if let Err(errors) = Config::load_for(&file, &env, Need::Sources) {
+        if let Err(errors) = Config::load_for(&file, &env, Need::Sources, minute(0)) {
             panic!("{} is refused:\n{errors}", file.display());
         }
     }
@@ -105,7 +106,8 @@ fn what_init_writes_loads_with_any_url_that_a_database_can_have() {
     for url in [None, Some("postgres://tocsin@h/db?sslmode=require"), Some("sqlite:/var/lib/a \"b\".db")] {
         let file = directory.join("tocsin.toml");
         std::fs::write(&file, tocsin::cli::init::template(url)).expect("a temporary file can be written");
-        let config = Config::load(&file, &env).unwrap_or_else(|errors| panic!("{url:?} is refused:\n{errors}"));
+        let config =
+            Config::load(&file, &env, minute(0)).unwrap_or_else(|errors| panic!("{url:?} is refused:\n{errors}"));
         if let Some(url) = url {
             assert_eq!(config.sources[0].url.expose(), url);
         }

@@ -115,7 +115,7 @@ fn holds_of_configuration(file: &Path) -> Result<(), TestCaseError> {
         name if name.contains("URL") => Some(format!("postgres://u:{SECRET}@h/db")),
         _ => Some(SECRET.to_owned()),
     };
-    match Config::load_for(file, &env, Need::All) {
+    match Config::load_for(file, &env, Need::All, minute(0)) {
         Ok(config) => {
             prop_assert_eq!(config.policy.hash.len(), 64);
             prop_assert!(!tocsin::cli::check::summary(&config).contains(SECRET));
@@ -258,7 +258,7 @@ async fn rows(rounds: u32) {
     let url = scratch.sqlite_url("reports.db");
     let file = scratch.path().join("tocsin.toml");
     std::fs::write(&file, tocsin::cli::init::template(Some(&url))).expect("a temporary file can be written");
-    let config = Config::load_for(&file, &|_| None, Need::Sources).expect("the template loads");
+    let config = Config::load_for(&file, &|_| None, Need::Sources, minute(0)).expect("the template loads");
     let settings = config.sources[0].clone();
     let columns =
         ["id", "reason", "created_at", "responded_at", "responded_by", "resolved_at", "resolved_by", "resolution"];

@@ -34,7 +34,8 @@ impl Records {
         load_csv_into_sqlite(&data_file(&format!("{directory}/reports.csv.gz")), &url, "reports").await;
         let env = |name: &str| (name == "TOCSIN_SOURCE_URL").then(|| url.clone());
         let file = data_file(&format!("{directory}/tocsin.toml"));
-        let config = Config::load_for(&file, &env, Need::Sources).map_err(|errors| errors.to_string()).unwrap();
+        let config =
+            Config::load_for(&file, &env, Need::Sources, minute(0)).map_err(|errors| errors.to_string()).unwrap();
         let rows = all_rows(&config).await;
         Records { _scratch: scratch, url, config, rows }
     }

@@ -16,6 +16,7 @@ use stands_in::Buttons;
 use std::sync::Arc;
 use tocsin::cli::queue::{COLUMNS, fetch, render_table};
 use tocsin::core::policy::Priority;
+use tocsin::core::sight::{BlindKind, Lag};
 use tocsin::core::time::Span;
 use tocsin::core::view::{Counts, View};
 use tocsin::metrics::{CATEGORIES_MAX, OTHER};
@@ -274,6 +275,24 @@ async fn a_source_that_cannot_be_seen_has_no_gauges_rather_than_zeros() {
     assert_eq!(blind.value("tocsin_poll_age_seconds{source=\"appeals\"}"), Some(372.0));
     let overdue = "tocsin_overdue_cases{source=\"reports\",category=\"csam\",priority=\"P0\"}";
     assert_eq!(blind.value(overdue), Some(1.0));
+}
+
+#[tokio::test]
+async fn clocks_apart_and_the_lag_of_a_replica_are_measured_while_the_source_answers() {
+    let mut replica = source("reports", 1);
+    replica.clock = Some((ago(1), Span::from_secs(-3)));
+    replica.lag = Some((ago(1), Lag { behind: Span::from_secs(7), cut_off: false }));
+    let mut status = Status { sources: vec![replica, source("appeals", 1)], ..calm_status() };
+    status.store.clock = Some((ago(1), Span::from_secs(2)));
+    let answering = metrics(View::default(), status.clone()).await;
+    let offset = "tocsin_source_clock_offset_seconds{source=\"reports\"}";
+    assert_eq!(answering.value(offset), Some(-3.0));
+    assert_eq!(answering.value("tocsin_source_lag_seconds{source=\"reports\"}"), Some(7.0));
+    assert_eq!(answering.value("tocsin_store_clock_offset_seconds"), Some(2.0));
+    assert!(!answering.has("tocsin_source_lag_seconds", "source=\"appeals\""), "it is no replica");
+
+    status.sources[0].fail(BlindKind::Refused, Failure { at: ago(1), cause: "connection refused".into() });
+    assert_eq!(metrics(View::default(), status).await.value(offset), None, "what was measured before is old");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A week of Boston's records: what the report counts, against figures that SQL counts by itself.
 
+use crate::kit::minute;
 use crate::support::{ScratchDir, data_file, load_csv_into_sqlite, open_sqlite};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row as _};
@@ -42,7 +43,7 @@ impl Records {
         let url = scratch.sqlite_url("source.db");
         load_csv_into_sqlite(&data_file("boston311/reports.csv.gz"), &url, "reports").await;
         let env = |name: &str| (name == "TOCSIN_SOURCE_URL").then(|| url.clone());
-        let config = Config::load_for(&data_file("boston311/tocsin.toml"), &env, Need::Sources);
+        let config = Config::load_for(&data_file("boston311/tocsin.toml"), &env, Need::Sources, minute(0));
         let config = config.map_err(|errors| errors.to_string()).unwrap();
         let clock = VirtualClock::new(local("2016-01-13T00:00:00"));
         let store = Secret::new(scratch.sqlite_url("store.db"));
