@@ -257,6 +257,7 @@ fn pages(count: usize) -> Vec<NewPage> {
             created_at: rfc3339(now),
             part: None,
             blind: None,
+            news: Default::default(),
             notice: None,
             found: None,
             in_place_of: None,

@@ -103,7 +103,12 @@ fn policy() -> Policy {
         facts: types(),
         minor_when: None,
         raised_when: None,
-        minor_safety: MinorSafety { targets: Vec::new(), escalation: "minor-safety".into(), spread: None },
+        minor_safety: MinorSafety {
+            targets: Vec::new(),
+            escalation: "minor-safety".into(),
+            spread: None,
+            bulk: Default::default(),
+        },
         rules: (0..50).map(rule).collect(),
         obligations: Vec::new(),
         escalations: BTreeMap::new(),

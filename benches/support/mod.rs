@@ -90,6 +90,7 @@ pub fn policy(p0_mins: i64) -> Policy {
         until,
         due: Due::Within { span: Span::from_mins(mins), calendar: None },
         warn: None,
+        repeat: None,
     };
     let escalation = || Escalation {
         steps: vec![Step { at: Span::ZERO, notify: vec!["hook".into()] }],
@@ -111,6 +112,7 @@ pub fn policy(p0_mins: i64) -> Policy {
             ],
             escalation: "minor-safety".into(),
             spread: None,
+            bulk: Default::default(),
         },
         rules: vec![Rule {
             name: "everything else".into(),

@@ -1,14 +1,17 @@
 //! `tocsin explain`: why a report's deadlines are what they are. With a report it reads the row and what
 //! the store keeps of it; with `--category` it needs no database and answers "what if".
 
+mod known;
+
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::{Config, Need};
 use crate::core::calendar::{Interval, Stretch};
 use crate::core::case::Case;
 use crate::core::explain::{Explanation, TargetExplained, explain};
 use crate::core::facts::Fact;
-use crate::core::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey};
+use crate::core::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey, Subject};
 use crate::core::observation::{Actor, Event, EventName, Received, Row};
+use crate::core::plan::BreachRecord;
 use crate::core::policy::{Due, Priority};
 use crate::core::time::Timestamp;
 use crate::keys::Keys;
@@ -62,17 +65,46 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let need = if args.report.is_some() { Need::Sources } else { Need::Nothing };
     let config = load_config(&args.config, need)?;
     let zone = config.sources.first().map_or(Zone::UTC, |source| source.timezone);
-    let (case, now) = match &args.report {
+    let found = match &args.report {
         Some(report) => find(&config, &args, report, zone).await?,
-        None => what_if(&config, &args, zone)?,
+        None => {
+            let (case, now) = what_if(&config, &args, zone)?;
+            Found { case: Some(case), now, breaches: Vec::new() }
+        }
     };
-    let explanation = explain(&case, &config.policy, now);
+    let then: Vec<known::Then> = found.breaches.iter().map(known::then).collect();
+    let explanation = found.case.as_ref().map(|case| explain(case, &config.policy, found.now));
     if args.json {
-        print_json(&explanation)
-    } else {
-        print_text(&case, &explanation, now)
+        print_json(explanation.as_ref(), then);
+        return Ok(());
+    }
+    print_now(&found, explanation.as_ref(), !then.is_empty());
+    if !then.is_empty() {
+        known::print(&then);
     }
     Ok(())
+}
+
+/// A report's case as it is now, unless neither its source nor the store has one, and the breaches that were
+/// found of it.
+struct Found {
+    case: Option<Case>,
+    now: Timestamp,
+    breaches: Vec<BreachRecord>,
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn print_now(found: &Found, explanation: Option<&Explanation>, has_breaches: bool) {
+    if has_breaches {
+        println!("KNOWN NOW");
+    }
+    match (&found.case, explanation) {
+        (Some(case), Some(explanation)) => print_text(case, explanation, found.now),
+        _ => println!("the report is gone from its source, and nothing of it is open"),
+    }
+    if has_breaches {
+        println!();
+    }
 }
 
 /// A case that is nowhere but on the command line.
@@ -115,7 +147,7 @@ fn what_if(config: &Config, args: &Args, zone: Zone) -> Result<(Case, Timestamp)
     let key = ReportKey { source, id: ReportId::Text("what-if".into()), incarnation: 0 };
     let mut case = from_row(config, key, row, now);
     case.pauses = pauses;
-    case.refresh(&config.policy, now);
+    case.refresh_fully(&config.policy, now);
     Ok((case, now))
 }
 
@@ -139,7 +171,7 @@ fn from_row(config: &Config, key: ReportKey, row: Row, now: Timestamp) -> Case {
 }
 
 /// The report in its database, with what the store keeps of its case.
-async fn find(config: &Config, args: &Args, report: &str, zone: Zone) -> Result<(Case, Timestamp), CliError> {
+async fn find(config: &Config, args: &Args, report: &str, zone: Zone) -> Result<Found, CliError> {
     let keys = deployment::keys(config)?;
     let now = SystemClock.now();
     let wanted = |name: &str| args.source.as_deref().is_none_or(|only| only == name);
@@ -150,15 +182,25 @@ async fn find(config: &Config, args: &Args, report: &str, zone: Zone) -> Result<
         if let Some(text) = &args.as_of {
             let at = time("--as-of", text, zone)?;
             let mut case = from_row(config, key, as_of(&row, at), at);
-            case.refresh(&config.policy, at);
-            return Ok((case, at));
+            case.refresh_fully(&config.policy, at);
+            return Ok(Found { case: Some(case), now: at, breaches: Vec::new() });
         }
         let blind_after = config.policy.sources.get(&settings.name).and_then(|source| source.blind_after);
-        let mut case =
-            kept(config, &keys, &key, &row).await?.unwrap_or_else(|| from_row(config, key.clone(), row.clone(), now));
+        let (kept, breaches) = kept(config, &keys, &key, row.subject).await?;
+        let mut case = kept.unwrap_or_else(|| from_row(config, key.clone(), row.clone(), now));
         case.see(&key, Some(row), now, blind_after);
-        case.refresh(&config.policy, now);
-        return Ok((case, now));
+        case.refresh_fully(&config.policy, now);
+        return Ok(Found { case: Some(case), now, breaches });
+    }
+    // A year later the row may be gone, but what was kept of it is not.
+    for settings in config.sources.iter().filter(|settings| wanted(&settings.name)) {
+        for id in ReportId::readings(report) {
+            let key = ReportKey { source: settings.name.clone(), id, incarnation: 0 };
+            let (case, breaches) = kept(config, &keys, &key, None).await?;
+            if case.is_some() || !breaches.is_empty() {
+                return Ok(Found { case, now, breaches });
+            }
+        }
     }
     Err(CliError::Failed {
         operation: "find the report",
@@ -168,10 +210,8 @@ async fn find(config: &Config, args: &Args, report: &str, zone: Zone) -> Result<
 
 /// An id is typed as its column is: each reading of the text is tried.
 async fn read(source: &AnySource, report: &str) -> Result<Option<(ReportId, Row)>, CliError> {
-    let number = report.parse().ok().map(ReportId::Int);
-    let uuid = uuid(report).map(ReportId::Uuid);
     let mut last = None;
-    for id in number.into_iter().chain(uuid).chain([ReportId::Text(report.into())]) {
+    for id in ReportId::readings(report) {
         match source.read(std::slice::from_ref(&id)).await {
             Ok(batch) => {
                 if let Some(row) = batch.rows.into_iter().find_map(|seen| seen.row) {
@@ -185,18 +225,19 @@ async fn read(source: &AnySource, report: &str) -> Result<Option<(ReportId, Row)
     last.map_or(Ok(None), |error| Err(error.into()))
 }
 
-fn uuid(text: &str) -> Option<[u8; 16]> {
-    let digits: String = text.chars().filter(|c| *c != '-').collect();
-    let value = (digits.len() == 32).then(|| u128::from_str_radix(&digits, 16).ok()).flatten()?;
-    Some(value.to_be_bytes())
-}
-
-async fn kept(config: &Config, keys: &Keys, key: &ReportKey, row: &Row) -> Result<Option<Case>, CliError> {
+/// What the store keeps of a report: its case, and the breaches that were found of it.
+async fn kept(
+    config: &Config,
+    keys: &Keys,
+    key: &ReportKey,
+    subject: Option<Subject>,
+) -> Result<(Option<Case>, Vec<BreachRecord>), CliError> {
     let store = SqlStore::open(&config.store.url, &keys.fingerprint()).await?;
-    let subject = row.subject.map(|subject| CaseKey::Subject { source: key.source.clone(), subject });
-    let asked: Vec<CaseKey> = subject.into_iter().chain([CaseKey::Report(key.clone())]).collect();
+    let subject = subject.map(|subject| CaseKey::Subject { source: key.source.clone(), subject });
+    let asked: Vec<CaseKey> = subject.iter().cloned().chain([CaseKey::Report(key.clone())]).collect();
     let cases = store.recall(&asked).await?;
-    Ok(cases.into_iter().find(|case| case.reports.contains_key(key)))
+    let breaches = store.breaches_of(key, subject.as_ref()).await?;
+    Ok((cases.into_iter().find(|case| case.reports.contains_key(key)), breaches))
 }
 
 fn pair<'t>(flag: &'static str, text: &'t str, between: char) -> Result<(&'t str, &'t str), CliError> {
@@ -220,6 +261,15 @@ fn unknown_event(name: &str) -> CliError {
 
 #[derive(Serialize)]
 struct Body<'a> {
+    #[serde(flatten)]
+    now: Option<Now<'a>>,
+    /// Each breach with what was known when it was found; what stands above is what is known now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    known_then: Vec<known::Then>,
+}
+
+#[derive(Serialize)]
+struct Now<'a> {
     priority: Priority,
     rule: &'a str,
     targets: Vec<TargetBody<'a>>,
@@ -258,14 +308,26 @@ fn why(target: &TargetExplained, stretch: Stretch) -> &'static str {
 }
 
 #[expect(clippy::print_stdout, reason = "the command's output")]
-fn print_json(explanation: &Explanation) {
-    let stretch = |target: &TargetExplained, (interval, stretch): &(Interval, Stretch)| StretchBody {
+fn print_json(explanation: Option<&Explanation>, known_then: Vec<known::Then>) {
+    let now = explanation.map(|explanation| Now {
+        priority: explanation.priority,
+        rule: &explanation.rule,
+        targets: explanation.targets.iter().map(target_body).collect(),
+    });
+    match serde_json::to_string_pretty(&Body { now, known_then }) {
+        Ok(text) => println!("{text}"),
+        Err(error) => tracing::error!(%error, "the explanation can't be written as JSON"),
+    }
+}
+
+fn target_body(target: &TargetExplained) -> TargetBody<'_> {
+    let stretch = |(interval, stretch): &(Interval, Stretch)| StretchBody {
         from: rfc3339(interval.from),
         until: rfc3339(interval.until),
         counted: *stretch == Stretch::Counted,
         why: why(target, *stretch),
     };
-    let targets = explanation.targets.iter().map(|target| TargetBody {
+    TargetBody {
         name: &target.name,
         obligation: target.obligation,
         from: target.from.as_str(),
@@ -275,12 +337,7 @@ fn print_json(explanation: &Explanation) {
         deadline: target.deadline.map(rfc3339),
         elapsed_secs: target.elapsed.secs(),
         state: target.state.as_str(),
-        walk: target.walk.iter().map(|step| stretch(target, step)).collect(),
-    });
-    let body = Body { priority: explanation.priority, rule: &explanation.rule, targets: targets.collect() };
-    match serde_json::to_string_pretty(&body) {
-        Ok(text) => println!("{text}"),
-        Err(error) => tracing::error!(%error, "the explanation can't be written as JSON"),
+        walk: target.walk.iter().map(stretch).collect(),
     }
 }
 

@@ -2,10 +2,12 @@
 //! library's.
 
 mod ack;
+mod audit;
 pub mod check;
 mod demo;
 mod deployment;
 mod doctor;
+mod event;
 mod explain;
 pub mod init;
 mod inspect;
@@ -68,6 +70,10 @@ enum Command {
     Snooze(quiet::SnoozeArgs),
     /// Keep a category or an escalation below P0 from ringing for a while; alone, list what is kept quiet.
     Window(quiet::WindowArgs),
+    /// Say what happened to a report that its database can't tell.
+    Event(event::Args),
+    /// Print who did what, and what became of it.
+    Audit(audit::Args),
     /// Print the ranked queue of the running monitor.
     Queue(queue::Args),
     /// Say how the running monitor sees, writes and pages.
@@ -141,6 +147,8 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Page(args) => page::run(args).await,
         Command::Snooze(args) => quiet::snooze(args).await,
         Command::Window(args) => quiet::window(args).await,
+        Command::Event(args) => event::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Queue(args) => queue::run(args).await,
         Command::Status(args) => return status::run(args).await,
         Command::Rejects(args) => rejects::run(args).await,

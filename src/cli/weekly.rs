@@ -221,7 +221,7 @@ mod tests {
         let at = Timestamp::from_secs;
         let mut taken =
             Incident::open(IncidentNo(7), IncidentKind::Group { category: "ncii".into() }, "x".into(), at(0));
-        taken.acknowledge("ada".into(), None, at(600));
+        taken.acknowledge("ada".into(), false, None, at(600));
         let fresh = Incident::open(IncidentNo(8), IncidentKind::Group { category: "spam".into() }, "x".into(), at(0));
         let said = incidents(&[taken, fresh], at(3_600));
         assert!(said.contains("I-7  ncii, open for 1h") && said.contains("taken by ada 50m ago"), "{said}");

@@ -7,7 +7,6 @@ pub fn advice(title: &str, key: &str) -> Option<&'static str> {
 }
 
 const RULES: &[&str] = &["[[rules]]"];
-const TARGETS: &[&str] = &["a target", "a target of [minor_safety]"];
 const SOURCES: &[&str] = &["[[sources]]"];
 
 const LATER: &[(&[&str], &str, &str)] = &[
@@ -15,6 +14,5 @@ const LATER: &[(&[&str], &str, &str)] = &[
     (RULES, "obligations", "write [[obligations]] beside the rules, with `when`: each that matches applies"),
     (RULES, "raised_when", "write it under [categories], for all rules at once"),
     (RULES, "spread", "give `targets` the shortest time that you need"),
-    (TARGETS, "repeat", "a target runs once an episode for now"),
     (&["[store]"], "keep_months", "everything is kept for now"),
 ];

@@ -312,6 +312,7 @@ fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
             targets: targets_of(minor_safety.targets),
             escalation: minor_safety.escalation?,
             spread: minor_safety.spread,
+            bulk: minor_safety.bulk,
         },
         rules: rules.into_iter().map(rule_of).collect::<Option<_>>()?,
         obligations: obligations.into_iter().map(|read| read.obligation).collect(),

@@ -72,7 +72,7 @@ fn read_one(r: &Reader, table: &Table, terms: &Terms, sources: &[SourceRead]) ->
     let in_force = in_force(r, table);
     let (name, (from, until, within, warn)) = (name?, target?);
     let due = Due::Within { span: within, calendar: None };
-    let target = Target { name: name.name(), from, until, due, warn };
+    let target = Target { name: name.name(), from, until, due, warn, repeat: None };
     Some(ObligationRead {
         obligation: scope?.obligation(r, &name.place, None, target, in_force?, sources),
         place: name.place,

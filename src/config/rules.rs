@@ -6,6 +6,7 @@ use super::problem::Place;
 use super::read::{Empty, Entry, Reader, Table, Text, nearest};
 use super::targets::{TargetRead, TargetTerms, Whose, undefined};
 use crate::compile::vocabulary::{self, Vocabulary};
+use crate::core::bulk::BulkBound;
 use crate::core::facts::{FactType, FactTypes, Predicate};
 use crate::core::id::Name;
 use crate::core::policy::{
@@ -126,6 +127,7 @@ pub struct MinorSafetyRead {
     pub targets: Vec<TargetRead>,
     pub escalation: Option<Name>,
     pub spread: Option<Spread>,
+    pub bulk: BulkBound,
 }
 
 pub fn minor_safety(r: &Reader, root: &Table, terms: &Terms) -> Option<MinorSafetyRead> {
@@ -142,7 +144,7 @@ pub fn minor_safety(r: &Reader, root: &Table, terms: &Terms) -> Option<MinorSafe
         );
         return None;
     };
-    let table = entry.table(r, "[minor_safety]", &["targets", "escalation", "spread"], EXAMPLE)?;
+    let table = entry.table(r, "[minor_safety]", &["targets", "escalation", "spread", "bulk_closures"], EXAMPLE)?;
     let targets = table
         .require(r, "targets", "targets = { first_response = \"15m\", closed = \"1h\" }")
         .map(|entry| super::targets::read(r, &entry, Whose::MinorSafety, &terms.targets));
@@ -150,7 +152,37 @@ pub fn minor_safety(r: &Reader, root: &Table, terms: &Terms) -> Option<MinorSafe
         .require(r, "escalation", "escalation = \"minor-safety\"")
         .and_then(|entry| escalation_name(r, &entry, terms));
     let spread = table.get("spread").and_then(|entry| spread(r, &entry, terms.facts));
-    Some(MinorSafetyRead { targets: targets.unwrap_or_default(), escalation, spread })
+    let bulk = table.get("bulk_closures").and_then(|entry| bulk_closures(r, &entry)).unwrap_or_default();
+    Some(MinorSafetyRead { targets: targets.unwrap_or_default(), escalation, spread, bulk })
+}
+
+/// What one account may close before its closures wait for a second review: the law's bound or less.
+fn bulk_closures(r: &Reader, entry: &Entry) -> Option<BulkBound> {
+    const EXAMPLE: &str = "bulk_closures = { cases = 10, within = \"1m\" }";
+    let law = BulkBound::default();
+    let table = entry.table(r, "`bulk_closures`", &["cases", "within"], EXAMPLE)?;
+    let cases = table
+        .require(r, "cases", "cases = 10")
+        .and_then(|entry| Some((entry.whole_number(r, "cases = 10")?, entry.place)));
+    let within = table
+        .require(r, "within", "within = \"1m\"")
+        .and_then(|entry| Some((entry.duration(r, "within = \"1m\"")?.span, entry.place)));
+    let ((cases, cases_place), (within, within_place)) = (cases?, within?);
+    if cases == 0 || cases > u64::from(law.cases_max) {
+        let what = format!(
+            "{cases} cases can't be the bound for bulk closures of minor safety: the law has {} and can only be made stricter",
+            law.cases_max
+        );
+        r.refuse(&cases_place, what, format!("write a number from 1 to {}", law.cases_max));
+        return None;
+    }
+    if within < law.within {
+        let what =
+            format!("{within} is shorter than the {} of the law, so more closures would pass unnoticed", law.within);
+        r.refuse(&within_place, what, format!("write within = \"{}\", or longer", law.within));
+        return None;
+    }
+    Some(BulkBound { cases_max: u32::try_from(cases).unwrap_or(law.cases_max), within })
 }
 
 fn spread(r: &Reader, entry: &Entry, facts: &FactTypes) -> Option<Spread> {

@@ -29,7 +29,7 @@ pub struct TargetTerms<'t> {
     pub dues: BTreeSet<Name>,
 }
 
-const KEYS: &[&str] = &["within", "due", "calendar", "from", "until", "warn"];
+const KEYS: &[&str] = &["within", "due", "calendar", "from", "until", "warn", "repeat"];
 
 pub fn read(r: &Reader, entry: &Entry, whose: Whose, terms: &TargetTerms) -> Vec<TargetRead> {
     const EXAMPLE: &str = "targets = { first_response = \"1h\", closed = \"4h\" }";
@@ -55,7 +55,7 @@ fn read_one(r: &Reader, entry: &Entry, whose: Whose, terms: &TargetTerms) -> Opt
     let until = until_key(r, &entry.key);
     let (span, until) = (within?.span, until?);
     let due = Due::Within { span, calendar: None };
-    Some(Target { name: key.into(), from: default_from(until), until, due, warn: None })
+    Some(Target { name: key.into(), from: default_from(until), until, due, warn: None, repeat: None })
 }
 
 fn read_table(r: &Reader, entry: &Entry, whose: Whose, terms: &TargetTerms) -> Option<Target> {
@@ -112,7 +112,43 @@ fn read_table(r: &Reader, entry: &Entry, whose: Whose, terms: &TargetTerms) -> O
         Some(entry) => Some(warning(r, &entry, key, &due)?),
         None => None,
     };
-    Some(Target { name: key.into(), from, until, due, warn })
+    let repeat = match table.get("repeat") {
+        Some(entry) => Some(repeat(r, &entry, key, until, &due)?),
+        None => None,
+    };
+    Some(Target { name: key.into(), from, until, due, warn, repeat })
+}
+
+/// How soon what has happened is owed again: only of events that happen more than once.
+fn repeat(r: &Reader, entry: &Entry, key: &str, until: EventName, due: &Due) -> Option<Span> {
+    const EXAMPLE: &str = "repeat = \"7d\"";
+    let span = entry.duration(r, EXAMPLE)?;
+    if !matches!(until, EventName::ReporterNotified | EventName::ReviewerAction) {
+        let what = format!("`{key}` runs until `{until}`, which happens once, so it can't be owed again");
+        r.refuse(
+            &entry.key.place,
+            what,
+            "remove `repeat`, or let the target run until `reporter_notified` or `reviewer_action`",
+        );
+        return None;
+    }
+    match due {
+        Due::Stated { .. } => {
+            let what = format!("`{key}` is due when the source says, so it can't be owed again after a fixed time");
+            r.refuse(&entry.key.place, what, "remove `repeat`, or write `within` in place of `due`");
+            return None;
+        }
+        Due::Within { calendar: Some(calendar), .. } if span.uses_days => {
+            refuse_days(r, entry, calendar);
+            return None;
+        }
+        Due::Within { .. } if span.span == Span::ZERO => {
+            r.refuse(&entry.place, "`repeat` is zero, so it would be owed without end", format!("write: {EXAMPLE}"));
+            return None;
+        }
+        Due::Within { .. } => {}
+    }
+    Some(span.span)
 }
 
 /// How long before its deadline a target warns: less than it has on wall time.

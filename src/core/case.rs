@@ -2,18 +2,24 @@
 //! derived here from the reports as last read, by one function, `Case::refresh`, so that a poll, a
 //! deadline, a restart and a reload are one path.
 
+mod again;
+mod closures;
 mod owed;
+mod said;
+mod spread;
 
+use super::bulk::Closed;
 use super::calendar::Interval;
 use super::clock::{self, Clock, ClockState, Evidence, Turn};
-use super::facts::{self, Fact};
+use super::facts;
 use super::id::{EpisodeKey, IncidentNo, Name, ReportKey};
 use super::obligation::{Matched, Obligation};
 use super::observation::{Actor, Event, EventName, Received, Row, Verdict};
-use super::policy::{Assessment, DeletedMeans, Due, Policy, Priority, Spread, Standing, Target};
+use super::policy::{Assessment, DeletedMeans, Due, Policy, Priority, Standing, Target};
 use super::rank::Rank;
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
+use super::told::Told;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -35,6 +41,9 @@ pub struct Report {
     /// An earlier look at a P0's facts, from which their growth is measured.
     #[serde(default)]
     pub base: Option<Look>,
+    /// What people said of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<Told>,
 }
 
 /// Facts and when they were read.
@@ -59,7 +68,7 @@ pub enum Conclusion {
     NoViolation,
     /// The source maps no outcome.
     Closed,
-    /// Gone while open. Never ends a P0 by itself.
+    /// Gone while open. Ends a P0 only once a named person has looked into it.
     Vanished,
 }
 
@@ -94,6 +103,15 @@ pub struct Case {
     pub ended: Option<(Timestamp, Conclusion)>,
     /// Times a row that was closed was seen open again.
     pub reopenings: u32,
+    /// F20: who closed reports of this P0 case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closed_by: Vec<Closed>,
+    /// Ended, but for so long its closures may still turn out to be part of a bulk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
+    /// F4: the number of reports that a repeat has rung for: 2, 4, 8 and so on.
+    #[serde(default)]
+    pub repeats_told: u32,
     /// A report of it was certainly raised; stays for the episode.
     #[serde(default)]
     pub raise_seen: bool,
@@ -111,9 +129,10 @@ struct Facts {
     first_seen: Timestamp,
     joined: Timestamp,
     read_began: Timestamp,
-    /// Every report has a closure that counts: the latest of them.
+    /// Every report has a closure that counts, or of a P0 with one was looked into when it vanished: the latest.
     closed: Option<Timestamp>,
     conclusion: Option<(Timestamp, Conclusion)>,
+    /// The first closure that waits for a second review: of "no violation", or in bulk.
     no_violation: Option<Timestamp>,
 }
 
@@ -132,6 +151,7 @@ impl Report {
             read_began,
             gone: None,
             base: None,
+            told: Vec::new(),
             row,
         }
     }
@@ -161,31 +181,27 @@ impl Report {
     /// The earliest event of this name that counts for the case, never before `received`, and never
     /// after the read that saw it: what is stated for the future of the read is a clock that runs ahead.
     fn event(&self, name: EventName, p0: bool) -> Option<Timestamp> {
-        let event = self.row.events.iter().find(|event| event.name == name && counts(event, p0))?;
-        Some(event.at.min(self.read_began).max(self.received))
+        self.instants(name, p0).min()
+    }
+
+    /// When events of this name happened that count for the case: of the row no later than its read, and what
+    /// people said as they said it.
+    fn instants(&self, name: EventName, p0: bool) -> impl Iterator<Item = Timestamp> {
+        let counting = move |event: &&Event| event.name == name && counts(event, p0);
+        let seen = self.row.events.iter().filter(counting).map(|event| event.at.min(self.read_began));
+        let told = self.told.iter().filter_map(Told::event).filter(counting).map(|event| event.at);
+        seen.chain(told).map(|at| at.max(self.received))
+    }
+
+    /// The event of the closure that counts.
+    fn closing(&self, p0: bool) -> Option<&Event> {
+        self.row.events.iter().find(|event| event.name == EventName::Closed && counts(event, p0))
     }
 
     /// The closure that counts. Below P0, and only where the source says so, deletion is one.
     fn closure(&self, p0: bool, deleted_means: DeletedMeans) -> Option<Timestamp> {
         let deleted = self.gone.filter(|_| !p0 && deleted_means == DeletedMeans::Closed);
         self.event(EventName::Closed, p0).or(deleted)
-    }
-
-    /// Where its growth is measured from: an earlier look, or nothing at all when it was received.
-    fn measured_from(&self) -> (Timestamp, Option<&facts::Facts>) {
-        self.base.as_ref().map_or((self.received, None), |base| (base.at, Some(&base.facts)))
-    }
-
-    fn spreads_faster_than(&self, spread: &Spread) -> bool {
-        let count = |facts: &facts::Facts| {
-            let fact = facts.iter().find(|(name, _)| *name == spread.fact).map(|(_, fact)| fact);
-            fact.and_then(Fact::count).unwrap_or(0)
-        };
-        let (from, before) = self.measured_from();
-        let grown = count(&self.row.facts).saturating_sub(before.map_or(0, count));
-        let elapsed = self.read_began.since(from).max(SPREAD_WINDOW);
-        let elapsed_secs = u128::try_from(elapsed.secs()).unwrap_or(1);
-        u128::from(grown) * 3_600 >= u128::from(spread.per_hour) * elapsed_secs
     }
 
     pub fn is_paused(&self) -> bool {
@@ -228,6 +244,9 @@ impl Case {
             incident: None,
             ended: None,
             reopenings: 0,
+            closed_by: Vec::new(),
+            held_until: None,
+            repeats_told: 0,
             raise_seen: false,
             crossed: None,
             stored: false,
@@ -238,18 +257,20 @@ impl Case {
         self.priority == Priority::P0
     }
 
-    /// Known minor safety stays for the whole episode; presumption lasts only while nobody names it.
+    /// Known minor safety stays for the whole episode, unless people release it; presumption lasts only while
+    /// nobody names it.
     pub fn is_latched(&self) -> bool {
-        self.is_p0() && self.standing == Standing::Known
+        self.is_p0() && self.standing == Standing::Known && !self.reports.values().all(Report::is_released)
     }
 
     pub fn is_overdue(&self) -> bool {
         self.clocks.iter().any(Clock::is_overdue)
     }
 
-    /// Ended, and no target runs or is overdue: its outcome can be written and its memory freed.
+    /// Ended for good, and no target runs or is overdue: its outcome can be written and its memory freed.
     pub fn is_settled(&self) -> bool {
-        self.ended.is_some() && !self.clocks.iter().any(|clock| clock.is_open() || clock.is_overdue())
+        let rests = |clock: &Clock| !clock.is_open() && !clock.is_overdue();
+        self.ended.is_some() && self.held_until.is_none() && self.clocks.iter().all(rests)
     }
 
     /// What the store must keep because no report database can repeat it.
@@ -259,7 +280,7 @@ impl Case {
             || self.reopenings > 0
             || self.raise_seen
             || (self.ended.is_some() && !self.is_settled())
-            || self.reports.values().any(|report| report.anchored_at_first_sight || report.is_paused())
+            || self.reports.values().any(|r| r.anchored_at_first_sight || r.is_paused() || !r.told.is_empty())
             || self.clocks.iter().any(|clock| clock.breach().is_some() || clock.warned_of.is_some())
     }
 
@@ -274,9 +295,10 @@ impl Case {
 
     /// Whether a person has done anything to it since this instant.
     pub fn was_acted_on(&self, since: Timestamp) -> bool {
-        let events = self.reports.values().flat_map(|report| &report.row.events);
-        let mut by_people = events.filter(|event| matches!(event.by, Actor::Person(_) | Actor::Unmapped));
-        by_people.any(|event| event.at >= since)
+        let by_people = |event: &&Event| matches!(event.by, Actor::Person(_) | Actor::Unmapped);
+        let mut rows = self.reports.values().flat_map(|report| &report.row.events).filter(by_people);
+        let mut told = self.reports.values().flat_map(|report| &report.told);
+        rows.any(|event| event.at >= since) || told.any(|told| told.at() >= since)
     }
 
     /// The earliest first response that counts, a closure that counts included.
@@ -293,7 +315,7 @@ impl Case {
     pub fn wakes_at(&self) -> Option<Timestamp> {
         let paused = !self.is_p0() && self.reports.values().any(Report::is_paused);
         let awake = self.clocks.iter().filter(|clock| clock.obligation || !paused);
-        awake.filter_map(|clock| clock.wakes_at(self.is_p0())).min()
+        awake.filter_map(|clock| clock.wakes_at(self.is_p0())).chain(self.held_until).min()
     }
 
     pub fn rank(&self) -> Rank {
@@ -354,6 +376,7 @@ impl Case {
         let Some(report) = self.reports.get_mut(key) else {
             if let Some(row) = row {
                 self.reports.insert(key.clone(), Report::first_sight(row, read_began));
+                self.note_closure(key, true, None);
             }
             return;
         };
@@ -370,7 +393,10 @@ impl Case {
             report.base = Some(Look { at: seen_before, facts: report.row.facts.clone() });
         }
         let was_closed = report.row.event(EventName::Closed).is_some();
+        let closing = report.closing(p0).cloned();
         report.gone = None;
+        // It is there again: whoever looked into its vanishing looked at something else.
+        report.told.retain(|told| !matches!(told, Told::LookedInto { .. }));
         report.row = row;
         report.anchor();
         if was_closed && report.row.event(EventName::Closed).is_none() {
@@ -380,6 +406,9 @@ impl Case {
         if was_paused && report.is_paused() && !p0 && seen_before < read_began && in_sight {
             credit(&mut self.pauses, Interval { from: seen_before, until: read_began });
         }
+        let changed = self.reports.get(key).is_some_and(|report| report.closing(p0) != closing.as_ref());
+        let open_until = closing.is_none().then_some(seen_before);
+        self.note_closure(key, changed, open_until);
     }
 
     /// Derives standing, rule, clocks and end anew from the reports, and says what each clock did.
@@ -393,15 +422,22 @@ impl Case {
             // What was promised as the one is neither met nor broken as the other; a breach that has
             // happened stays in the store. An obligation holds for both.
             self.clocks.retain(|clock| clock.obligation);
+            // Closures of what is no P0 are judged by nobody; one that becomes P0 has noted its own.
+            if self.is_p0() {
+                self.closed_by.clear();
+            }
         }
         if self.priority != assessment.priority || self.rule != *assessment.rule {
             (self.priority, self.rule) = (assessment.priority, assessment.rule.clone());
         }
         self.escalation = assessment.escalation.cloned();
         self.measure_spread(policy.minor_safety.spread.as_ref());
-        let deleted_means = policy.sources.get(self.key.case.source()).map(|s| s.deleted_means).unwrap_or_default();
+        let deleted_means = self.deleted_means(policy);
         let facts = self.facts(deleted_means);
         self.ended = facts.conclusion;
+        let within = policy.minor_safety.bulk.within;
+        let bulk_until = self.closed_by.iter().map(|closed| closed.seen.plus(within)).max();
+        self.held_until = bulk_until.filter(|at| self.is_p0() && self.ended.is_some() && *at > now);
         let owed = self.owed(policy, assessment.obligations, &facts, deleted_means);
         self.match_clocks_to(assessment.targets, &owed);
         let mut turns = Vec::new();
@@ -458,35 +494,32 @@ impl Case {
         Some((Assessment { raised, obligations, ..strictest }, report.row.category.clone()))
     }
 
-    /// F6: how wide it has spread, and since when it spreads too fast. The crossing happens once.
-    fn measure_spread(&mut self, spread: Option<&Spread>) {
-        let Some(spread) = spread.filter(|_| self.is_p0()) else { return };
-        let widest = self.reports.values().filter_map(|report| report.row.fact(&spread.fact)).filter_map(Fact::count);
-        self.spread = widest.max().map_or(0, |count| (u64::BITS - count.leading_zeros()) as u8);
-        let crossings =
-            self.reports.values().filter(|report| !report.is_superseded() && report.spreads_faster_than(spread));
-        self.crossed = self.crossed.or(crossings.map(|report| report.read_began).min());
-    }
-
     fn facts(&self, deleted_means: DeletedMeans) -> Facts {
         let p0 = self.is_p0();
         let closures: Vec<Option<Timestamp>> = self.reports.values().map(|r| r.closure(p0, deleted_means)).collect();
         let closed = closures.iter().copied().collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
         let no_violation = self.reports.values().zip(&closures);
-        let no_violation =
-            no_violation.filter(|(r, _)| r.row.verdict == Verdict::NoViolation).filter_map(|(_, at)| *at).min();
+        let over = self.reports.values().zip(&closures).map(|(report, closed)| closed.or(report.looked_into()));
+        let over = over.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+        let vanished = over.filter(|_| closures.iter().all(Option::is_none));
+        let closed = if p0 { over.filter(|_| vanished.is_none()) } else { closed };
+        let waits = |r: &Report| r.row.verdict == Verdict::NoViolation || self.is_in_bulk(r).is_some();
+        let no_violation = no_violation.filter(|(r, _)| waits(r)).filter_map(|(_, at)| *at).min();
         Facts {
             anchor: self.received(),
             first_seen: self.reports.values().map(|r| r.first_seen).min().unwrap_or(Timestamp::MAX),
             joined: self.reports.values().map(|r| r.first_seen).max().unwrap_or(Timestamp::MIN),
             read_began: self.reports.values().map(|r| r.read_began).min().unwrap_or(Timestamp::MIN),
             closed,
-            conclusion: self.conclusion(closed, no_violation),
+            conclusion: match vanished.filter(|_| p0) {
+                Some(at) => Some((at, Conclusion::Vanished)),
+                None => self.conclusion(closed, no_violation),
+            },
             no_violation,
         }
     }
 
-    /// P0 ends at a violation closure, or a "no violation" closure that a second reviewer confirmed;
+    /// P0 ends at a violation closure, or one of "no violation" or in bulk that a second reviewer confirmed;
     /// below P0 any closure ends it, and so does vanishing.
     fn conclusion(
         &self,
@@ -505,8 +538,9 @@ impl Case {
             let gone = self.reports.values().map(|report| report.gone).max().flatten();
             return closed.map(|at| (at, how)).or(gone.map(|at| (at, Conclusion::Vanished)));
         }
+        let in_bulk = self.reports.values().any(|report| self.is_in_bulk(report).is_some());
         match how {
-            Conclusion::NoViolation => {
+            _ if how == Conclusion::NoViolation || in_bulk => {
                 let reviewed = self.second_review(no_violation?)?;
                 closed.map(|at| (at.max(reviewed), how))
             }
@@ -522,7 +556,7 @@ impl Case {
             let mut events = self.reports.values().flat_map(|report| &report.row.events);
             events.any(|event| event.name == EventName::Closed && event.by == review.by && event.at <= review.at)
         };
-        let reviews = self.reports.values().flat_map(|report| &report.row.events);
+        let reviews = self.reports.values().flat_map(Report::events);
         let reviews = reviews.filter(|event| event.name == EventName::SecondReview && event.at >= no_violation);
         let valid = reviews.filter(|event| match &event.by {
             Actor::Unmapped => true,
@@ -563,11 +597,13 @@ impl Case {
     fn evidence(&self, target: &Target, clock: &Clock, facts: &Facts, deleted_means: DeletedMeans) -> Evidence {
         let anchor = clock.report.as_ref().and_then(|key| self.reports.get(key)).map(|report| report.received);
         let started = match (target.from, target.until) {
+            _ if clock.since.is_some() => clock.since,
             (EventName::Received, _) => Some(anchor.unwrap_or(facts.anchor)),
             (_, EventName::SecondReview) => facts.no_violation,
             (from, _) => self.earliest(from, None, deleted_means),
         };
         let happened = match target.until {
+            until if clock.since.is_some() => self.next_after(until, clock.report.as_ref(), clock.since),
             EventName::Closed => facts.closed,
             EventName::SecondReview => facts.no_violation.and_then(|at| self.second_review(at)),
             until => self.earliest(until, clock.report.as_ref(), deleted_means),
@@ -577,6 +613,7 @@ impl Case {
             None => (facts.first_seen, facts.read_began),
         };
         let moot = self.ended.filter(|(_, how)| leaves_moot(*how, target.until)).map(|(at, _)| at);
+        let moot = moot.or_else(|| clock.since.and_then(|_| self.closed_for(clock, deleted_means)));
         Evidence { started, happened, due: None, read_began, moot, first_seen, joined: facts.joined, p0: self.is_p0() }
     }
 
@@ -610,7 +647,11 @@ impl Case {
             Due::Within { calendar, .. } => (None, calendar.as_ref().and_then(|name| policy.calendars.get(name))),
         };
         let credited = self.credited();
-        let deadline = clock::deadline(&target.due, evidence.started, stated, calendar.map(|c| &**c), credited)?;
+        let due = match (&target.due, clock.since.and(target.repeat)) {
+            (Due::Within { calendar, .. }, Some(span)) => &Due::Within { span, calendar: calendar.clone() },
+            (due, _) => due,
+        };
+        let deadline = clock::deadline(due, evidence.started, stated, calendar.map(|c| &**c), credited)?;
         Some(deadline.min(self.tightened(evidence, policy).unwrap_or(Timestamp::MAX)))
     }
 

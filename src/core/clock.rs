@@ -31,6 +31,9 @@ pub struct Clock {
     /// The deadline that it has warned of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warned_of: Option<Timestamp>,
+    /// Of a target that repeats, the occurrence that it counts from; `None` the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     pub state: ClockState,
 }
 
@@ -160,6 +163,7 @@ impl Clock {
             deadline: None,
             warns_at: None,
             warned_of: None,
+            since: None,
             state: ClockState::Running,
         }
     }
@@ -172,7 +176,14 @@ impl Clock {
     /// The target of a clock whose own is no longer promised: enough to see it met.
     pub fn left_over(&self) -> Target {
         let due = Due::Within { span: Span::ZERO, calendar: None };
-        Target { name: self.target.clone(), from: EventName::Received, until: self.until, due, warn: None }
+        Target {
+            name: self.target.clone(),
+            from: EventName::Received,
+            until: self.until,
+            due,
+            warn: None,
+            repeat: None,
+        }
     }
 
     /// Running, asked or unverified: the clock still has something to find out.
@@ -182,6 +193,25 @@ impl Clock {
             ClockState::Asked { .. } | ClockState::Unverified { .. } => true,
             ClockState::Met { .. } | ClockState::Breached { .. } | ClockState::Moot => false,
         }
+    }
+
+    /// Its deadline has passed and the row is being read for proof.
+    pub fn is_being_proved(&self) -> bool {
+        matches!(self.state, ClockState::Asked { .. })
+    }
+
+    /// When it was met, in time or late.
+    pub fn met_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            ClockState::Met { at } | ClockState::Breached { ended: Some(Ending::Met { at }), .. } => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// What was met is owed again, counted from when it was.
+    pub fn begin_anew(&mut self, since: Timestamp) {
+        (self.since, self.started, self.state) = (Some(since), Some(since), ClockState::Running);
+        (self.deadline, self.warns_at) = (None, None);
     }
 
     /// A breach, proved or not, whose target is still unmet.

@@ -1,16 +1,24 @@
 //! A plan in the making: the core's state with one input's changes laid over it. Nothing is changed
 //! but the draft, so a plan that isn't committed leaves no trace.
 
+mod bulk;
+mod lines;
+mod page;
+mod repeats;
+mod told;
+
+pub use bulk::Closer;
+
 use super::case::{Case, Report};
 use super::clock::{Clock, ClockState, Turn};
 use super::engine::Core;
 use super::facts::Predicate;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{HOLD_AT_START, Incident, IncidentKind};
-use super::lines::Slot;
+use super::known::Known;
 use super::observation::{EventName, Observation, Received, Row};
 use super::observed;
-use super::plan::{Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, PageCase, Plan, Rows, Warning};
+use super::plan::{Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, Plan, Rows, Warning};
 use super::policy::{Assessment, Priority, Standing};
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
@@ -34,6 +42,8 @@ pub struct Draft<'c> {
     groups: BTreeMap<(Name, Name), IncidentNo>,
     joined: BTreeMap<IncidentNo, BTreeSet<MemberKey>>,
     left: BTreeMap<IncidentNo, BTreeSet<MemberKey>>,
+    /// Incidents of cases that this draft looked at: they may be over.
+    looked_at: BTreeSet<IncidentNo>,
 }
 
 impl<'c> Draft<'c> {
@@ -49,6 +59,7 @@ impl<'c> Draft<'c> {
             groups: BTreeMap::new(),
             joined: BTreeMap::new(),
             left: BTreeMap::new(),
+            looked_at: BTreeSet::new(),
         }
     }
 
@@ -78,32 +89,6 @@ impl<'c> Draft<'c> {
         }
     }
 
-    /// The line of a report whose case this draft has not made whole.
-    fn line_of(&self, source: &Name, id: &ReportId) -> Option<Slot> {
-        let slot = self.core.lines.slot(source, id)?;
-        let key = self.core.lines.key(slot)?;
-        (!self.plan.cases.contains_key(&key)).then_some(slot)
-    }
-
-    /// Makes a case whole of which the core holds a line, to be derived anew.
-    fn make_whole(&mut self, slot: Slot) -> Option<Home> {
-        let case = self.core.lines.without_clocks(slot)?;
-        let report = self.core.lines.report_key(slot)?;
-        let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
-        self.plan.homes.insert((report.source, report.id), Some(home.clone()));
-        self.touched.insert(case.key.clone());
-        self.plan.cases.insert(case.key.clone(), Some(case));
-        Some(home)
-    }
-
-    /// Asks for proof of what is due of cases that are lines, and leaves them so until it comes.
-    pub fn ask_lines(&mut self, slots: impl Iterator<Item = Slot>) {
-        for slot in slots {
-            self.plan.asks.extend(self.core.lines.report_key(slot));
-            self.plan.lines.asked.push(slot);
-        }
-    }
-
     /// Takes in the rows of one read.
     pub fn see(&mut self, rows: &Rows) {
         self.recall(&rows.recalled);
@@ -117,6 +102,7 @@ impl<'c> Draft<'c> {
             self.plan.alarms.insert(alarm);
             self.plan.doubts.push((rows.source.clone(), Some(self.now)));
         }
+        self.judge_closures(&rows.source, rows.read_began);
         self.refresh_touched();
     }
 
@@ -129,12 +115,6 @@ impl<'c> Draft<'c> {
         let touched = std::mem::take(&mut self.touched);
         for key in by_priority(&touched, |key| self.case(key)) {
             self.refresh(&key);
-        }
-    }
-
-    pub fn reassess_line(&mut self, slot: Slot) {
-        if let Some(home) = self.make_whole(slot) {
-            self.reassess(&home.episode);
         }
     }
 
@@ -202,9 +182,12 @@ impl<'c> Draft<'c> {
             self.plan.seen.push((episode.clone(), report, read_began));
             return;
         }
+        let mut is_p0 = false;
         if let Some(row) = row {
             let assessment = self.core.policy.assess(row);
-            let belongs = case.is_latched() || case_key(&report, row, &assessment) == case.key.case;
+            is_p0 = assessment.priority == Priority::P0;
+            let latched = case.is_latched() && !known.is_released();
+            let belongs = latched || case_key(&report, row, &assessment) == case.key.case;
             let known = known.clone();
             self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(&report, when)));
             let unnamed = !self.core.policy.categories.contains_key(&row.category);
@@ -220,6 +203,9 @@ impl<'c> Draft<'c> {
         }
         if let Some(case) = self.case_mut(episode) {
             case.see(&report, row.cloned(), read_began, blind_after);
+            if is_p0 {
+                case.note_closure_of_p0(&report);
+            }
             self.touched.insert(episode.clone());
         }
     }
@@ -256,6 +242,9 @@ impl<'c> Draft<'c> {
                 case.reports.insert(report.clone(), known.moved(row.clone(), read_began));
             }
             case.see(&report, Some(row.clone()), read_began, blind_after);
+            if assessment.priority == Priority::P0 {
+                case.note_closure_of_p0(&report);
+            }
         }
         self.touched.insert(episode);
     }
@@ -289,7 +278,9 @@ impl<'c> Draft<'c> {
         let known_and_closed = latest.reports.contains_key(report) && row.event(EventName::Closed).is_some();
         let p0 = latest.is_p0() || assessment.priority == Priority::P0;
         if latest.ended.is_some() && p0 && !known_and_closed {
-            return EpisodeKey { case, episode: latest.key.episode + 1 };
+            // A later one may have settled while an earlier one still runs: no number is given twice.
+            let stored = recalled.as_ref().map_or(0, |recalled| recalled.key.episode);
+            return EpisodeKey { case, episode: latest.key.episode.max(stored) + 1 };
         }
         let key = latest.key.clone();
         if let (None, Some(recalled)) = (known, recalled) {
@@ -336,26 +327,33 @@ impl<'c> Draft<'c> {
     pub fn refresh(&mut self, key: &EpisodeKey) {
         let (policy, now) = (self.core.policy.clone(), self.now);
         let before = self.case(key).map(members_of).unwrap_or_default();
+        let waited: Vec<IncidentNo> =
+            self.core.cases.get(key).into_iter().flat_map(|case| case.waits_in_bulk()).collect();
         let Some(case) = self.case_mut(key) else { return };
         if case.reports.is_empty() {
             self.dissolve(key, before);
             return;
         }
         let mut turns = case.refresh(&policy, now);
-        // What is left of a withdrawn breach is a target that was met: by the evidence of now its deadline
-        // may be another, and that is for a second look.
-        let looks_twice = turns.iter().any(|(_, turn)| *turn == Turn::Withdraw);
-        for (index, turn) in std::mem::take(&mut turns) {
-            self.turn(key, index, turn);
-        }
-        if looks_twice && let Some(case) = self.case_mut(key) {
+        loop {
+            // What is left of a withdrawn breach is a target that was met: by the evidence of now its deadline
+            // may be another, and that is for a second look.
+            let looks_twice = turns.iter().any(|(_, turn)| *turn == Turn::Withdraw);
+            for (index, turn) in turns {
+                self.turn(key, index, turn);
+            }
+            let Some(case) = self.case_mut(key) else { return };
+            if !case.begin_anew(&policy) && !looks_twice {
+                break;
+            }
             turns = case.refresh(&policy, now);
         }
-        for (index, turn) in turns {
-            self.turn(key, index, turn);
-        }
+        self.repeat(key);
+        let incident = self.case(key).and_then(|case| case.incident);
         let after = self.case(key).map(members_of).unwrap_or_default();
         self.move_members(before, after);
+        self.looked_at.extend(incident);
+        self.look_at_bulk(key, &waited);
         self.settle(key);
     }
 
@@ -363,6 +361,7 @@ impl<'c> Draft<'c> {
     fn dissolve(&mut self, key: &EpisodeKey, before: BTreeMap<IncidentNo, MemberKey>) {
         self.plan.cases.insert(key.clone(), None);
         self.move_members(before, BTreeMap::new());
+        self.looked_at.extend(self.core.cases.get(key).and_then(|case| case.incident));
         if let Some(case) = self.core.cases.get(key).filter(|case| case.stored) {
             // Without its reports: they live on elsewhere, and no recall may bring them back here.
             let case = Case { reports: Reports::new(), ..Case::clone(case) };
@@ -508,6 +507,7 @@ impl<'c> Draft<'c> {
             IncidentKind::Episode(key) => case_acted(key),
             IncidentKind::Group { .. } => self.members(no, usize::MAX).1.iter().any(|(_, _, key)| case_acted(key)),
             IncidentKind::Blind(_) | IncidentKind::Audit { .. } | IncidentKind::Test { .. } => false,
+            IncidentKind::Bulk { .. } => self.waiting(no).iter().any(case_acted),
             IncidentKind::Warning(_) | IncidentKind::Trouble(_) => true,
             IncidentKind::Bundle { members } => members.iter().any(|member| match self.incident(*member) {
                 Some(Incident { kind: IncidentKind::Episode(key), resolved_at: None, .. }) => case_acted(key),
@@ -516,31 +516,10 @@ impl<'c> Draft<'c> {
         }
     }
 
-    /// Incidents whose members this draft changed or that it rang.
+    /// Incidents whose members this draft changed or looked at, or that it rang.
     pub fn incidents_to_settle(&self) -> BTreeSet<IncidentNo> {
-        self.joined.keys().chain(self.left.keys()).chain(self.plan.incidents.keys()).copied().collect()
-    }
-
-    /// A case as a page of this incident may tell of it; of a P0 that was met since, its last breach.
-    pub fn page_case(&self, no: IncidentNo, key: &EpisodeKey) -> Option<PageCase> {
-        let held = || self.core.cases.get(key).map(|case| &**case);
-        let case = self.case(key).or_else(|| self.freed.get(key)).or_else(held)?;
-        let overdue = case.clocks.iter().filter(|clock| clock.is_overdue());
-        let of_another = |clock: &Clock| clock.breach().is_none_or(|breach| breach.incident != Some(no));
-        let worst = overdue.min_by_key(|clock| (of_another(clock), clock.unmet_deadline()));
-        let clock = worst.or_else(|| case.clocks.iter().rfind(|clock| clock.breach().is_some()))?;
-        let breach = clock.breach()?;
-        Some(PageCase {
-            episode: key.clone(),
-            category: case.category.clone(),
-            priority: case.priority,
-            standing: case.standing,
-            reports: u32::try_from(case.reports.len()).unwrap_or(u32::MAX),
-            target: clock.target.clone(),
-            deadline: breach.deadline,
-            unverified: matches!(clock.state, ClockState::Unverified { .. }),
-            inherited: breach.inherited,
-        })
+        let moved = self.joined.keys().chain(self.left.keys());
+        moved.chain(self.plan.incidents.keys()).chain(&self.looked_at).copied().collect()
     }
 
     fn warn(&mut self, key: &EpisodeKey, index: usize) {
@@ -590,6 +569,7 @@ impl<'c> Draft<'c> {
             contradicted_at,
             incident: breach.incident,
             policy_hash: self.core.policy.hash.clone(),
+            known: Known::of(case, clock, &self.core.policy),
         };
         self.plan.breaches.push(record);
     }

@@ -2,9 +2,12 @@
 //! committed plan in. Deadlines wait in an ordered index, so a decision touches only what changed and
 //! what is due.
 
+pub(super) mod closures;
+
+use super::act::{Audited, Effect};
 use super::arrivals::Arrivals;
 use super::case::Case;
-use super::draft::{Draft, MemberKey, members_of};
+use super::draft::{Closer, Draft, MemberKey, members_of};
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{Incident, IncidentKind};
 use super::lines::{Lines, Slot};
@@ -43,6 +46,10 @@ pub struct Core {
     /// When each case wakes: P0 apart, so that a pass takes all of it first.
     due: [BTreeSet<(Timestamp, EpisodeKey)>; 2],
     pub(super) rings: BTreeSet<(Timestamp, IncidentNo)>,
+    /// F20: closures of P0 cases in memory, by account.
+    pub(super) closers: BTreeMap<Closer, BTreeSet<(Timestamp, EpisodeKey)>>,
+    /// Cases of each bulk that wait for a review.
+    pub(super) waiting: BTreeMap<IncidentNo, BTreeSet<EpisodeKey>>,
     pub(super) open_warnings: BTreeSet<IncidentNo>,
     /// Operators' incidents, open or over.
     pub(super) troubles: BTreeMap<(TroubleKind, Name), IncidentNo>,
@@ -86,6 +93,8 @@ impl Core {
             queue: BTreeSet::new(),
             due: [BTreeSet::new(), BTreeSet::new()],
             rings: BTreeSet::new(),
+            closers: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             open_warnings: BTreeSet::new(),
             troubles: BTreeMap::new(),
             quiets: BTreeMap::new(),
@@ -183,8 +192,15 @@ impl Core {
             Input::Sight { source, measured } => self.look(&mut draft, source, measured, now),
             Input::Recalled(recalled) => self.recall(&mut draft, recalled),
             Input::Act(act) => {
-                draft.plan.refused = self.take_up(&mut draft, act, now).err();
+                let effect = match self.take_up(&mut draft, act, now) {
+                    Ok(effect) => effect,
+                    Err(refusal) => {
+                        draft.plan.refused = Some(refusal);
+                        Effect::Refused
+                    }
+                };
                 draft.plan.taken_up = Some(act.inbox);
+                draft.plan.audited = Audited::new(act, effect, now);
             }
         }
         self.tell_troubles(&mut draft, now);
@@ -354,6 +370,7 @@ impl Core {
                     self.members.remove(&no);
                 }
             }
+            self.index_closures(&held, false);
             self.count(&held, -1);
             // A settled episode takes its resolved incident out of memory with it.
             let over = held.incident.filter(|no| self.incidents.get(no).is_some_and(|incident| !incident.is_open()));
@@ -391,6 +408,7 @@ impl Core {
             self.members.entry(no).or_default().insert(member);
         }
         self.watch.add(&case);
+        self.index_closures(&case, true);
         self.cases.insert(key, case);
     }
 

@@ -85,11 +85,21 @@ pub fn explain(case: &Case, policy: &Policy, now: Timestamp) -> Explanation {
     Explanation { priority: case.priority, rule: case.rule.clone(), targets }
 }
 
-fn explain_target(case: &Case, target: &Target, clock: &Clock, policy: &Policy, now: Timestamp) -> TargetExplained {
-    let calendar: Option<&Calendar> = match &target.due {
+/// The calendar that a clock of this case counts on; none on wall time.
+pub fn calendar_of<'p>(case: &Case, clock: &Clock, policy: &'p Policy) -> Option<&'p Calendar> {
+    let targets = policy.targets_of(case.priority, &case.rule);
+    targets.iter().find(|target| target.name == clock.target).and_then(|target| calendar_of_target(target, policy))
+}
+
+fn calendar_of_target<'p>(target: &Target, policy: &'p Policy) -> Option<&'p Calendar> {
+    match &target.due {
         Due::Within { calendar: Some(name), .. } => policy.calendars.get(name).map(|calendar| &**calendar),
         Due::Within { calendar: None, .. } | Due::Stated { .. } => None,
-    };
+    }
+}
+
+fn explain_target(case: &Case, target: &Target, clock: &Clock, policy: &Policy, now: Timestamp) -> TargetExplained {
+    let calendar = calendar_of_target(target, policy);
     let (met, state) = state(case, clock);
     let stop = met.unwrap_or(now);
     let walk = match clock.started {

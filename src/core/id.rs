@@ -47,6 +47,17 @@ pub struct EpisodeKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IncidentNo(pub u64);
 
+impl ReportId {
+    /// What a text may be as an id, whose type only its table knows: a number, a uuid, or itself.
+    pub fn readings(text: &str) -> impl Iterator<Item = ReportId> {
+        let number = text.parse().ok().map(ReportId::Int);
+        let digits: String = text.chars().filter(|c| *c != '-').collect();
+        let uuid = (digits.len() == 32).then(|| u128::from_str_radix(&digits, 16).ok()).flatten();
+        let uuid = uuid.map(|value| ReportId::Uuid(value.to_be_bytes()));
+        number.into_iter().chain(uuid).chain([ReportId::Text(text.into())])
+    }
+}
+
 impl CaseKey {
     pub fn source(&self) -> &Name {
         match self {

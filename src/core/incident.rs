@@ -2,6 +2,7 @@
 //! that would ring at once. Each answers two questions: when does it ring next, and is it over.
 
 use super::id::{EpisodeKey, IncidentNo, Name};
+use super::observation::Actor;
 use super::plan::Notice;
 use super::policy::{Escalation, Priority, Step};
 use super::selfcheck::Findings;
@@ -35,19 +36,32 @@ pub enum IncidentKind {
     /// A P0 episode has one incident, whatever happens in it.
     Episode(EpisodeKey),
     /// Lesser breaches of one category under one escalation.
-    Group { category: Name },
+    Group {
+        category: Name,
+    },
     /// P0 incidents that rang at one instant; over when all of them are.
-    Bundle { members: Vec<IncidentNo> },
+    Bundle {
+        members: Vec<IncidentNo>,
+    },
     /// The monitor can't see a source, or can't trust what it sees; over when it can.
+    /// F20: one actor closed many P0 cases at once; over when no closure of these waits for its review.
+    Bulk {
+        source: Name,
+        by: Actor,
+    },
     Blind(Blind),
     /// Deadlines that come near: no incident that anybody must take, and over when they were met or have passed.
     Warning(Nearing),
     /// Something that the operators must see to; over when its cause is gone.
     Trouble(Trouble),
     /// What the auditor found that should have rung and did not; over when nothing is left of it.
-    Audit { found: Findings },
+    Audit {
+        found: Findings,
+    },
     /// A test of the way that pages take: it tells of no report, stands in no figure, and is over by itself.
-    Test { until: Timestamp },
+    Test {
+        until: Timestamp,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +108,23 @@ pub struct Incident {
     /// When time alone ends it; `None` where only evidence does.
     #[serde(default)]
     pub over_at: Option<Timestamp>,
+    /// F4: what reports that came again did to it.
+    #[serde(default)]
+    pub repeats: Repeats,
+}
+
+/// F4: a repeat rings one step up, at most once in the time that an acknowledgement is believed; what comes
+/// earlier waits for that, and is not lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeats {
+    /// When a repeat rang last: until a person acts after it, the incident is not over.
+    pub rang_at: Option<Timestamp>,
+    /// When the next one rings.
+    pub ring_at: Option<Timestamp>,
+    /// The ring that is due is a repeat's.
+    pub due: bool,
+    /// The repeat that waits opened the incident: whatever rings first is its ring.
+    pub opens: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +138,9 @@ pub struct NextStep {
 pub struct Acknowledgement {
     pub by: Name,
     pub at: Timestamp,
+    /// A program acknowledged it, such as a pager product: nobody is known to have taken it.
+    #[serde(default)]
+    pub integration: bool,
 }
 
 impl Incident {
@@ -130,6 +164,7 @@ impl Incident {
             bundle: None,
             told_by: Vec::new(),
             news_round: 0,
+            repeats: Repeats::default(),
             over_at: None,
         }
     }
@@ -143,8 +178,8 @@ impl Incident {
     pub fn breach(&mut self, priority: Priority, hold_until: Option<Timestamp>, now: Timestamp) {
         (self.resolved_at, self.news_round) = (None, self.rounds);
         let at = match (&self.kind, self.rung_at) {
-            (IncidentKind::Group { .. }, None) => hold_until.unwrap_or(now),
-            (IncidentKind::Group { .. }, Some(rung_at)) => {
+            (IncidentKind::Group { .. } | IncidentKind::Bulk { .. }, None) => hold_until.unwrap_or(now),
+            (IncidentKind::Group { .. } | IncidentKind::Bulk { .. }, Some(rung_at)) => {
                 let higher = self.rung_priority.is_none_or(|rung| priority < rung);
                 if higher { now } else { now.max(rung_at.plus(RING_AGAIN_AFTER)) }
             }
@@ -164,6 +199,32 @@ impl Incident {
         match &self.kind {
             IncidentKind::Blind(blind) => Some(blind.clone()),
             _ => None,
+        }
+    }
+
+    /// F4: a repeat of the case that it is about. Where nothing has rung yet it is the first ring, unless a
+    /// deadline that is being proved rings by `proved_by`; else it rings one step up: at once, or when the last
+    /// repeat's time to act is over.
+    pub fn repeat(&mut self, act_within: Option<Span>, steps: usize, proved_by: Timestamp, now: Timestamp) {
+        let opens = !self.is_open() || self.rung_at.is_none();
+        self.resolved_at = None;
+        let rested = self.repeats.rang_at.zip(act_within).map_or(now, |(rang_at, within)| rang_at.plus(within));
+        let at = if opens { proved_by } else { rested };
+        (self.repeats.ring_at, self.repeats.opens) = (Some(at.max(now)), opens);
+        self.take_repeat(steps, now);
+    }
+
+    /// A repeat that is due makes it ring at `now`, one step up.
+    pub fn take_repeat(&mut self, steps: usize, now: Timestamp) {
+        if self.repeats.ring_at.take_if(|at| *at <= now).is_some() {
+            if !self.repeats.opens {
+                let last = u32::try_from(steps.saturating_sub(1)).unwrap_or(u32::MAX);
+                self.step = self.step.max(self.step.saturating_add(1).min(last));
+                // The steps that follow count from this one.
+                self.next_step = None;
+            }
+            (self.repeats.rang_at, self.repeats.due) = (Some(now), true);
+            self.ring_at = Some(now);
         }
     }
 
@@ -239,7 +300,8 @@ impl Incident {
     /// When time alone makes it ring or asks whether somebody has acted.
     pub fn wakes_at(&self) -> Option<Timestamp> {
         let step = self.next_step.map(|next| next.at);
-        self.ring_at.into_iter().chain(step).chain(self.act_by).chain(self.over_at).chain(self.ends_at()).min()
+        let times = [self.ring_at, step, self.act_by, self.over_at, self.ends_at(), self.repeats.ring_at];
+        times.into_iter().flatten().min()
     }
 
     /// A step or repeat that is due makes it ring at `now`, on that step.
@@ -261,12 +323,17 @@ impl Incident {
             self.next_step = escalation.and_then(|escalation| next_step(escalation, self.step, now));
         }
         (self.rung_at, self.rung_priority, self.ring_at, self.act_by) = (Some(now), Some(priority), None, None);
+        self.repeats.due = false;
+        if self.repeats.opens && self.repeats.ring_at.take().is_some() {
+            self.repeats.rang_at = Some(now);
+        }
+        self.repeats.opens = false;
         round
     }
 
     /// A named person takes it. Breaches that have not rung yet still will.
-    pub fn acknowledge(&mut self, by: Name, act_within: Option<Span>, now: Timestamp) {
-        self.acknowledged = Some(Acknowledgement { by, at: now });
+    pub fn acknowledge(&mut self, by: Name, integration: bool, act_within: Option<Span>, now: Timestamp) {
+        self.acknowledged = Some(Acknowledgement { by, at: now, integration });
         self.next_step = None;
         self.act_by = act_within.map(|within| now.plus(within));
     }
@@ -297,7 +364,7 @@ impl Incident {
     pub fn resolve(&mut self, now: Timestamp) -> Vec<(u32, Name)> {
         self.resolved_at = Some(now);
         (self.ring_at, self.next_step, self.acknowledged, self.act_by) = (None, None, None, None);
-        (self.step, self.over_at) = (0, None);
+        (self.step, self.over_at, self.repeats) = (0, None, Repeats::default());
         std::mem::take(&mut self.rung)
     }
 }

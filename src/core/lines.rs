@@ -207,6 +207,7 @@ impl Lines {
             read_began: line.read_began,
             gone: None,
             base: None,
+            told: Vec::new(),
         };
         Some(Case {
             key: self.key(slot)?,
@@ -223,6 +224,9 @@ impl Lines {
             incident: None,
             ended: None,
             reopenings: 0,
+            closed_by: Vec::new(),
+            held_until: None,
+            repeats_told: 0,
             raise_seen: false,
             crossed: None,
             stored: false,
@@ -425,14 +429,19 @@ fn only_report(case: &Case) -> Option<(&ReportKey, &Report)> {
         incident,
         ended,
         reopenings,
+        closed_by,
+        held_until,
+        repeats_told,
         raise_seen,
         crossed,
         stored,
     } = case;
     let untouched = *standing == Standing::Known
         && !(*raised || *raise_seen || *stored)
-        && (*spread, *reopenings) == (0, 0)
+        && (*spread, *reopenings, *repeats_told) == (0, 0, 0)
         && pauses.is_empty()
+        && closed_by.is_empty()
+        && held_until.is_none()
         && incident.is_none()
         && ended.is_none()
         && crossed.is_none();
@@ -451,12 +460,13 @@ fn is_plain(report: &Report, category: &Name) -> bool {
         && !row.paused
         && report.gone.is_none()
         && report.base.is_none()
+        && report.told.is_empty()
         && !report.anchored_at_first_sight
         && !report.is_superseded()
 }
 
 fn is_plain_clock(clock: &Clock) -> bool {
-    clock.state == ClockState::Running && clock.warns_at.is_none() && clock.warned_of.is_none()
+    clock.state == ClockState::Running && clock.warns_at.is_none() && clock.warned_of.is_none() && clock.since.is_none()
 }
 
 fn says_more(row: &Row) -> bool {

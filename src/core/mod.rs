@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod arrivals;
+pub mod bulk;
 pub mod calendar;
 pub mod case;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod facts;
 pub mod fallback;
 pub mod id;
 pub mod incident;
+pub mod known;
 mod lines;
 pub mod obligation;
 pub mod observation;
@@ -32,6 +34,7 @@ mod shown;
 pub mod sight;
 mod taken;
 pub mod time;
+pub mod told;
 pub mod trouble;
 pub mod view;
 pub mod warning;

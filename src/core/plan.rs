@@ -1,12 +1,13 @@
 //! What goes into the core and what comes out. A plan is a set of facts to commit: the shell stores it
 //! in one transaction and only then hands it back to `Core::apply`. A discarded plan never happened.
 
-use super::act::Act;
+use super::act::{Act, Audited};
 use super::arrivals::{Arrived, Seen, Watched};
 use super::case::{Case, Conclusion};
 use super::clock::Ending;
 use super::id::{EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{Blind, Incident};
+use super::known::Known;
 use super::lines::LineChanges;
 use super::observation::{Observation, Reject};
 use super::observed::Observed;
@@ -79,6 +80,8 @@ pub struct BreachRecord {
     pub contradicted_at: Option<Timestamp>,
     pub incident: Option<IncidentNo>,
     pub policy_hash: Name,
+    /// What was known when it was found.
+    pub known: Known,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -130,6 +133,8 @@ pub struct Page {
     pub part: Option<(u32, u32)>,
     /// Set where the page tells that the monitor itself can't see.
     pub blind: Option<Blind>,
+    #[serde(default)]
+    pub news: News,
     /// Set where the page tells of something else than a breach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<Notice>,
@@ -139,10 +144,29 @@ pub struct Page {
     /// A test of the way that pages take: nothing is overdue.
     #[serde(default)]
     pub is_test: bool,
-    /// Overdue cases in the incident, all of them.
+    /// Cases in the incident that it tells of, all of them.
     pub count: u64,
     /// The most urgent of them, at most `CASES_PER_PAGE`.
     pub cases: Vec<PageCase>,
+}
+
+/// What a page tells of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum News {
+    /// Deadlines that have passed unmet.
+    #[default]
+    Overdue,
+    /// F4: an open P0 was reported again; whether it is overdue is said by its deadline.
+    Repeat,
+    /// F20: many P0 cases were closed at once under one account.
+    BulkClosures,
+}
+
+impl News {
+    pub fn is_overdue(&self) -> bool {
+        *self == News::Overdue
+    }
 }
 
 /// What a page tells of where it isn't a breach.
@@ -179,7 +203,7 @@ pub struct PageCase {
     pub priority: Priority,
     pub standing: Standing,
     pub reports: u32,
-    /// The overdue target with the earliest deadline.
+    /// The overdue target with the earliest deadline; where none is overdue, the one due next.
     pub target: Name,
     pub deadline: Timestamp,
     pub unverified: bool,
@@ -267,6 +291,8 @@ pub struct Plan {
     pub refused: Option<Refusal>,
     /// Snoozes and windows that begin or, with `None`, are forgotten.
     pub quiets: BTreeMap<i64, Option<Quiet>>,
+    /// What it did, for the audit log.
+    pub audited: Option<Audited>,
     pub alarms: BTreeSet<Alarm>,
     /// Deadlines that come near.
     pub warnings: Vec<Warning>,

@@ -2,6 +2,7 @@
 //! the minor-safety law is a property of these types: P0 has one door (`Policy::assess`), its targets
 //! carry no calendar, and no rule can name P0.
 
+use super::bulk::BulkBound;
 use super::calendar::Calendar;
 use super::facts::{FactTypes, Predicate};
 use super::id::Name;
@@ -80,6 +81,9 @@ pub struct Target {
     /// How long before the deadline it warns; without a breach, and once for each deadline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warn: Option<Span>,
+    /// F10: met, it is owed again within this time, and so on until the report is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +113,9 @@ pub struct MinorSafety {
     pub targets: Vec<Target>,
     pub escalation: Name,
     pub spread: Option<Spread>,
+    /// F20: what one account may close before its closures are no evidence by themselves.
+    #[serde(default)]
+    pub bulk: BulkBound,
 }
 
 /// How fast a reported item may spread before every running deadline of its case moves in.

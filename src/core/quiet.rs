@@ -11,6 +11,7 @@ use super::incident::{Incident, IncidentKind};
 use super::policy::{CategoryClass, Priority};
 use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// No quiet ends later than this after it was asked for: what nobody remembers must ring.
 pub const QUIET_MAX: Span = Span::from_hours(31 * 24);
@@ -31,6 +32,17 @@ pub enum Scope {
     Category(Name),
     /// A window: everything below P0 under an escalation.
     Escalation(Name),
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Incident(no) => write!(f, "{no}"),
+            Scope::Case(case) => write!(f, "case {case}"),
+            Scope::Category(category) => write!(f, "category {category}"),
+            Scope::Escalation(escalation) => write!(f, "escalation {escalation}"),
+        }
+    }
 }
 
 /// A snooze or a maintenance window.
@@ -147,7 +159,9 @@ impl Core {
                     IncidentKind::Group { .. } | IncidentKind::Trouble(_) => {
                         Ok(incident.rung_priority.unwrap_or(Priority::P1))
                     }
-                    IncidentKind::Episode(_) | IncidentKind::Bundle { .. } => Err(REFUSED_P0),
+                    IncidentKind::Episode(_) | IncidentKind::Bundle { .. } | IncidentKind::Bulk { .. } => {
+                        Err(REFUSED_P0)
+                    }
                     IncidentKind::Blind { .. } => {
                         Err("the monitor is blind: what it can't see may be minor safety; acknowledge it instead")
                     }

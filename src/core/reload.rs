@@ -93,6 +93,7 @@ impl Core {
             IncidentKind::Episode(_) | IncidentKind::Bundle { .. } => minor_safety(),
             IncidentKind::Group { .. }
             | IncidentKind::Blind(_)
+            | IncidentKind::Bulk { .. }
             | IncidentKind::Warning(_)
             | IncidentKind::Trouble(_)
             | IncidentKind::Audit { .. }

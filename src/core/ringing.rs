@@ -3,10 +3,11 @@
 
 use super::draft::{Draft, MemberKey};
 use super::engine::Core;
+use super::engine::closures::news;
 use super::fallback::fallbacks;
 use super::id::{IncidentNo, Name};
 use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
-use super::plan::{Page, PageCase, PageKind};
+use super::plan::{News, Page, PageCase, PageKind};
 use super::policy::Priority;
 use super::selfcheck;
 use super::time::Timestamp;
@@ -38,6 +39,8 @@ impl Core {
             let acted = forgotten && draft.was_acted_on(no);
             let Some(incident) = draft.incident_mut(no) else { continue };
             incident.take_step(now);
+            let escalation = self.policy.escalations.get(&incident.escalation);
+            incident.take_repeat(escalation.map_or(0, |escalation| escalation.steps.len()), now);
             match (forgotten, acted) {
                 (true, true) => incident.act_by = None,
                 (true, false) => incident.forgotten(now),
@@ -60,6 +63,7 @@ impl Core {
             let Some(incident) = draft.incident(no) else { continue };
             match &incident.kind {
                 IncidentKind::Bundle { .. } if rings => self.ring_bundle(draft, no, now),
+                IncidentKind::Bulk { .. } => self.ring_bulk(draft, no, now),
                 IncidentKind::Blind(_) if rings => self.page(draft, no, BLIND_PRIORITY, (0, Vec::new()), None, now),
                 IncidentKind::Warning(_) if rings => self.ring_warning(draft, no, now),
                 IncidentKind::Trouble(_) if rings => self.ring_trouble(draft, no, now),
@@ -76,13 +80,15 @@ impl Core {
                 | IncidentKind::Test { .. } => {}
                 IncidentKind::Episode(_) if rings => p0.push(no),
                 IncidentKind::Group { .. } if rings && count > 0 => self.ring_group(draft, no, count, &first, now),
-                IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 => self.resolve(draft, no, now),
+                IncidentKind::Episode(_) | IncidentKind::Group { .. } if count == 0 && !draft.waits_for_action(no) => {
+                    self.resolve(draft, no, now);
+                }
                 IncidentKind::Episode(_) | IncidentKind::Group { .. } => {}
             }
         }
         self.ring_p0(draft, &p0, now);
         for no in p0 {
-            if draft.members(no, 1).0 == 0 {
+            if draft.members(no, 1).0 == 0 && !draft.waits_for_action(no) {
                 self.resolve(draft, no, now);
             }
         }
@@ -164,6 +170,7 @@ impl Core {
     ) {
         let Some(incident) = draft.incident_mut(no) else { return };
         let escalation = self.escalation_of(incident);
+        let news = news(incident, &cases, now);
         let round = incident.ring(priority, escalation.filter(|_| incident.is_taken()), now);
         let step = incident.step;
         let channels = incident.notified(escalation);
@@ -185,6 +192,7 @@ impl Core {
             created_at: now,
             part,
             blind: blind.clone(),
+            news,
             notice: notice.clone(),
             found,
             is_test,
@@ -230,9 +238,10 @@ fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>,
     let Some(incident) = draft.incident(no) else { return };
     let (priority, blind) = (incident.rung_priority.unwrap_or(Priority::P4), incident.blind());
     let (notice, found, is_test) = (incident.notice(), incident.found(), incident.is_test());
+    let news = news(incident, &[], now);
     let page = |rung| {
         let (blind, notice) = (blind.clone(), notice.clone());
-        Page { blind, notice, found, is_test, ..resolve_page(no, rung, priority, now) }
+        Page { blind, news, notice, found, is_test, ..resolve_page(no, rung, priority, now) }
     };
     draft.plan.pages.extend(rounds.into_iter().map(page));
 }
@@ -249,6 +258,7 @@ fn resolve_page(no: IncidentNo, (round, channel): (u32, Name), priority: Priorit
         fallbacks: Vec::new(),
         part: None,
         blind: None,
+        news: News::Overdue,
         notice: None,
         found: None,
         is_test: false,

@@ -40,6 +40,7 @@ impl Core {
             IncidentKind::Episode(key) => self.cases.get(key).map_or_else(|| "".into(), |case| case.category.clone()),
             IncidentKind::Bundle { .. } => "several".into(),
             IncidentKind::Blind(_) => "monitor blind".into(),
+            IncidentKind::Bulk { .. } => "bulk closures".into(),
             IncidentKind::Warning(_) => "warning".into(),
             IncidentKind::Trouble(trouble) => trouble.kind.as_str().into(),
             IncidentKind::Audit { .. } => "monitor at fault".into(),
@@ -49,6 +50,7 @@ impl Core {
             IncidentKind::Bundle { members } => {
                 members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
             }
+            IncidentKind::Bulk { .. } => self.waiting.get(&incident.no).map_or(0, BTreeSet::len),
             IncidentKind::Blind(_)
             | IncidentKind::Warning(_)
             | IncidentKind::Trouble(_)

@@ -1,25 +1,30 @@
 //! What people did, and what the outbox and the auditor told, taken up: each entry of the inbox has its effect here
 //! and nowhere else.
 
-use super::act::{Act, Deed};
+use super::act::{Act, Deed, Effect};
 use super::draft::Draft;
 use super::engine::Core;
-use super::id::{IncidentNo, Name};
-use super::incident::IncidentKind;
+use super::id::IncidentNo;
+use super::incident::{Incident, IncidentKind};
 use super::quiet::Refusal;
 use super::ringing::fell_back;
 use super::selfcheck;
 use super::time::Timestamp;
 
 impl Core {
-    pub(super) fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) -> Result<(), Refusal> {
+    pub(super) fn take_up(&self, draft: &mut Draft<'_>, act: &Act, now: Timestamp) -> Result<Effect, Refusal> {
         match &act.deed {
-            Deed::Acknowledge { incident } => self.acknowledge(draft, *incident, &act.by, now),
+            Deed::Acknowledge { incident } | Deed::AcknowledgePage { incident, .. }
+                if !draft.incident(*incident).is_some_and(Incident::is_open) =>
+            {
+                return Ok(Effect::NotOpen);
+            }
+            Deed::Acknowledge { incident } => self.acknowledge(draft, *incident, act, now),
             Deed::AcknowledgePage { incident, round } => {
                 if draft.incident(*incident).is_some_and(|incident| incident.has_news_since(*round)) {
                     return Err("something new has rung since the page that was acknowledged");
                 }
-                self.acknowledge(draft, *incident, &act.by, now);
+                self.acknowledge(draft, *incident, act, now);
             }
             Deed::Snooze { scope, reason, until } => {
                 self.keep_quiet(draft, act, (scope, reason), (now, *until), now)?;
@@ -28,6 +33,11 @@ impl Core {
                 self.keep_quiet(draft, act, (scope, reason), (*from, *until), now)?;
             }
             Deed::EndQuiet { no } => self.end_quiet(draft, *no, now)?,
+            // What a program says of a report is no evidence: its own table is where it would write it.
+            Deed::Tell { .. } if act.integration => return Ok(Effect::NotUnderstood),
+            Deed::Tell { source, report, word, at } => {
+                return Ok(draft.tell(source, report, (*word, *at), &act.by));
+            }
             Deed::FellBack { incident, round, channel, priority } => {
                 fell_back(draft, *incident, (*round, channel.clone()), *priority, now);
             }
@@ -39,13 +49,13 @@ impl Core {
                     self.resolve(draft, over, now);
                 }
             }
-            Deed::Unknown => {}
+            Deed::Unknown => return Ok(Effect::NotUnderstood),
         }
-        Ok(())
+        Ok(Effect::Done)
     }
 
     /// An acknowledgement of a bundle covers the incidents that it told of.
-    fn acknowledge(&self, draft: &mut Draft<'_>, no: IncidentNo, by: &Name, now: Timestamp) {
+    fn acknowledge(&self, draft: &mut Draft<'_>, no: IncidentNo, act: &Act, now: Timestamp) {
         let members = match draft.incident(no).map(|incident| &incident.kind) {
             Some(IncidentKind::Bundle { members }) => members.clone(),
             _ => Vec::new(),
@@ -56,7 +66,7 @@ impl Core {
             // The incidents of a bundle are asked about through the bundle.
             let act_within = act_within.filter(|_| incident.bundle.is_none() || incident.next_step.is_some());
             if let Some(incident) = draft.incident_mut(no) {
-                incident.acknowledge(by.clone(), act_within, now);
+                incident.acknowledge(act.by.clone(), act.integration, act_within, now);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The one payload from which every channel renders. It is frozen as JSON when the page is created, and
 //! has no field that could hold content, an identity, a URL or a report's own id.
 
-use crate::core::plan::{Notice, Page, PageKind};
+use crate::core::plan::{News, Notice, Page, PageKind};
 use crate::core::sight::BlindKind;
 use crate::core::time::Span;
 use crate::core::trouble::TroubleKind;
@@ -22,6 +22,8 @@ pub struct Payload {
     /// Set where the page tells that the monitor itself can't see a source, and of no case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blind: Option<PayloadBlind>,
+    #[serde(default, skip_serializing_if = "News::is_overdue")]
+    pub news: News,
     /// Set where the page tells of something else than a breach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<PayloadNotice>,
@@ -38,8 +40,8 @@ pub struct Payload {
     /// A test of the way that pages take: nothing is overdue.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_test: bool,
-    /// Overdue cases in the incident; `cases` lists the most urgent of them. Of a warning, the deadlines that
-    /// come near.
+    /// Cases in the incident that it tells of; `cases` lists the most urgent of them. Of a warning, the deadlines
+    /// that come near.
     pub count: u64,
     pub cases: Vec<PayloadCase>,
 }
@@ -147,6 +149,7 @@ impl Payload {
                 since: crate::zone::rfc3339(blind.since),
                 state: blind.what,
             }),
+            news: page.news,
             notice: page.notice.as_ref().map(PayloadNotice::of),
             acknowledge: acknowledge(page, keys),
             found: page.found.map(|found| found.to_string()),

@@ -30,6 +30,7 @@ pub fn payload(cases: usize) -> Payload {
         created_at: "2026-11-23T08:04:00Z".into(),
         part: None,
         blind: None,
+        news: Default::default(),
         notice: None,
         acknowledge: None,
         found: None,

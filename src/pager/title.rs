@@ -3,7 +3,7 @@
 
 use super::notice;
 use super::payload::{Payload, PayloadCase};
-use crate::core::plan::PageKind;
+use crate::core::plan::{News, PageKind};
 use crate::core::time::Span;
 use crate::zone::parse_rfc3339;
 
@@ -20,6 +20,7 @@ pub fn title(payload: &Payload, minor_safety: &str) -> String {
     let text = match payload.kind {
         _ if payload.is_test => test(payload),
         _ if payload.blind.is_some() => blind(payload),
+        _ if payload.news == News::BulkClosures => bulk(payload),
         _ if let Some(notice) = &payload.notice => notice::title(payload, notice, &subject),
         _ if payload.found.is_some() => found(payload),
         PageKind::Ring => ring(payload, &subject),
@@ -60,8 +61,23 @@ fn found(payload: &Payload) -> String {
     }
 }
 
+/// Closures that nobody can have looked at, one by one.
+fn bulk(payload: &Payload) -> String {
+    let closed = match payload.count {
+        1 => "1 P0 case was".to_owned(),
+        count => format!("{count} P0 cases were"),
+    };
+    match payload.kind {
+        PageKind::Ring => {
+            format!("BULK CLOSURE: {closed} closed at once under one account; each waits for a second review")
+        }
+        PageKind::Resolve => format!("RESOLVED, {}: no P0 closed in bulk waits for its review", payload.incident),
+    }
+}
+
 fn ring(payload: &Payload, subject: &str) -> String {
-    let mut text = format!("{subject} overdue: ");
+    let what = if payload.news == News::Repeat { "reported again" } else { "overdue" };
+    let mut text = format!("{subject} {what}: ");
     match payload.cases.first() {
         None => text += &format!("{} in {}", cases(payload.count), payload.incident),
         Some(first) if payload.count <= 1 => text += &case(first, payload),
@@ -90,8 +106,9 @@ fn subject(payload: &Payload, minor_safety: &str) -> String {
 }
 
 fn case(case: &PayloadCase, payload: &Payload) -> String {
+    let reports = if payload.news == News::Repeat { format!(", {} reports", case.reports) } else { String::new() };
     let mut text = format!(
-        "{}, {} {}",
+        "{}{reports}, {} {}",
         one_line(&case.case, NAME_CHARS_MAX),
         one_line(&case.target, NAME_CHARS_MAX),
         lateness(&case.deadline, &payload.created_at)
@@ -108,6 +125,9 @@ fn lateness(deadline: &str, created_at: &str) -> String {
     match (parse_rfc3339(deadline), parse_rfc3339(created_at)) {
         (Some(deadline), Some(created_at)) if created_at.since(deadline) >= Span::from_secs(1) => {
             format!("{} late", created_at.since(deadline))
+        }
+        (Some(deadline), Some(created_at)) if deadline > created_at => {
+            format!("due in {}", deadline.since(created_at))
         }
         (Some(_), Some(_)) => "late since just now".to_owned(),
         _ => "late".to_owned(),
@@ -164,6 +184,7 @@ mod tests {
             created_at: "2026-11-23T08:04:00Z".into(),
             part: None,
             blind: None,
+            news: News::Overdue,
             notice: None,
             acknowledge: None,
             found: None,
@@ -238,6 +259,28 @@ mod tests {
         assert!(title.chars().count() <= TITLE_CHARS_MAX);
         assert!(!title.chars().any(|c| c.is_control() || c == '\u{202e}'));
         assert!(title.starts_with("P2 a b"));
+    }
+
+    #[test]
+    fn f04_a_repeat_says_that_it_was_reported_again_and_what_is_due() {
+        let case = PayloadCase { reports: 4, ..overdue("2026-11-23T08:15:00Z") };
+        let mut page = page(PageKind::Ring, "P0", 1, vec![case]);
+        page.news = News::Repeat;
+        let expected = "P0 minor safety reported again: C-7F3KQ-9QXMA, 4 reports, first_response due in 11m";
+        assert_eq!(title(&page), expected);
+        page.cases[0].deadline = AT_EIGHT.into();
+        assert!(title(&page).ends_with("C-7F3KQ-9QXMA, 4 reports, first_response 4m late"));
+    }
+
+    #[test]
+    fn f20_a_bulk_closure_names_no_account() {
+        let mut page = page(PageKind::Ring, "P0", 500, vec![overdue(AT_EIGHT)]);
+        page.news = News::BulkClosures;
+        let expected =
+            "BULK CLOSURE: 500 P0 cases were closed at once under one account; each waits for a second review";
+        assert_eq!(title(&page), expected);
+        page.kind = PageKind::Resolve;
+        assert!(title(&page).starts_with("RESOLVED, I-42: "));
     }
 
     #[test]

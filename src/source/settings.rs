@@ -1,8 +1,9 @@
 //! How one report table is mapped into the monitor's terms.
 
+use super::actors::Classifier;
 use crate::core::facts::FactType;
 use crate::core::id::Name;
-use crate::core::observation::EventName;
+use crate::core::observation::{Actor, EventName};
 use crate::core::policy::DeletedMeans;
 use crate::core::time::Span;
 use crate::secret::Secret;
@@ -36,6 +37,11 @@ impl Settings {
     /// A source whose last complete read is older than this is not seen: a minute, or two polls.
     pub fn stale_after(&self) -> Span {
         Span::from_mins(1).max(self.poll.plus(self.poll))
+    }
+
+    /// Who somebody is by this source's patterns.
+    pub fn classify(&self, actor: &str) -> Actor {
+        Classifier::new(self.actors.clone()).classify(actor)
     }
 
     /// Database time that one poll may spend on reading again what it already knows: a quarter of the

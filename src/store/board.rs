@@ -116,8 +116,8 @@ impl SqlStore {
     ///
     /// # Errors
     /// Where the store can't be read.
-    pub async fn breaches_of(&self, episode: &EpisodeKey) -> Result<Vec<BreachRecord>> {
-        load::breaches_of(self.db(), episode).await
+    pub async fn breaches_of_episode(&self, episode: &EpisodeKey) -> Result<Vec<BreachRecord>> {
+        load::breaches_of_episode(self.db(), episode).await
     }
 
     /// What happened on each day since an instant.

@@ -3,7 +3,7 @@
 
 use super::db::{Answer, Arg, Db, Tx, args};
 use super::sql::{committed, failed, json};
-use super::{Commit, NewPage, Result, StoreError, fallback, observations, outbox, quiets, segments, sight};
+use super::{Commit, NewPage, Result, StoreError, audit, fallback, observations, outbox, quiets, segments, sight};
 use crate::core::clock::Ending;
 use crate::core::incident::{Incident, IncidentKind};
 use crate::core::outcome::Basis;
@@ -26,14 +26,15 @@ const OVER_INCIDENTS: &str = "ON CONFLICT (no) DO UPDATE SET open = excluded.ope
 
 const INTO_BREACHES: &str = "INSERT INTO breaches (episode, target, report, deadline, source, first_report, \
      category, rule, priority, started, detected_at, inherited, status, ended, ended_at, contradicted_at, incident, \
-     policy_hash, keys)";
+     policy_hash, keys, known)";
 /// Verified is final. One that was withdrawn and is incurred after all is a new finding.
 const OVER_BREACHES: &str = "ON CONFLICT (episode, target, report, deadline) DO UPDATE SET \
      status = CASE breaches.status WHEN 'verified' THEN 'verified' ELSE excluded.status END, \
      detected_at = CASE breaches.status WHEN 'withdrawn' THEN excluded.detected_at ELSE breaches.detected_at END, \
      ended = excluded.ended, ended_at = excluded.ended_at, \
      contradicted_at = COALESCE(breaches.contradicted_at, excluded.contradicted_at), \
-     incident = COALESCE(excluded.incident, breaches.incident)";
+     incident = COALESCE(excluded.incident, breaches.incident), \
+     known = CASE breaches.status WHEN 'verified' THEN breaches.known ELSE excluded.known END";
 
 pub(super) const INTO_PAGES: &str = "INSERT INTO pages (incident, round, step, channel, kind, priority, created_at, \
      alert_key, delivery_key, payload, state, attempts, due_at, fallbacks, in_place_of, is_test)";
@@ -155,6 +156,7 @@ fn tables(commit: &Commit<'_>) -> Answer<Vec<Rows>> {
         Rows { head: INTO_BREACHES, tail: OVER_BREACHES, rows: breaches },
         Rows { head: INTO_PAGES, tail: OVER_PAGES, rows: commit.pages.iter().map(page_row).collect() },
         Rows { head: INTO_OUTCOMES, tail: OVER_OUTCOMES, rows: outcomes },
+        Rows { head: audit::INTO_AUDIT, tail: "", rows: audit::rows(commit) },
         Rows { head: INTO_REJECTS, tail: OVER_REJECTS, rows: reject_rows(plan, commit.at) },
         Rows {
             head: observations::INTO_OBSERVATIONS,
@@ -195,6 +197,7 @@ fn incident_row(incident: &Incident) -> Answer<Vec<Arg>> {
         IncidentKind::Group { .. } => "group",
         IncidentKind::Bundle { .. } => "bundle",
         IncidentKind::Blind { .. } => "blind",
+        IncidentKind::Bulk { .. } => "bulk",
         IncidentKind::Warning(_) => "warning",
         IncidentKind::Trouble(_) => "trouble",
         IncidentKind::Audit { .. } => "audit",
@@ -237,7 +240,7 @@ fn breach_row(breach: &BreachRecord) -> Answer<Vec<Arg>> {
     row.extend(args![ended_at, breach.contradicted_at]);
     row.push(Arg::Int(breach.incident.map(|no| i64::try_from(no.0).unwrap_or(i64::MAX))));
     let keys = (&breach.episode, &breach.report, &breach.first_report);
-    row.extend(args![&*breach.policy_hash, json(&keys)?]);
+    row.extend(args![&*breach.policy_hash, json(&keys)?, json(&breach.known)?]);
     Ok(row)
 }
 

@@ -7,6 +7,7 @@ use super::{InboxEntry, Result, StoreError, Stored, quiets, sight};
 use crate::core::case::{Case, Conclusion};
 use crate::core::clock::Ending;
 use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, ReportKey};
+use crate::core::known::Known;
 use crate::core::plan::{BreachRecord, BreachStatus, Outcome, TargetOutcome};
 use crate::core::policy::{Priority, Standing};
 use serde::de::DeserializeOwned;
@@ -20,17 +21,30 @@ const KEYS_PER_RECALL: usize = 512;
 const UNSETTLED: &str = "SELECT priority, episode, state FROM cases \
      WHERE settled = 0 AND (priority, episode) > ($1, $2) ORDER BY priority, episode LIMIT $3";
 const OPEN_INCIDENTS: &str = "SELECT no, state FROM incidents WHERE open = 1 ORDER BY no";
-macro_rules! breaches {
-    ($which:literal) => {
-        concat!(
-            "SELECT episode, target, deadline, category, rule, priority, started, detected_at, inherited, status, \
-             ended, ended_at, contradicted_at, incident, policy_hash, keys FROM breaches ",
-            $which
-        )
+/// What `breach` reads, from the first column on.
+macro_rules! breach_columns {
+    () => {
+        "episode, target, deadline, category, rule, priority, started, detected_at, inherited, status, ended, \
+         ended_at, contradicted_at, incident, policy_hash, keys, known"
     };
 }
-const BREACHES: &str = breaches!("ORDER BY detected_at DESC, episode, target, report, deadline LIMIT $1");
-const BREACHES_OF: &str = breaches!("WHERE episode = $1 ORDER BY deadline, target, report LIMIT 1000");
+const BREACHES: &str = concat!(
+    "SELECT ",
+    breach_columns!(),
+    " FROM breaches ORDER BY detected_at DESC, episode, target, report, deadline LIMIT $1"
+);
+/// Of a report, by which people know a case, or of any episode of these two cases.
+const BREACHES_OF: &str = concat!(
+    "SELECT ",
+    breach_columns!(),
+    " FROM breaches WHERE first_report = $1 OR episode IN (SELECT episode FROM cases WHERE case_key IN ($2, $3)) \
+     ORDER BY detected_at, episode, target, report, deadline LIMIT 1000"
+);
+const BREACHES_OF_EPISODE: &str = concat!(
+    "SELECT ",
+    breach_columns!(),
+    " FROM breaches WHERE episode = $1 ORDER BY deadline, target, report LIMIT 1000"
+);
 const OUTCOME: &str = "SELECT category, rule, priority, standing, received, first_response, ended_at, conclusion, \
      reports, reopenings, targets, second_review, overturned FROM outcomes WHERE episode = $1";
 
@@ -129,24 +143,37 @@ pub(super) fn inbox_entry(row: &Row) -> Answer<InboxEntry> {
 
 pub(super) async fn breaches(db: &Db, limit: u32) -> Result<Vec<BreachRecord>> {
     const OPERATION: &str = "list breaches";
-    listed(&db.fetch(BREACHES, args![limit]).await.map_err(failed(OPERATION))?, OPERATION)
+    let rows = db.fetch(BREACHES, args![limit]).await.map_err(failed(OPERATION))?;
+    rows.iter().map(|row| read_breach(row, OPERATION)).collect()
 }
 
-pub(super) async fn breaches_of(db: &Db, episode: &EpisodeKey) -> Result<Vec<BreachRecord>> {
+/// The breaches of a report's case, the first detected first; `subject` is the case of its item.
+pub(super) async fn breaches_of(db: &Db, report: &ReportKey, subject: Option<&CaseKey>) -> Result<Vec<BreachRecord>> {
+    const OPERATION: &str = "list the breaches of a report";
+    let own = CaseKey::Report(report.clone());
+    let keys = args![report.to_string(), own.to_string(), subject.unwrap_or(&own).to_string()];
+    let rows = db.fetch(BREACHES_OF, keys).await.map_err(failed(OPERATION))?;
+    rows.iter().map(|row| read_breach(row, OPERATION)).collect()
+}
+
+/// The breaches of one episode, by their deadlines.
+pub(super) async fn breaches_of_episode(db: &Db, episode: &EpisodeKey) -> Result<Vec<BreachRecord>> {
     const OPERATION: &str = "list the breaches of a case";
-    listed(&db.fetch(BREACHES_OF, args![episode.to_string()]).await.map_err(failed(OPERATION))?, OPERATION)
+    let rows = db.fetch(BREACHES_OF_EPISODE, args![episode.to_string()]).await.map_err(failed(OPERATION))?;
+    rows.iter().map(|row| read_breach(row, OPERATION)).collect()
 }
 
-fn listed(rows: &[Row], operation: &'static str) -> Result<Vec<BreachRecord>> {
-    let read = |row: &Row| {
-        let episode = row.text(0).map_err(failed(operation))?.to_owned();
-        let keys = state(row, 15, operation, "breaches", &episode)?;
-        breach(row, keys).map_err(failed(operation))?.ok_or_else(|| unreadable(operation, "breaches", &episode))
-    };
-    rows.iter().map(read).collect()
+fn read_breach(row: &Row, operation: &'static str) -> Result<BreachRecord> {
+    let episode = row.text(0).map_err(failed(operation))?.to_owned();
+    let keys = state(row, 15, operation, "breaches", &episode)?;
+    let known = state(row, 16, operation, "breaches", &episode)?;
+    let read = breach(row, keys, known).map_err(failed(operation))?;
+    read.ok_or_else(|| unreadable(operation, "breaches", &episode))
 }
 
-fn breach(row: &Row, keys: (EpisodeKey, Option<ReportKey>, ReportKey)) -> Answer<Option<BreachRecord>> {
+type Keys = (EpisodeKey, Option<ReportKey>, ReportKey);
+
+fn breach(row: &Row, keys: Keys, known: Known) -> Answer<Option<BreachRecord>> {
     let (episode, report, first_report) = keys;
     let Some(status) = breach_status(row.text(9)?) else { return Ok(None) };
     let ended = match (row.opt_text(10)?, row.opt_at(11)?) {
@@ -173,6 +200,7 @@ fn breach(row: &Row, keys: (EpisodeKey, Option<ReportKey>, ReportKey)) -> Answer
         contradicted_at: row.opt_at(12)?,
         incident: row.opt_int(13)?.map(|no| IncidentNo(no.unsigned_abs())),
         policy_hash: row.text(14)?.into(),
+        known,
     }))
 }
 

@@ -3,6 +3,7 @@
 //! PostgreSQL.
 
 mod audit;
+mod auditor;
 mod board;
 mod commit;
 mod db;
@@ -24,7 +25,7 @@ pub mod told;
 mod tokens;
 pub mod weekly;
 
-pub use audit::{UnheardRound, UnrungBreach};
+pub use auditor::{UnheardRound, UnrungBreach};
 pub use board::{Days, OfDay};
 pub use open::OpenError;
 pub use pages::PastAttempt;

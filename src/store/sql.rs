@@ -7,7 +7,7 @@ use super::{
     commit, fallback, load, outbox, segments,
 };
 use crate::core::case::Case;
-use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, Name};
+use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportKey};
 use crate::core::plan::{BreachRecord, Outcome};
 use crate::core::segments::Segment;
 use crate::core::time::Timestamp;
@@ -35,6 +35,11 @@ impl SqlStore {
     /// The breaches last detected, newest first.
     pub async fn breaches(&self, limit: u32) -> Result<Vec<BreachRecord>> {
         load::breaches(&self.db, limit).await
+    }
+
+    /// The breaches of a report's case, the first detected first; `subject` is the case of its item.
+    pub async fn breaches_of(&self, report: &ReportKey, subject: Option<&CaseKey>) -> Result<Vec<BreachRecord>> {
+        load::breaches_of(&self.db, report, subject).await
     }
 
     /// What remains of an ended episode.

@@ -36,7 +36,7 @@ impl Archive for SqlStore {
     }
 
     fn breaches<'a>(&'a self, episode: &'a EpisodeKey) -> PagesFuture<'a, Vec<BreachRecord>> {
-        Box::pin(self.breaches_of(episode))
+        Box::pin(self.breaches_of_episode(episode))
     }
 
     fn incident(&self, no: IncidentNo) -> PagesFuture<'_, Option<Incident>> {

@@ -17,6 +17,7 @@ pub fn about_no_case(kind: &IncidentKind) -> String {
         IncidentKind::Episode(_) | IncidentKind::Group { .. } => "cases that are overdue".to_owned(),
         IncidentKind::Bundle { members } => format!("bundle of {} incidents", members.len()),
         IncidentKind::Blind(blind) => format!("the monitor is blind: {}, {}", blind.source, blind.what.words()),
+        IncidentKind::Bulk { source, .. } => format!("P0 cases of {source} closed in bulk"),
         IncidentKind::Warning(_) => "deadlines that come near".to_owned(),
         IncidentKind::Trouble(trouble) => trouble_words(trouble),
         IncidentKind::Audit { found } => format!("the auditor found: {found}"),

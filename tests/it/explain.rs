@@ -189,7 +189,7 @@ fn a_night_is_as_long_as_the_clock_change_makes_it_and_time_used_up_at_closing_i
 }
 
 #[test]
-fn a_wall_clock_target_counts_real_hours_across_a_clock_change() {
+fn l08_a_wall_clock_target_counts_real_hours_across_a_clock_change() {
     let explained = json("--category threat --received 2026-03-28T12:00:00+01:00 --until 2026-03-28T12:00:00Z");
     assert_eq!(target(&explained, "first_response")["deadline"], "2026-03-29T11:00:00Z");
 }

@@ -11,6 +11,7 @@ use tocsin::core::plan::{Input, Notice, Page, PageKind, Plan, Rows};
 use tocsin::core::policy::*;
 use tocsin::core::sight::Measured;
 use tocsin::core::time::{Span, Timestamp};
+use tocsin::core::told::Word;
 
 /// Minutes after the beginning of every test's time.
 pub fn minute(n: i64) -> Timestamp {
@@ -19,7 +20,18 @@ pub fn minute(n: i64) -> Timestamp {
 
 /// Entry `inbox` of the inbox: what Ada did.
 pub fn by_ada(inbox: i64, deed: Deed) -> Input {
-    Input::Act(Act { inbox, by: "ada".into(), at: minute(0), deed })
+    did(inbox, "ada", deed)
+}
+
+/// Entry `inbox` of the inbox: what somebody did.
+pub fn did(inbox: i64, by: &str, deed: Deed) -> Input {
+    Input::Act(Act { inbox, by: by.into(), at: minute(0), integration: false, deed })
+}
+
+/// What somebody says of report 1.
+pub fn said(by: &str, word: &str, at: Timestamp) -> Input {
+    let word = Word::parse(word).expect("a word");
+    did(1, by, Deed::Tell { source: "reports".into(), report: "1".into(), word, at })
 }
 
 /// What the shell measures of a source that was last read to its end then.
@@ -34,7 +46,7 @@ pub fn target(until: EventName, within_mins: i64) -> Target {
         _ => EventName::Received,
     };
     let due = Due::Within { span: Span::from_mins(within_mins), calendar: None };
-    Target { name: until.as_str().into(), from, until, due, warn: None }
+    Target { name: until.as_str().into(), from, until, due, warn: None, repeat: None }
 }
 
 /// P0: first response 15 min, closed 60, second review 240. "threat" is P1, "ncii" P2, "spam" P4.
@@ -75,6 +87,7 @@ pub fn policy() -> Policy {
             ],
             escalation: "minor-safety".into(),
             spread: None,
+            bulk: Default::default(),
         },
         rules: vec![
             rule("threat", &["threat"], Priority::P1, 30),

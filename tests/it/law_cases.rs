@@ -273,7 +273,8 @@ fn two_bundles_of_the_same_cases_both_close_when_all_are_over() {
     let rows = |closed: bool| {
         let row = |id: i64| {
             let row = row("csam", minute(0));
-            let row = if closed { row.closed(minute(90), person("ada"), Verdict::Violation) } else { row };
+            let by = person(&format!("mod-{}", id % 2));
+            let row = if closed { row.closed(minute(90), by, Verdict::Violation) } else { row };
             Observation { id: ReportId::Int(id), row: Some(row) }
         };
         (0..12).map(row).collect::<Vec<_>>()
@@ -286,6 +287,7 @@ fn two_bundles_of_the_same_cases_both_close_when_all_are_over() {
     assert_eq!(told.len(), 2, "one bundle at each deadline, and no incident beside them");
     bench.rows(rows(true));
     assert_eq!(bench.rings().len(), bench.resolves().len(), "every round of both is closed");
+    bench.until(minute(92));
     assert_eq!((bench.core.cases().count(), bench.core.next_wake()), (0, None));
     assert_eq!(bench.core.view(bench.now).incidents.len(), 0);
 }
@@ -347,7 +349,9 @@ fn a_page_of_a_p0_that_was_closed_late_and_settled_at_once_still_tells_of_it() {
     bench.put(1, closed.closed(minute(65), person("ada"), Verdict::Violation));
     assert_eq!(bench.rings().len(), 1);
     assert_eq!(bench.rings()[0].cases.iter().map(|case| case.deadline).collect::<Vec<_>>(), [minute(60)]);
-    assert_eq!((bench.resolves().len(), bench.core.cases().count()), (1, 0));
+    assert_eq!(bench.resolves().len(), 1);
+    bench.until(minute(72));
+    assert_eq!(bench.core.cases().count(), 0);
 }
 
 #[test]
@@ -406,8 +410,8 @@ fn a_review_stands_when_its_reviewer_closes_another_report_of_the_item_later() {
     bench.put(1, first.with(EventName::SecondReview, minute(20), person("grace")));
     bench.until(minute(30));
     bench.put(2, row("csam", minute(15)).about(7).closed(minute(30), person("grace"), Verdict::NoViolation));
-    assert_eq!(bench.core.cases().count(), 0, "the episode has ended");
     bench.until(minute(600));
+    assert_eq!(bench.core.cases().count(), 0, "the episode has ended");
     assert_eq!(bench.breaches(), []);
 }
 

@@ -13,7 +13,7 @@ use tocsin::core::time::Span;
 fn obligation(name: &str, when: &str, from: EventName, within_mins: i64) -> Obligation {
     let due = Due::Within { span: Span::from_mins(within_mins), calendar: None };
     Obligation {
-        target: Target { name: name.into(), from, until: EventName::Removed, due, warn: None },
+        target: Target { name: name.into(), from, until: EventName::Removed, due, warn: None, repeat: None },
         when: Some(compile(when, &Default::default()).unwrap()),
         sources: None,
         assumed: BTreeSet::new(),

@@ -184,6 +184,11 @@ proptest! {
     ) {
         let mut open = table.clone();
         open.retain(|(_, row)| row.event(EventName::Closed).is_none());
+        // What answers one report of an item answers all: an item that is overdue when first seen is a breach, and
+        // an answer in another report of it, seen later, contradicts that.
+        for (_, row) in open.iter_mut().filter(|(_, row)| row.subject.is_some()) {
+            row.events.clear();
+        }
         prop_assume!(!open.is_empty());
         let mut at_once = bench_at(policy(), 300);
         see(&mut at_once, &open);

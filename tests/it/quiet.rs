@@ -25,7 +25,7 @@ fn repeating() -> Policy {
 
 fn ask(bench: &mut Bench, inbox: i64, deed: Deed) -> Option<&'static str> {
     let at = bench.now;
-    bench.feed(Input::Act(Act { inbox, by: "ada".into(), at, deed })).refused
+    bench.feed(Input::Act(Act { inbox, by: "ada".into(), at, integration: false, deed })).refused
 }
 
 fn snooze(scope: Scope, until: i64) -> Deed {

@@ -9,6 +9,12 @@ mod faults;
 #[path = "../it/kit.rs"]
 #[expect(dead_code, reason = "the workbench of the integration tests, of which a part is used here")]
 mod kit;
+mod model_contract;
 mod model_store;
+#[path = "../it/port.rs"]
+mod port;
 mod storm;
+#[path = "../it/support.rs"]
+#[expect(dead_code, reason = "what integration tests share, of which a part is used here")]
+mod support;
 mod truth;

@@ -120,9 +120,13 @@ fn lane(page: &NewPage) -> Lane {
 }
 
 impl Store for ModelStore {
-    async fn lead(&self, _holder: &str, _now: Timestamp) -> Result<u64> {
+    async fn lead(&self, _holder: &str, now: Timestamp) -> Result<u64> {
         let mut tables = self.tables();
         tables.token += 1;
+        // Whoever held a lease is gone.
+        for state in tables.pages.iter_mut().filter(|state| state.state == "leased") {
+            (state.state, state.due_at) = ("queued", now);
+        }
         Ok(tables.token)
     }
 
@@ -164,8 +168,14 @@ impl Store for ModelStore {
             let held = tables.breaches.entry(key).or_insert_with(|| breach.clone());
             assert!(held.status != BreachStatus::Verified || breach.status == BreachStatus::Verified);
             let incident = breach.incident.or(held.incident);
-            let (detected_at, inherited) = (held.detected_at, held.inherited);
-            *held = BreachRecord { detected_at, inherited, incident, ..breach.clone() };
+            // Verified is final; a withdrawn one that is incurred after all is a new finding.
+            let verified = held.status == BreachStatus::Verified;
+            let found_anew = held.status == BreachStatus::Withdrawn;
+            let detected_at = if found_anew { breach.detected_at } else { held.detected_at };
+            let known = if verified { held.known.clone() } else { breach.known.clone() };
+            let (ended, contradicted_at) = (breach.ended, held.contradicted_at.or(breach.contradicted_at));
+            let status = breach.status;
+            *held = BreachRecord { detected_at, known, ended, contradicted_at, status, incident, ..held.clone() };
         }
         if let Some(id) = commit.plan.taken_up {
             tables.inbox.remove(&id);
@@ -174,6 +184,10 @@ impl Store for ModelStore {
             tables.outcomes.insert(outcome.episode.clone(), outcome.clone());
         }
         for page in &commit.pages {
+            let place = |page: &NewPage| (page.incident, page.round, page.step, page.channel.clone(), page.kind);
+            if tables.pages.iter().any(|state| place(&state.page) == place(page)) {
+                continue;
+            }
             let (due_at, leased_until) = (page.created_at, Timestamp::MIN);
             let (page, failing) = (page.clone(), false);
             tables.pages.push(PageState { page, state: "queued", due_at, leased_until, attempts: 0, failing });
@@ -289,8 +303,17 @@ impl Store for ModelStore {
         Ok(())
     }
 
-    async fn pages(&self, _limit: u32) -> Result<Vec<PageRow>> {
-        Ok(Vec::new())
+    async fn pages(&self, limit: u32) -> Result<Vec<PageRow>> {
+        let tables = self.tables();
+        let row = |(id, state): (usize, &PageState)| PageRow {
+            id: id as i64,
+            page: state.page.clone(),
+            state: state.state.to_owned(),
+            attempts: state.attempts,
+            last_answer: None,
+            accepted_at: None,
+        };
+        Ok(tables.pages.iter().enumerate().rev().take(limit as usize).map(row).collect())
     }
 
     async fn page_counts(&self) -> Result<Vec<PageCount>> {

@@ -4,19 +4,21 @@
 //! item, and `closed` below P0 with pauses; blindness, vanishing rows and restarts for both.
 
 mod model;
+mod on_sql;
 mod platform;
 
 use crate::driver::{Life, Table, World};
 use crate::kit::*;
-use crate::model_store::ModelStore;
+use crate::model_store::{ModelStore, PageState};
 use model::{BLIND_AFTER, Breach, Case, Model, Sight};
 use platform::Platform;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tocsin::core::bulk::BulkBound;
 use tocsin::core::id::{CaseKey, IncidentNo, Name, ReportId};
 use tocsin::core::incident::IncidentKind;
-use tocsin::core::observation::Row;
+use tocsin::core::observation::{Actor, Row};
 use tocsin::core::plan::{BreachRecord, BreachStatus, PageKind};
 use tocsin::core::policy::{Policy, Priority};
 use tocsin::core::time::{Span, Timestamp};
@@ -29,6 +31,7 @@ const INPUTS_PER_MINUTE: usize = 2_000;
 fn truth_policy() -> Policy {
     let mut policy = policy();
     policy.rules[1].targets = vec![target(tocsin::core::observation::EventName::Closed, 75)];
+    policy.minor_safety.bulk = BulkBound { cases_max: model::BULK_CASES as u32, within: model::BULK_WITHIN };
     for source in policy.sources.values_mut() {
         source.blind_after = Some(BLIND_AFTER);
     }
@@ -45,7 +48,11 @@ struct Night {
     recorded: BTreeMap<(String, Name, Timestamp), Timestamp>,
     /// Breaches whose page has been found.
     rung: BTreeSet<(String, Name, Timestamp, IncidentNo)>,
+    /// Deadlines of known P0 episodes as they were last.
+    deadlines: BTreeMap<(String, Name), Timestamp>,
     restarts: usize,
+    repeats: usize,
+    bulks: usize,
     traced: bool,
 }
 
@@ -60,7 +67,10 @@ impl Night {
             model,
             recorded: BTreeMap::new(),
             rung: BTreeSet::new(),
+            deadlines: BTreeMap::new(),
             restarts: 0,
+            repeats: 0,
+            bulks: 0,
             traced: false,
         }
     }
@@ -135,16 +145,28 @@ impl Night {
         }
     }
 
+    /// What the core and the truth hold of P0, for finding out why they differ.
+    fn trace_state(&self, life: &Life<ModelStore, Table>) {
+        for case in life.engine.core().cases().filter(|case| case.is_p0()) {
+            let ids: Vec<String> = case.reports.keys().map(|report| report.id.to_string()).collect();
+            println!("core: {} reports {ids:?} ended {:?} closed by {:?}", case.key, case.ended, case.closed_by);
+        }
+        self.model.trace();
+    }
+
     fn check(&mut self, life: &Life<ModelStore, Table>, minute_no: i64) {
         let found: BTreeSet<Breach> = self.standing().iter().map(breach).collect();
         let missing: Vec<_> = self.model.breaches.difference(&found).collect();
         let surplus: Vec<_> = found.difference(&self.model.breaches).collect();
-        assert!(
-            missing.is_empty() && surplus.is_empty(),
-            "minute {minute_no}: missing {missing:#?} surplus {surplus:#?}"
-        );
+        if !(missing.is_empty() && surplus.is_empty()) {
+            self.trace_state(life);
+            panic!("minute {minute_no}: missing {missing:?} surplus {surplus:?}");
+        }
         self.check_that_nothing_moved(minute_no);
         self.check_pages(minute_no);
+        self.check_repeats(minute_no);
+        self.check_bulk(life, minute_no);
+        self.check_clocks(life, minute_no);
         let queue: Vec<_> = life.engine.core().queue().collect();
         assert!(queue.windows(2).all(|pair| pair[0].rank() < pair[1].rank()), "the order is total");
         assert!(queue.windows(2).all(|pair| pair[0].is_p0() || !pair[1].is_p0()), "P0 is first");
@@ -194,6 +216,63 @@ impl Night {
         }
         let keys: BTreeSet<&String> = tables.pages.iter().map(|state| &state.page.delivery_key).collect();
         assert_eq!(keys.len(), tables.pages.len(), "minute {minute_no}: a page doubled under one key");
+    }
+
+    /// F4: the second, fourth, eighth report on an open P0 has rung in the minute in which it was seen.
+    fn check_repeats(&mut self, minute_no: i64) {
+        let tables = self.world.store.tables();
+        for (case, episode, reports) in std::mem::take(&mut self.model.repeats) {
+            let about = |no: &IncidentNo| match &tables.incidents[no].kind {
+                IncidentKind::Episode(key) => breach_case(&key.case) == case && key.episode == episode,
+                _ => false,
+            };
+            let rang = |state: &&PageState| {
+                let page = &state.page;
+                let rings = page.kind == PageKind::Ring && page.created_at >= minute(minute_no);
+                rings
+                    && match &tables.incidents[&page.incident].kind {
+                        IncidentKind::Bundle { members } => members.iter().any(about),
+                        _ => about(&page.incident),
+                    }
+            };
+            let found = tables.pages.iter().rev().take(200).find(rang);
+            assert!(found.is_some(), "minute {minute_no}: {reports} reports of {case:?} and no ring");
+            self.repeats += 1;
+        }
+    }
+
+    /// F20: an incident of the operators is open for whoever closed in bulk, while a closure of it waits.
+    fn check_bulk(&mut self, life: &Life<ModelStore, Table>, minute_no: i64) {
+        let tables = self.world.store.tables();
+        let open = tables.incidents.values().filter(|incident| incident.is_open());
+        let closers: BTreeSet<Name> = open
+            .filter_map(|incident| match &incident.kind {
+                IncidentKind::Bulk { by: Actor::Person(name), .. } => Some(name.clone()),
+                _ => None,
+            })
+            .collect();
+        if closers != self.model.bulk_closers() {
+            drop(tables);
+            self.trace_state(life);
+            panic!("minute {minute_no}: bulk closures by {closers:?}, not {:?}", self.model.bulk_closers());
+        }
+        self.bulks += closers.len();
+    }
+
+    /// The deadline of a known P0 never moves out, whatever happens to its rows and to the process.
+    fn check_clocks(&mut self, life: &Life<ModelStore, Table>, minute_no: i64) {
+        let mut deadlines: BTreeMap<(String, Name), Timestamp> = BTreeMap::new();
+        for case in life.engine.core().cases().filter(|case| case.is_latched()) {
+            for clock in case.clocks.iter().filter(|clock| &*clock.target != "second_review") {
+                let key = (case.key.to_string(), clock.target.clone());
+                deadlines.extend(clock.deadline.map(|deadline| (key, deadline)));
+            }
+        }
+        for (key, deadline) in &deadlines {
+            let before = self.deadlines.get(key).copied().unwrap_or(*deadline);
+            assert!(*deadline <= before, "minute {minute_no}: the clock of {key:?} was reset");
+        }
+        self.deadlines = deadlines;
     }
 
     /// Everything that left the process, for telling two histories apart.

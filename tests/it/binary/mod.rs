@@ -17,6 +17,7 @@ mod process;
 pub mod proxy;
 mod reloading;
 mod rig;
+mod said;
 mod sight;
 mod sources;
 mod stopping;

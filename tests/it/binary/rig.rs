@@ -243,6 +243,12 @@ impl Rig {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Runs a command under the configuration of the started monitor: exit code, output, what it told the person.
+    pub fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let arguments = [arguments, &["--config", "tocsin.toml"]].concat();
+        super::process::run(self.scratch.path(), &arguments, &self.variables())
+    }
+
     /// The status and body of one GET; 0 where nothing answers.
     pub async fn get(&self, path: &str) -> (u16, String) {
         get(&self.address(), path).await

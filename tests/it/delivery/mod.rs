@@ -73,6 +73,7 @@ fn page(incident: u64, kind: PageKind, priority: Priority, created_at: Timestamp
         created_at: rfc3339(created_at),
         part: None,
         blind: None,
+        news: Default::default(),
         notice: None,
         acknowledge: None,
         found: None,

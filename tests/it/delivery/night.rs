@@ -111,7 +111,7 @@ impl Night {
         self.service.acknowledge(&self.keys.alert(last.0, last.1));
         self.acts += 1;
         let deed = Deed::AcknowledgePage { incident: last.0, round: last.1 };
-        let act = Act { inbox: self.acts, by: "ada (PagerDuty)".into(), at: self.bench.now, deed };
+        let act = Act { inbox: self.acts, by: "ada (PagerDuty)".into(), at: self.bench.now, integration: false, deed };
         assert_eq!(self.bench.feed(Input::Act(act)).refused, None);
         self.send().await;
     }

@@ -70,7 +70,7 @@ fn incident(no: u64, change: impl FnOnce(&mut Incident)) -> Plan {
 }
 
 fn acknowledged(incident: &mut Incident) {
-    incident.acknowledge("ada".into(), None, minute(4));
+    incident.acknowledge("ada".into(), false, None, minute(4));
 }
 
 fn over(incident: &mut Incident) {

@@ -52,13 +52,17 @@ impl Home {
 
     /// Runs SQL behind the store's back.
     pub async fn run(&self, sql: &str) {
+        self.try_run(sql).await.unwrap();
+    }
+
+    pub async fn try_run(&self, sql: &str) -> sqlx::Result<()> {
         let sql = AssertSqlSafe(sql.to_owned());
         if self.is_sqlite() {
-            let mut conn = SqliteConnection::connect(&self.url).await.unwrap();
-            sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+            let mut conn = SqliteConnection::connect(&self.url).await?;
+            sqlx::raw_sql(sql).execute(&mut conn).await.map(drop)
         } else {
-            let mut conn = PgConnection::connect(&self.url).await.unwrap();
-            sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+            let mut conn = PgConnection::connect(&self.url).await?;
+            sqlx::raw_sql(sql).execute(&mut conn).await.map(drop)
         }
     }
 
@@ -131,6 +135,9 @@ pub fn case(key: EpisodeKey, priority: Priority) -> Case {
         incident: None,
         ended: None,
         reopenings: 0,
+        closed_by: Vec::new(),
+        held_until: None,
+        repeats_told: 0,
         raise_seen: false,
         crossed: None,
         stored: true,
@@ -168,6 +175,7 @@ pub fn clocks() -> Vec<Clock> {
         deadline: Some(minute(15)),
         warns_at: None,
         warned_of: None,
+        since: None,
         state,
     };
     states.into_iter().enumerate().map(clock).collect()
@@ -197,6 +205,7 @@ pub fn breach(id: i64, status: BreachStatus) -> BreachRecord {
         contradicted_at: None,
         incident: None,
         policy_hash: "policy".into(),
+        known: Default::default(),
     }
 }
 

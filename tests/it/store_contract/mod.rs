@@ -8,6 +8,7 @@ mod lost_answers;
 mod measure;
 mod opening;
 mod outbox;
+mod port;
 mod reading;
 mod records;
 mod weekly;

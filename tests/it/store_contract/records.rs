@@ -2,11 +2,14 @@
 
 use super::home::{Home, Led, breach, episode, report_key};
 use crate::kit::{minute, row};
+use tocsin::core::act::{Audited, Effect};
 use tocsin::core::arrivals::{Arrived, Watched};
+use tocsin::core::calendar::{Interval, Stretch};
 use tocsin::core::case::Conclusion;
 use tocsin::core::clock::Ending;
 use tocsin::core::id::{IncidentNo, Name, ReportId, ReportKey};
-use tocsin::core::observation::{Flaw, Reject};
+use tocsin::core::known::{Known, KnownReport};
+use tocsin::core::observation::{Actor, Event, EventName, Flaw, Reject};
 use tocsin::core::observed::Observed;
 use tocsin::core::plan::{BreachRecord, BreachStatus, Outcome, Plan, TargetOutcome};
 use tocsin::core::policy::{Priority, Standing};
@@ -15,6 +18,8 @@ use tocsin::store::Store;
 
 super::on_both! {
     a_breach_comes_back_as_it_was,
+    a_deed_and_its_line_in_the_audit_log_are_one_commit_and_the_log_is_only_added_to,
+    what_was_known_when_a_breach_was_proved_stays_whatever_is_learnt_later,
     a_verified_breach_is_immutable_and_what_is_learnt_later_is_added,
     an_unverified_breach_is_verified_or_withdrawn,
     a_withdrawn_breach_that_is_incurred_after_all_is_a_new_finding,
@@ -231,4 +236,55 @@ async fn what_people_do_waits_in_the_inbox(home: Home) {
     let second = led.store.put_inbox("event", "{}", "ada", minute(2)).await.unwrap();
     assert!(second > first);
     assert_eq!(home.number("SELECT COUNT(*) FROM inbox WHERE applied_sequence IS NULL AND by_whom = 'ada'").await, 2);
+}
+
+fn line(by: &str, effect: Effect, said: bool) -> Audited {
+    Audited {
+        taken_at: minute(5),
+        done_at: minute(4),
+        by: by.into(),
+        integration: !said,
+        kind: "event".into(),
+        subject: "reports:4711".into(),
+        said: said.then(|| ("filed".into(), minute(3))),
+        effect,
+    }
+}
+
+async fn a_deed_and_its_line_in_the_audit_log_are_one_commit_and_the_log_is_only_added_to(home: Home) {
+    let mut led = home.lead().await;
+    let entry = led.store.put_inbox("event", "{}", "ada", minute(4)).await.unwrap();
+    let plan = |inbox, line| Plan { taken_up: Some(inbox), audited: Some(line), ..Plan::default() };
+    led.commit(&plan(entry, line("ada", Effect::Done, true))).await.unwrap();
+    led.commit(&plan(entry + 1, line("pager", Effect::NotHeld, false))).await.unwrap();
+    let expected = [line("pager", Effect::NotHeld, false), line("ada", Effect::Done, true)];
+    assert_eq!(led.store.audit(9).await.unwrap(), expected);
+    assert_eq!(led.store.audit(1).await.unwrap().len(), 1);
+    for refused in ["UPDATE audit SET by_whom = 'eve'", "DELETE FROM audit"] {
+        let error = home.try_run(refused).await.unwrap_err();
+        assert!(error.to_string().contains("only added to"), "{error}");
+    }
+    assert_eq!(led.store.audit(9).await.unwrap().len(), 2);
+}
+
+async fn what_was_known_when_a_breach_was_proved_stays_whatever_is_learnt_later(home: Home) {
+    let mut led = home.lead().await;
+    let known = |until: i64| Known {
+        walk: vec![(Interval { from: minute(0), until: minute(until) }, Stretch::Counted)],
+        reports: vec![KnownReport {
+            report: report_key(1),
+            received: minute(0),
+            read_began: minute(61),
+            gone: None,
+            events: vec![Event { at: minute(5), name: EventName::FirstResponse, by: Actor::Person("ada".into()) }],
+        }],
+    };
+    let found = |status, until| BreachRecord { known: known(until), ..breach(1, status) };
+    let stored = async |led: &Led| led.store.breaches_of(&report_key(1), None).await.unwrap()[0].known.clone();
+    led.commit(&of(found(BreachStatus::Unverified, 50))).await.unwrap();
+    led.commit(&of(found(BreachStatus::Verified, 60))).await.unwrap();
+    assert_eq!(stored(&led).await, known(60), "the proof is what it was found by");
+    led.commit(&of(found(BreachStatus::Verified, 99))).await.unwrap();
+    assert_eq!(stored(&led).await, known(60));
+    assert_eq!(led.store.breaches_of(&report_key(2), None).await.unwrap(), []);
 }

@@ -146,7 +146,7 @@ async fn an_open_incident_that_nobody_heard_is_found_unless_somebody_took_it(hom
     assert_eq!(found(minute(2)).await, 0);
     assert_eq!(found(minute(4)).await, 1, "the P0 that rang nowhere, not the one that its bundle told of");
     assert_eq!(found(minute(12)).await, 2, "and the group, ten minutes later; one that is held has not rung");
-    led.commit(&of_kind(1, IncidentKind::Episode(episode(1)), |i| i.acknowledge("ada".into(), None, minute(3))))
+    led.commit(&of_kind(1, IncidentKind::Episode(episode(1)), |i| i.acknowledge("ada".into(), false, None, minute(3))))
         .await
         .unwrap();
     assert_eq!(found(minute(12)).await, 1);

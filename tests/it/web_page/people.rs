@@ -247,7 +247,7 @@ async fn without_a_secret_no_webhook_is_taken() {
 #[tokio::test]
 async fn the_board_says_who_has_taken_what_and_what_is_kept_quiet_by_whom_and_why() {
     let mut view = bad_night_view();
-    view.incidents[0].incident.acknowledge("Ada Lovelace (PagerDuty)".into(), None, ago(30));
+    view.incidents[0].incident.acknowledge("Ada Lovelace (PagerDuty)".into(), false, None, ago(30));
     let served = Served::of(state(view, bad_night_status(), bad_night_pages())).await;
     let html = get(&served, "/").await;
     for said in

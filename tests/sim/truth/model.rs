@@ -3,6 +3,7 @@
 //! code with the core but the rows themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use tocsin::core::id::Name;
 use tocsin::core::observation::{Actor, Event, EventName, Received, Row, Verdict};
 use tocsin::core::time::{Span, Timestamp};
 
@@ -20,6 +21,9 @@ pub const FIRST_RESPONSE: Span = Span::from_mins(15);
 pub const CLOSED: Span = Span::from_mins(60);
 pub const SECOND_REVIEW: Span = Span::from_mins(240);
 pub const BLIND_AFTER: Span = Span::from_mins(2);
+/// One person closes at most so many P0 cases within so long before a second person must look at them.
+pub const BULK_CASES: usize = 3;
+pub const BULK_WITHIN: Span = Span::from_mins(1);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
@@ -72,9 +76,22 @@ enum Broken {
     Proved,
 }
 
+/// What one person closed in an episode, last.
+#[derive(Clone, Debug)]
+struct Closer {
+    at: Timestamp,
+    seen: Timestamp,
+    in_bulk: bool,
+}
+
 #[derive(Default)]
 struct Episode {
     reports: BTreeSet<i64>,
+    closers: BTreeMap<Name, Closer>,
+    /// Ended, with nothing owed any more.
+    rests: bool,
+    /// The number of reports whose ring is due or was.
+    repeats: usize,
     known: bool,
     ended: bool,
     met: [Option<Timestamp>; 3],
@@ -89,6 +106,8 @@ pub struct Model {
     /// What the store remembers of settled reports below P0.
     remembered: BTreeMap<i64, Report>,
     pub breaches: BTreeSet<Breach>,
+    /// Repeats that must ring, since they were last taken: the episode and the number of reports.
+    pub repeats: Vec<(Case, u32, usize)>,
 }
 
 const TARGETS: [&str; 3] = ["first_response", "closed", "second_review"];
@@ -104,8 +123,16 @@ fn by_person(event: &&Event) -> bool {
     matches!(event.by, Actor::Person(_))
 }
 
+fn closing_of_p0(row: &Row) -> Option<(Name, Timestamp)> {
+    let closing = row.events.iter().filter(by_person).find(|event| event.name == EventName::Closed)?;
+    match &closing.by {
+        Actor::Person(name) => Some((name.clone(), closing.at)),
+        _ => None,
+    }
+}
+
 fn closure_of_p0(row: &Row) -> Option<Timestamp> {
-    row.events.iter().filter(by_person).find(|event| event.name == EventName::Closed).map(|event| event.at)
+    closing_of_p0(row).map(|(_, at)| at)
 }
 
 fn response_to_p0(row: &Row) -> Option<Timestamp> {
@@ -121,17 +148,86 @@ impl Model {
 
     /// A look at the whole table: the open rows, then by key whatever is known and not among them.
     pub fn look(&mut self, rows: &BTreeMap<i64, Row>, now: Timestamp) {
+        self.settle(now);
         let open: BTreeSet<i64> =
             rows.iter().filter(|(_, row)| row.event(EventName::Closed).is_none()).map(|(id, _)| *id).collect();
         for id in &open {
             self.see(*id, rows.get(id), now);
         }
+        self.judge_closures();
         self.judge(now, Sight::Look);
         let others: Vec<i64> = self.reports.keys().filter(|id| !open.contains(id)).copied().collect();
         for id in others {
             self.see(id, rows.get(&id), now);
         }
+        self.judge_closures();
         self.judge(now, Sight::Look);
+    }
+
+    /// What has ended is forgotten once no closure of it can be part of a bulk any more.
+    fn settle(&mut self, now: Timestamp) {
+        for episode in self.episodes.values_mut().filter(|episode| episode.rests) {
+            if episode.closers.values().all(|closer| closer.seen.plus(BULK_WITHIN) <= now) {
+                for id in std::mem::take(&mut episode.reports) {
+                    self.reports.remove(&id);
+                }
+                episode.closers.clear();
+            }
+        }
+    }
+
+    /// Whoever closed more cases within a minute than anybody can look at has closed them in bulk.
+    fn judge_closures(&mut self) {
+        type Closures = Vec<(Timestamp, (Case, u32))>;
+        let mut closures: BTreeMap<Name, Closures> = BTreeMap::new();
+        for (key, episode) in &self.episodes {
+            for (name, closer) in &episode.closers {
+                closures.entry(name.clone()).or_default().push((closer.at, *key));
+            }
+        }
+        for (name, closures) in closures {
+            for (from, _) in &closures {
+                let window = closures.iter().filter(|(at, _)| at >= from && at.since(*from) <= BULK_WITHIN);
+                let cases: BTreeSet<(Case, u32)> = window.map(|(_, key)| *key).collect();
+                for key in cases.iter().filter(|_| cases.len() > BULK_CASES) {
+                    let closer = self.episodes.get_mut(key).and_then(|episode| episode.closers.get_mut(&name));
+                    closer.unwrap().in_bulk = true;
+                }
+            }
+        }
+    }
+
+    pub fn trace(&self) {
+        for (key, episode) in self.episodes.iter().filter(|(_, episode)| !episode.reports.is_empty()) {
+            let Episode { reports, closers, ended, .. } = episode;
+            println!("truth: {key:?} reports {reports:?} ended {ended} closed by {closers:?}");
+        }
+    }
+
+    /// People whose bulk has a closure that still waits for its review.
+    pub fn bulk_closers(&self) -> BTreeSet<Name> {
+        let open = self.episodes.values().filter(|episode| !episode.ended);
+        let closers = open.flat_map(|episode| {
+            let names = episode.reports.iter().filter_map(|id| closing_of_p0(&self.reports[id].row));
+            names.map(|(name, _)| name).filter(|name| episode.closers.get(name).is_some_and(|closer| closer.in_bulk))
+        });
+        closers.collect()
+    }
+
+    fn note_closure(&mut self, id: i64, before: Option<&Row>, last_read: Timestamp, now: Timestamp) {
+        let Some(report) = self.reports.get(&id) else { return };
+        let (Some(key), Some((name, stated))) = (report.episode, closing_of_p0(&report.row)) else { return };
+        let closed_before = before.and_then(closing_of_p0);
+        let changed = closed_before != Some((name.clone(), stated));
+        let saw_it_open = before.is_some() && closed_before.is_none();
+        let at = stated.max(received(&report.row));
+        let at = if saw_it_open { at.max(last_read) } else { at };
+        let episode = self.episodes.get_mut(&key).unwrap();
+        match episode.closers.get_mut(&name) {
+            Some(closer) if changed => (closer.at, closer.seen) = (closer.at.max(at), now),
+            Some(_) => {}
+            None => drop(episode.closers.insert(name, Closer { at, seen: now, in_bulk: false })),
+        }
     }
 
     fn see(&mut self, id: i64, row: Option<&Row>, now: Timestamp) {
@@ -150,9 +246,11 @@ impl Model {
         if !p0_before && known.row.paused && row.paused && !known.gone && now.since(known.last_read) <= BLIND_AFTER {
             known.lesser.credited.push((known.last_read, now));
         }
+        let (before, last_read) = (known.row.clone(), known.last_read);
         (known.row, known.gone, known.last_read) = (row.clone(), false, now);
         let p0_now = !matches!(class(row), Class::Lesser(_));
         if latched || p0_before == p0_now {
+            self.note_closure(id, Some(&before), last_read, now);
             return;
         }
         let moves = row.subject.is_some();
@@ -161,7 +259,12 @@ impl Model {
         known.lesser = Lesser { credited, breached: false, stored: !moves };
         match known.episode.take() {
             Some(episode) => self.leave(id, episode),
-            None => self.join(id),
+            None => {
+                self.join(id);
+                // The row is not news to its new case, so its closure counts as stated.
+                let row = row.clone();
+                self.note_closure(id, Some(&row), last_read, now);
+            }
         }
     }
 
@@ -177,6 +280,7 @@ impl Model {
         if !matches!(class(row), Class::Lesser(_)) {
             self.reports.insert(id, fresh);
             self.join(id);
+            self.note_closure(id, None, now, now);
             return;
         }
         let was = self.remembered.remove(&id);
@@ -187,8 +291,11 @@ impl Model {
     fn join(&mut self, id: i64) {
         let report = &self.reports[&id];
         let case = report.row.subject.map_or(Case::Report(id), |subject| Case::Item(subject.0[0]));
-        let latest = self.episodes.range((case, 0)..=(case, u32::MAX)).next_back();
-        let no = latest.map_or(0, |((_, no), episode)| if episode.ended { no + 1 } else { *no });
+        let episodes = || self.episodes.range((case, 0)..=(case, u32::MAX));
+        let next = episodes().next_back().map_or(0, |((_, no), _)| no + 1);
+        // One that still runs is joined, though a later one may have come and gone.
+        let latest = episodes().rfind(|(_, episode)| !episode.reports.is_empty()).or(episodes().next_back());
+        let no = latest.map_or(0, |((_, no), episode)| if episode.ended { next } else { *no });
         self.episodes.entry((case, no)).or_default().reports.insert(id);
         if let Some(report) = self.reports.get_mut(&id) {
             report.episode = Some((case, no));
@@ -209,6 +316,7 @@ impl Model {
         for key in keys {
             self.judge_episode(key, now, sight);
         }
+        self.settle(now);
         let lesser: Vec<i64> =
             self.reports.iter().filter(|(_, report)| report.episode.is_none()).map(|(id, _)| *id).collect();
         for id in lesser.into_iter().filter(|_| sight != Sight::Blind) {
@@ -228,7 +336,13 @@ impl Model {
         let response = rows().filter_map(|row| response_to_p0(row).map(|at| at.max(received(row)))).min();
         let closures: Option<Vec<Timestamp>> = rows().map(closure_of_p0).collect();
         let closed = closures.and_then(|all| all.into_iter().max());
-        let clean = rows().filter(|row| row.verdict == Verdict::NoViolation).filter_map(closure_of_p0).min();
+        let in_bulk = |row: &&Row| {
+            let name = closing_of_p0(row).map(|(name, _)| name);
+            name.is_some_and(|name| episode.closers.get(&name).is_some_and(|closer| closer.in_bulk))
+        };
+        let waits = |row: &&Row| row.verdict == Verdict::NoViolation || in_bulk(row);
+        let clean = rows().filter(waits).filter_map(closure_of_p0).min();
+        let any_in_bulk = rows().any(|row| in_bulk(&row));
         let review = clean.and_then(|clean| review(rows, clean));
         let last_read = reports.iter().map(|report| report.last_read).min().unwrap();
         let is_proof = |deadline: Timestamp| match sight {
@@ -268,17 +382,17 @@ impl Model {
         }
         episode.reviewed_late |= episode.broken[2].is_some() && review.is_some();
         let violation = rows().any(|row| row.verdict == Verdict::Violation);
-        episode.ended = closed.is_some() && (violation || review.is_some());
+        episode.ended = closed.is_some() && ((violation && !any_in_bulk) || review.is_some());
         let review_owed = match episode.broken[2] {
             Some(_) => !episode.reviewed_late,
             None => clean.is_some() && episode.met[2].is_none(),
         };
         let unproved = episode.broken.iter().any(|broken| matches!(broken, Some(Broken::Unproved(_))));
-        if episode.ended && !review_owed && !unproved {
-            let settled: Vec<i64> = std::mem::take(&mut episode.reports).into_iter().collect();
-            for id in settled {
-                self.reports.remove(&id);
-            }
+        episode.rests = episode.ended && !review_owed && !unproved;
+        let doubled = 1 << episode.reports.len().ilog2();
+        if !episode.ended && doubled > episode.repeats.max(1) {
+            episode.repeats = doubled;
+            self.repeats.push((key.0, key.1, doubled));
         }
     }
 

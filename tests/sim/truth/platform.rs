@@ -41,6 +41,10 @@ impl Platform {
     /// What is written at the beginning of this minute: of each item at most one thing, so that no order
     /// within an instant decides anything.
     pub fn live(&mut self, rows: &mut BTreeMap<i64, Row>, minute_no: i64) {
+        if self.one_in(150) {
+            self.close_in_bulk(rows, minute_no);
+            return;
+        }
         let mut touched: BTreeSet<Option<Subject>> = BTreeSet::new();
         if self.next_id <= REPORTS_MAX && self.one_in(4) {
             let row = self.arrival(minute_no);
@@ -61,6 +65,14 @@ impl Platform {
             } else if let Some(row) = rows.get_mut(&id) {
                 self.change(row, minute_no);
             }
+        }
+    }
+
+    /// A script closes whatever is open, under a person's account.
+    fn close_in_bulk(&mut self, rows: &mut BTreeMap<i64, Row>, minute_no: i64) {
+        let by = person(["ada", "grace", "joan"][self.rng.usize(..3)]);
+        for row in rows.values_mut().filter(|row| row.event(EventName::Closed).is_none()) {
+            *row = row.clone().closed(minute(minute_no), by.clone(), Verdict::Violation);
         }
     }
 
