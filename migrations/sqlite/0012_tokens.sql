@@ -10,3 +10,6 @@ CREATE TABLE tokens (
     revoked_at INTEGER,
     revoked_by TEXT
 ) STRICT;
+
+-- From where something was done that no deed in the inbox tells of.
+ALTER TABLE audit ADD COLUMN origin TEXT;

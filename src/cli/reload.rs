@@ -9,10 +9,10 @@ use crate::pager::Channels;
 use crate::run::clock::Clock;
 use crate::status::{Failure, StatusHandle};
 use crate::store::SqlStore;
+use crate::web::Reload;
 use arc_swap::ArcSwap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use crate::web::Reload;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 

@@ -2,7 +2,7 @@
 
 use crate::cli::reload::{self, Reloader};
 use crate::cli::watch::Watch;
-use crate::cli::{CliError, deployment, load_config, weekly};
+use crate::cli::{CliError, deployment, event, load_config, weekly};
 use crate::config::{Config, Need};
 use crate::core::id::Name;
 use crate::core::time::Timestamp;
@@ -15,6 +15,7 @@ use crate::run::clock::{Clock, SystemClock};
 use crate::run::lists::Lists;
 use crate::run::monitor::{self, Parts, Reloads, WatchedSource};
 use crate::run::outbox::OutboxStats;
+use crate::run::service::Manager;
 use crate::run::watch as watch_loop;
 use crate::run::weekly::backfill::Backfill;
 use crate::run::weekly::tell::{Schedule, Teller};
@@ -22,10 +23,10 @@ use crate::run::weekly::watch as watched;
 use crate::source::AnySource;
 use crate::status::{SourceStatus, Status, StatusHandle, StoreStatus};
 use crate::store::SqlStore;
-use crate::zone::Zone;
-use crate::web::access::{Access, host_name};
 use crate::web::access::tokens::HeldTokens;
+use crate::web::access::{Access, host_name};
 use crate::web::{self, Demo, WebState};
+use crate::zone::Zone;
 use arc_swap::ArcSwap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -115,6 +116,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: Option<Arc<dyn D
         access: Arc::new(access(&config, &store, &clock).await),
         limits: Arc::default(),
         live: Arc::default(),
+        people: event::people(&config),
         reload: demo.is_none().then_some(reload),
         demo,
     };
@@ -139,6 +141,9 @@ pub async fn serve(config: Config, listener: TcpListener, demo: Option<Arc<dyn D
         lists,
     };
     tokio::spawn(stop_at_a_signal(stop));
+    if let Some(manager) = Manager::of(&|name| std::env::var(name).ok()) {
+        tokio::spawn(manager.keep_told(status.clone(), clock, stopping.clone()));
+    }
     let file = config.file.clone();
     let reloader = Reloader { file, running: config, store, channels, policies, status, clock };
     tokio::spawn(reload::whenever_asked(reloader, reload_asked));

@@ -16,15 +16,8 @@ const ACCESS: &str = "access = \"tokens\"";
 const PROXIES: &str = "trusted_proxies = [\"127.0.0.1\"]";
 const HEADER: &str = "user_header = \"X-Forwarded-User\"";
 const ROLES: &str = "roles = { responder = [\"*@example.org\"], admin = [\"ada@example.org\"] }";
-const KEYS: &[&str] = &[
-    "listen",
-    "public_url",
-    "pagerduty_webhook_secrets_env",
-    "access",
-    "trusted_proxies",
-    "user_header",
-    "roles",
-];
+const KEYS: &[&str] =
+    &["listen", "public_url", "pagerduty_webhook_secrets_env", "access", "trusted_proxies", "user_header", "roles"];
 
 pub fn web(r: &Reader, root: &Table) -> Option<WebSettings> {
     let Some(entry) = root.get("web") else {
@@ -56,7 +49,9 @@ pub fn web(r: &Reader, root: &Table) -> Option<WebSettings> {
     };
     let public_url = match table.get("public_url") {
         None => Some(None),
-        Some(entry) => entry.text(r, "public_url = \"https://tocsin.example.org\"").and_then(|text| public_url(r, &text)),
+        Some(entry) => {
+            entry.text(r, "public_url = \"https://tocsin.example.org\"").and_then(|text| public_url(r, &text))
+        }
     };
     // One that is missing where it isn't needed is empty, and would be a secret that everybody knows.
     let secrets = secrets.into_iter().map(|found| found.secret).filter(|secret| !secret.expose().is_empty());
@@ -133,7 +128,11 @@ fn user_header(r: &Reader, entry: &Entry<'_>) -> Option<HeaderName> {
     let name = HeaderName::from_bytes(text.value.as_bytes()).ok();
     let name = name.filter(|name| !OTHERS.contains(&name.as_str()));
     if name.is_none() {
-        r.refuse(&text.place, format!("\"{}\" is no header that could name a user", text.value), format!("write: {HEADER}"));
+        r.refuse(
+            &text.place,
+            format!("\"{}\" is no header that could name a user", text.value),
+            format!("write: {HEADER}"),
+        );
     }
     name
 }

@@ -14,6 +14,7 @@ pub mod poller;
 pub mod repeat;
 pub mod replay;
 pub mod rounds;
+pub mod service;
 pub mod troubles;
 pub mod watch;
 pub mod watcher;

@@ -119,7 +119,8 @@ where
     Se: Sender,
     C: Clock,
 {
-    let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats, metrics, lists } = parts;
+    let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats, metrics, lists } =
+        parts;
     let engine = Engine::start(policy, store.clone(), clock.clone(), keys.clone(), status.clone(), &holder).await?;
     view.store(Arc::new(engine.core().view(clock.now())));
     let (proof, proof_inputs) = mpsc::channel(PROOF_INPUTS);

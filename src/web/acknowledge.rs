@@ -1,7 +1,7 @@
 //! Taking an incident from where people are: the signed link of a page. A GET only asks, because
 //! scanners of mail follow links; the POST acknowledges. No cookie is needed: the link proves that it was sent.
 
-use super::desk::{NAME_BYTES_MAX, person};
+use super::desk::{NAME_BYTES_MAX, Signed, person};
 use super::{WebState, assets};
 use crate::core::act::Deed;
 use crate::core::id::IncidentNo;
@@ -65,7 +65,7 @@ pub async fn take(
         return question(&state, &link, incident.as_ref(), Some(complaint)).answer(StatusCode::BAD_REQUEST);
     };
     let deed = Deed::AcknowledgePage { incident: link.incident, round: link.round };
-    match state.within(state.desk.put(&deed, &name, (state.now)())).await {
+    match state.within(state.desk.put(&deed, Signed { by: &name, from: "link", at: (state.now)() })).await {
         Some(()) => taken(link.incident, &name).answer(StatusCode::OK),
         None => not_taken().answer(StatusCode::SERVICE_UNAVAILABLE),
     }

@@ -44,10 +44,8 @@ pub fn script() -> String {
 pub async fn get(Path(name): Path<String>) -> Response {
     match ASSETS.iter().find(|asset| asset.name == name) {
         Some(asset) => {
-            let headers = [
-                (header::CONTENT_TYPE, asset.kind),
-                (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
-            ];
+            let headers =
+                [(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
             (headers, asset.text).into_response()
         }
         None => plain(StatusCode::NOT_FOUND, "no such file; load the page anew\n"),

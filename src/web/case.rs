@@ -105,9 +105,10 @@ pub async fn find(query: Result<Query<FindQuery>, QueryRejection>) -> Response {
 pub async fn page(State(state): State<WebState>, Path(reference): Path<String>) -> Response {
     match found::case(&state, &reference).await {
         Ok(found) => show(&state, found).await,
-        Err(NotFound::Unknown) => {
-            plain(StatusCode::NOT_FOUND, "no case of this reference is open, or was paged; is it of another deployment?\n")
-        }
+        Err(NotFound::Unknown) => plain(
+            StatusCode::NOT_FOUND,
+            "no case of this reference is open, or was paged; is it of another deployment?\n",
+        ),
         Err(NotFound::NoAnswer) => {
             plain(StatusCode::SERVICE_UNAVAILABLE, "the engine or the store does not answer; try again\n")
         }

@@ -89,6 +89,16 @@ impl Posts {
 #[derive(Clone, Copy, Debug)]
 pub struct From(pub Option<IpAddr>);
 
+impl From {
+    /// "board 10.0.0.7", for the audit log.
+    pub fn words(&self, door: &str) -> String {
+        match self.0 {
+            Some(address) => format!("{door} {address}"),
+            None => door.to_owned(),
+        }
+    }
+}
+
 /// The outermost layer: whatever answers, refusals included, carries the headers.
 pub async fn guard(State(state): State<WebState>, mut request: Request, next: Next) -> Response {
     let is_report = request.uri().path().starts_with("/weekly/") || request.uri().path() == "/demo/week";

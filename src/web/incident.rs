@@ -3,8 +3,9 @@
 
 use super::access::{Role, Who, forms};
 use super::board::lines::{IncidentLine, PageLine};
-use super::desk::{NAME_BYTES_MAX, person};
+use super::desk::{NAME_BYTES_MAX, Signed, person};
 use super::engine::{Look, Seen};
+use super::guard::From;
 use super::words::utc_words;
 use super::{WebState, assets, plain};
 use crate::core::act::Deed;
@@ -99,7 +100,9 @@ async fn show(state: &WebState, who: &Who, no: IncidentNo, code: StatusCode, wor
     let (row, cases) = match found(state, no).await {
         Ok(Some(found)) => found,
         Ok(None) => return plain(StatusCode::NOT_FOUND, "no such incident\n"),
-        Err(()) => return plain(StatusCode::SERVICE_UNAVAILABLE, "the engine or the store does not answer; try again\n"),
+        Err(()) => {
+            return plain(StatusCode::SERVICE_UNAVAILABLE, "the engine or the store does not answer; try again\n");
+        }
     };
     let pages = state.within(state.archive.pages_of(no, PAGES_SHOWN)).await.unwrap_or_default();
     let (view, status, now) = (state.view.load_full(), state.status.load(), (state.now)());
@@ -151,6 +154,7 @@ fn acting(who: &Who, given: &str) -> Option<String> {
 pub async fn acknowledge(
     State(state): State<WebState>,
     Extension(who): Extension<Who>,
+    Extension(from): Extension<From>,
     Path(no): Path<String>,
     form: Result<Form<Taking>, FormRejection>,
 ) -> Response {
@@ -165,7 +169,10 @@ pub async fn acknowledge(
     };
     let row = match found(&state, no).await {
         Ok(Some((row, _))) if row.incident.is_open() => row,
-        Ok(_) => return show(&state, &who, no, StatusCode::GONE, Word::complaint("It is over: nothing is left to take.")).await,
+        Ok(_) => {
+            return show(&state, &who, no, StatusCode::GONE, Word::complaint("It is over: nothing is left to take."))
+                .await;
+        }
         Err(()) => return plain(StatusCode::SERVICE_UNAVAILABLE, "nobody has taken it: the engine does not answer\n"),
     };
     if row.incident.has_news_since(form.0.round) {
@@ -173,13 +180,14 @@ pub async fn acknowledge(
         return show(&state, &who, no, StatusCode::CONFLICT, word).await;
     }
     let deed = Deed::AcknowledgePage { incident: no, round: form.0.round };
-    match state.within(state.desk.put(&deed, &by, now)).await {
+    match state.within(state.desk.put(&deed, Signed { by: &by, from: &from.words("board"), at: now })).await {
         Some(()) => {
             let said = format!("{no} is taken by {by}. The board shows it within a second or two.");
             show(&state, &who, no, StatusCode::OK, Word::said(said)).await
         }
         None => {
-            let word = Word::complaint("The store did not answer, so nobody has taken it: it goes on ringing. Try again.");
+            let word =
+                Word::complaint("The store did not answer, so nobody has taken it: it goes on ringing. Try again.");
             show(&state, &who, no, StatusCode::SERVICE_UNAVAILABLE, word).await
         }
     }
@@ -202,6 +210,7 @@ pub struct Snoozing {
 pub async fn snooze(
     State(state): State<WebState>,
     Extension(who): Extension<Who>,
+    Extension(from): Extension<From>,
     Path(no): Path<String>,
     form: Result<Form<Snoozing>, FormRejection>,
 ) -> Response {
@@ -227,7 +236,7 @@ pub async fn snooze(
     }
     let until = now.plus(Span::from_hours(form.hours));
     let deed = Deed::Snooze { scope: Scope::Incident(no), reason: reason.into(), until };
-    match state.within(state.desk.put(&deed, &by, now)).await {
+    match state.within(state.desk.put(&deed, Signed { by: &by, from: &from.words("board"), at: now })).await {
         Some(()) => {
             let said = format!("{no} is snoozed by {by} until {}.", utc_words(until, now));
             show(&state, &who, no, StatusCode::OK, Word::said(said)).await

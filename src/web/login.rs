@@ -3,6 +3,7 @@
 use super::access::{Via, Who, forms, session};
 use super::guard::From;
 use super::{WebState, assets, page};
+use crate::store::Noted;
 use askama::Template;
 use axum::Extension;
 use axum::extract::rejection::FormRejection;
@@ -45,6 +46,17 @@ pub async fn post(
         return ask(StatusCode::FORBIDDEN, Some("No such token is in force."));
     };
     tracing::info!(name = found.name, role = found.role.as_str(), "signed in to the board");
+    let origin = from.words("board");
+    let noted = Noted {
+        at: now,
+        by: &found.name,
+        kind: "sign_in",
+        subject: found.role.as_str(),
+        effect: "done",
+        origin: &origin,
+    };
+    // Whoever is woken must get in, whether or not the store takes the line.
+    let _ = state.within(state.desk.note(noted)).await;
     let mut response = Redirect::to("/").into_response();
     if let Some(cookie) = session::cookie(found.id, &state.keys, now, state.access.secure_cookies) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);

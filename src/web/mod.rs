@@ -43,8 +43,8 @@ use crate::weekly::html;
 use crate::zone::Zone;
 use access::{Access, Via, Who, forms};
 use api::Moment;
-use archive::Archive;
 use arc_swap::ArcSwap;
+use archive::Archive;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
@@ -87,6 +87,9 @@ impl<S: Store> PagesReader for S {
     }
 }
 
+/// The source that is meant and the name as it writes its people, or why it is none.
+pub type People = Arc<dyn Fn(Option<&str>, &str) -> Result<(Name, String), String> + Send + Sync>;
+
 /// Asks the process to read its configuration again.
 pub type Reload = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
@@ -115,6 +118,8 @@ pub struct WebState {
     pub access: Arc<Access>,
     pub limits: Arc<Buckets>,
     pub live: Arc<Live>,
+    /// Whether a name is a person of a source, and of which.
+    pub people: People,
     /// `None` where nothing can be read again, as in the demo.
     pub reload: Option<Reload>,
     /// The reports are synthetic, and the page says so and has buttons.
@@ -188,8 +193,7 @@ async fn the_board(
         Via::Session { name, .. } => Some((name.clone(), proof())),
         _ => None,
     };
-    let reader =
-        Reader { refresh, session, demo: state.demo.is_some(), proof: state.demo.as_ref().map(|_| proof()) };
+    let reader = Reader { refresh, session, demo: state.demo.is_some(), proof: state.demo.as_ref().map(|_| proof()) };
     page(StatusCode::OK, board::render(state.moment(&view, &status, now), kept.as_kept(), reader))
 }
 
@@ -204,7 +208,8 @@ async fn more(State(state): State<WebState>, query: Result<Query<MoreQuery>, Que
         return plain(StatusCode::BAD_REQUEST, "this is no place in the queue; begin again at /\n");
     };
     // One more than is shown tells whether there is a next page.
-    let Some(Seen::Rows(rows)) = state.look(Look::Rows { after: Some(after), limit: board::QUEUE_ROWS + 1 }).await else {
+    let Some(Seen::Rows(rows)) = state.look(Look::Rows { after: Some(after), limit: board::QUEUE_ROWS + 1 }).await
+    else {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "the engine does not answer; try again\n");
     };
     let (view, status, now) = (state.view.load_full(), state.status.load(), (state.now)());

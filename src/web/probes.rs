@@ -52,12 +52,20 @@ pub async fn readyz(State(state): State<WebState>, who: Option<Extension<Who>>) 
 }
 
 /// POST /demo/storm
-pub async fn demo_storm(state: State<WebState>, who: Extension<Who>, form: Result<Form<Proved>, FormRejection>) -> Response {
+pub async fn demo_storm(
+    state: State<WebState>,
+    who: Extension<Who>,
+    form: Result<Form<Proved>, FormRejection>,
+) -> Response {
     pressed(&state, &who, form, |demo| demo.storm())
 }
 
 /// POST /demo/blind
-pub async fn demo_blind(state: State<WebState>, who: Extension<Who>, form: Result<Form<Proved>, FormRejection>) -> Response {
+pub async fn demo_blind(
+    state: State<WebState>,
+    who: Extension<Who>,
+    form: Result<Form<Proved>, FormRejection>,
+) -> Response {
     pressed(&state, &who, form, |demo| demo.blind())
 }
 

@@ -250,7 +250,6 @@ struct Sources {
     rows: Vec<SourceLine>,
 }
 
-
 /// The tab's icon: its shape differs as well as its colour.
 pub fn icon(level: Level) -> &'static str {
     match level {

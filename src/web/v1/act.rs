@@ -5,10 +5,13 @@ use super::Problem;
 use crate::core::act::Deed;
 use crate::core::quiet::{QUIET_MAX, REASON_BYTES_MAX, Scope};
 use crate::core::time::Timestamp;
+use crate::core::told::Word;
+use crate::store::Noted;
 use crate::web::access::Who;
-use crate::web::desk::{NAME_BYTES_MAX, person};
+use crate::web::desk::{NAME_BYTES_MAX, Signed, person};
 use crate::web::engine::{Look, Seen};
 use crate::web::found::{self, NotFound};
+use crate::web::guard::From;
 use crate::web::{WebState, incident, problem, quiets};
 use crate::zone::{parse_rfc3339, rfc3339};
 use axum::Extension;
@@ -56,8 +59,11 @@ fn not_json(example: &str) -> Response {
 }
 
 /// Puts a deed down.
-async fn put(state: &WebState, deed: &Deed, taken: Taken) -> Response {
-    match state.within(state.desk.put(deed, &taken.by, (state.now)())).await {
+async fn put(state: &WebState, from: &From, deed: &Deed, taken: Taken) -> Response {
+    match state
+        .within(state.desk.put(deed, Signed { by: &taken.by, from: &from.words("API"), at: (state.now)() }))
+        .await
+    {
         Some(()) => (StatusCode::ACCEPTED, Json(taken)).into_response(),
         None => problem(StatusCode::SERVICE_UNAVAILABLE, "the store did not answer; nothing was done, try again"),
     }
@@ -77,6 +83,7 @@ async fn put(state: &WebState, deed: &Deed, taken: Taken) -> Response {
 pub async fn acknowledge(
     State(state): State<WebState>,
     Extension(who): Extension<Who>,
+    Extension(from): Extension<From>,
     Path(no): Path<String>,
     body: Result<Json<By>, JsonRejection>,
 ) -> Response {
@@ -93,7 +100,7 @@ pub async fn acknowledge(
         Some(false) => return problem(StatusCode::NOT_FOUND, &format!("{no} is not open")),
         None => return problem(StatusCode::SERVICE_UNAVAILABLE, "the store did not answer; try again"),
     }
-    put(&state, &Deed::Acknowledge { incident: no }, Taken { what: no.to_string(), by, until: None }).await
+    put(&state, &from, &Deed::Acknowledge { incident: no }, Taken { what: no.to_string(), by, until: None }).await
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -122,6 +129,7 @@ pub struct Snooze {
 pub async fn snooze(
     State(state): State<WebState>,
     Extension(who): Extension<Who>,
+    Extension(from): Extension<From>,
     body: Result<Json<Snooze>, JsonRejection>,
 ) -> Response {
     let Ok(Json(body)) = body else {
@@ -141,8 +149,8 @@ pub async fn snooze(
             None => return problem(StatusCode::BAD_REQUEST, "what must be I-42 or C-7F3KQ-9QXMA"),
         }
     };
-    let asked = Asked { scope, reason: body.reason, from: None, until: body.until, by: body.by };
-    keep_quiet(&state, &who, asked).await
+    let asked = Asked { scope, reason: body.reason, begins: None, until: body.until, by: body.by };
+    keep_quiet(&state, &who, from, asked).await
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -177,6 +185,7 @@ pub struct Window {
 pub async fn window(
     State(state): State<WebState>,
     Extension(who): Extension<Who>,
+    Extension(from): Extension<From>,
     body: Result<Json<Window>, JsonRejection>,
 ) -> Response {
     let Ok(Json(body)) = body else {
@@ -187,21 +196,21 @@ pub async fn window(
         (None, Some(escalation)) => Scope::Escalation(escalation.into()),
         _ => return problem(StatusCode::BAD_REQUEST, "say category or escalation, one of the two"),
     };
-    let from = body.from.unwrap_or_default();
-    let asked = Asked { scope, reason: body.reason, from: Some(from), until: body.until, by: body.by };
-    keep_quiet(&state, &who, asked).await
+    let begins = body.from.unwrap_or_default();
+    let asked = Asked { scope, reason: body.reason, begins: Some(begins), until: body.until, by: body.by };
+    keep_quiet(&state, &who, from, asked).await
 }
 
 struct Asked {
     scope: Scope,
     reason: String,
     /// `None` of a snooze; empty where a window begins now.
-    from: Option<String>,
+    begins: Option<String>,
     until: String,
     by: Option<String>,
 }
 
-async fn keep_quiet(state: &WebState, who: &Who, asked: Asked) -> Response {
+async fn keep_quiet(state: &WebState, who: &Who, from: From, asked: Asked) -> Response {
     let now = (state.now)();
     let by = match name(who, asked.by.as_deref()) {
         Ok(by) => by,
@@ -212,14 +221,14 @@ async fn keep_quiet(state: &WebState, who: &Who, asked: Asked) -> Response {
         let detail = format!("reason must say why, on one line of at most {REASON_BYTES_MAX} bytes");
         return problem(StatusCode::BAD_REQUEST, &detail);
     }
-    let from = match asked.from.as_deref() {
+    let begins = match asked.begins.as_deref() {
         None | Some("") => Some(now),
         Some(text) => parse_rfc3339(text),
     };
-    let (Some(from), Some(until)) = (from, parse_rfc3339(&asked.until)) else {
+    let (Some(begins), Some(until)) = (begins, parse_rfc3339(&asked.until)) else {
         return problem(StatusCode::BAD_REQUEST, "times are RFC 3339: 2026-11-23T08:00:00Z");
     };
-    if let Some(detail) = judge_times(from, until, now) {
+    if let Some(detail) = judge_times(begins, until, now) {
         return problem(StatusCode::BAD_REQUEST, detail);
     }
     match state.look(Look::Quiet { scope: asked.scope.clone(), now }).await {
@@ -229,11 +238,11 @@ async fn keep_quiet(state: &WebState, who: &Who, asked: Asked) -> Response {
     }
     let taken = Taken { what: quiets::what(&asked.scope, &state.keys), by, until: Some(rfc3339(until)) };
     let (scope, reason) = (asked.scope, reason.into());
-    let deed = match asked.from {
+    let deed = match asked.begins {
         None => Deed::Snooze { scope, reason, until },
-        Some(_) => Deed::Window { scope, reason, from, until },
+        Some(_) => Deed::Window { scope, reason, from: begins, until },
     };
-    put(state, &deed, taken).await
+    put(state, &from, &deed, taken).await
 }
 
 fn judge_times(from: Timestamp, until: Timestamp, now: Timestamp) -> Option<&'static str> {
@@ -259,6 +268,7 @@ fn judge_times(from: Timestamp, until: Timestamp, now: Timestamp) -> Option<&'st
 pub async fn end_quiet(
     State(state): State<WebState>,
     Extension(who): Extension<Who>,
+    Extension(from): Extension<From>,
     Path(no): Path<String>,
     body: Result<Json<By>, JsonRejection>,
 ) -> Response {
@@ -274,7 +284,7 @@ pub async fn end_quiet(
         return problem(StatusCode::NOT_FOUND, "no snooze or window of this number is in force or to come");
     };
     let what = quiets::what(&quiet.scope, &state.keys);
-    put(&state, &Deed::EndQuiet { no: quiet.no }, Taken { what, by, until: None }).await
+    put(&state, &from, &Deed::EndQuiet { no: quiet.no }, Taken { what, by, until: None }).await
 }
 
 /// Reads the configuration again: it is taken as a whole or refused as a whole.
@@ -287,13 +297,81 @@ pub async fn end_quiet(
     (status = 413, body = Problem, content_type = "application/problem+json"),
     (status = 429, body = Problem, content_type = "application/problem+json"),
     (status = 503, body = Problem, content_type = "application/problem+json")))]
-pub async fn reload(State(state): State<WebState>, Extension(who): Extension<Who>) -> Response {
+pub async fn reload(
+    State(state): State<WebState>,
+    Extension(who): Extension<Who>,
+    Extension(from): Extension<From>,
+) -> Response {
     let Some(reload) = &state.reload else {
         return problem(StatusCode::NOT_FOUND, "this process has no configuration to read again");
     };
-    tracing::info!(by = who.name().unwrap_or("somebody on this machine"), "asked to read the configuration again");
-    match reload().await {
+    let by = who.name().unwrap_or("somebody on this machine");
+    tracing::info!(by, "asked to read the configuration again");
+    let taken = reload().await;
+    let (effect, origin) = (if taken.is_ok() { "done" } else { "refused" }, from.words("API"));
+    let noted = Noted { at: (state.now)(), by, kind: "reload", subject: "", effect, origin: &origin };
+    // The reload has happened, whether or not the store takes the line; the log says when it doesn't.
+    let _ = state.within(state.desk.note(noted)).await;
+    match taken {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(cause) => problem(StatusCode::CONFLICT, &format!("refused, and the one before it holds: {cause}")),
     }
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct Event {
+    /// The report's id, as its table has it.
+    report: String,
+    /// Where several sources are configured.
+    #[serde(default)]
+    source: Option<String>,
+    /// "filed", "second_review" and so on; "looked_into" of a P0 that vanished; "released" of a P0 that is none.
+    event: String,
+    /// RFC 3339; never ahead.
+    at: String,
+    /// As the source writes its people.
+    #[serde(default)]
+    by: Option<String>,
+}
+
+/// Says of a report what its table can't.
+#[utoipa::path(post, path = "/api/v1/events", request_body = Event, responses(
+    (status = 202, body = Taken),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json"),
+    (status = 413, body = Problem, content_type = "application/problem+json"),
+    (status = 429, body = Problem, content_type = "application/problem+json"),
+    (status = 503, body = Problem, content_type = "application/problem+json")))]
+pub async fn event(
+    State(state): State<WebState>,
+    Extension(who): Extension<Who>,
+    Extension(from): Extension<From>,
+    body: Result<Json<Event>, JsonRejection>,
+) -> Response {
+    let Ok(Json(body)) = body else {
+        return not_json("{\"report\": \"4711\", \"event\": \"filed\", \"at\": \"2026-11-23T08:00:00Z\"}");
+    };
+    let Some(word) = Word::parse(&body.event) else {
+        let words: Vec<&str> = Word::all().map(Word::as_str).collect();
+        return problem(StatusCode::BAD_REQUEST, &format!("event must be one of: {}", words.join(", ")));
+    };
+    let at = parse_rfc3339(&body.at).filter(|at| *at <= (state.now)());
+    let Some(at) = at else {
+        return problem(StatusCode::BAD_REQUEST, "at must be RFC 3339 and not ahead: 2026-11-23T08:00:00Z");
+    };
+    if person(&body.report).is_none() {
+        return problem(StatusCode::BAD_REQUEST, "report must be an id of at most 256 bytes");
+    }
+    // A person as the source knows its people, so that "a different person" means the same here and there.
+    let Some(by) = body.by.as_deref().or(who.name()) else {
+        return problem(StatusCode::BAD_REQUEST, "send {\"by\": \"a name\"} as the source writes its people");
+    };
+    let (source, by) = match (state.people)(body.source.as_deref(), by) {
+        Ok(judged) => judged,
+        Err(refusal) => return problem(StatusCode::BAD_REQUEST, &refusal),
+    };
+    let what = format!("{} of report {}", word.as_str(), body.report);
+    let deed = Deed::Tell { source, report: body.report.as_str().into(), word, at };
+    put(&state, &from, &deed, Taken { what, by, until: None }).await
 }

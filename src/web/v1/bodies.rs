@@ -1,8 +1,9 @@
 //! The bodies of /api/v1 about single cases, incidents and pages.
 
-use crate::core::plan::BreachRecord;
 use crate::core::clock::Ending;
+use crate::core::plan::BreachRecord;
 use crate::core::policy::{Priority, Standing};
+use crate::store::AuditLine;
 use crate::web::api::QueueEntry;
 use crate::zone::rfc3339;
 use serde::Serialize;
@@ -176,4 +177,51 @@ pub struct PageBody {
     pub last_answer: Option<String>,
     pub accepted_at: Option<String>,
     pub is_test: bool,
+}
+
+/// Of GET /api/v1/audit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct AuditBody {
+    pub now: String,
+    pub audit: Vec<AuditLineBody>,
+    /// The cursor of the next page; null at the end.
+    pub next: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct AuditLineBody {
+    pub id: i64,
+    /// When the engine took it up.
+    pub taken_at: String,
+    /// When it was done, by the clock of the process that was spoken to.
+    pub done_at: String,
+    pub by: String,
+    /// A program did it in their name.
+    pub integration: bool,
+    pub kind: String,
+    pub subject: String,
+    /// What was said of a report, and when that happened.
+    pub said: Option<String>,
+    pub said_at: Option<String>,
+    pub effect: String,
+    /// From where, as far as it is known: "board 10.0.0.7", "link", "command line".
+    pub origin: Option<String>,
+}
+
+impl AuditLineBody {
+    pub fn of(line: &AuditLine) -> Self {
+        AuditLineBody {
+            id: line.id,
+            taken_at: rfc3339(line.taken_at),
+            done_at: rfc3339(line.done_at),
+            by: line.by.clone(),
+            integration: line.integration,
+            kind: line.kind.clone(),
+            subject: line.subject.clone(),
+            said: line.said.as_ref().map(|(said, _)| said.clone()),
+            said_at: line.said.as_ref().map(|(_, at)| rfc3339(*at)),
+            effect: line.effect.clone(),
+            origin: line.origin.clone(),
+        }
+    }
 }

@@ -1,12 +1,14 @@
 //! What can be looked at. Every list is bounded and read on by its cursor.
 
 use super::bodies::{
-    BreachBody, CaseBody, CasesBody, IncidentBody, IncidentWithCases, IncidentsBody, PageBody, PagesBody, StretchBody,
-    TargetBody,
+    AuditBody, AuditLineBody, BreachBody, CaseBody, CasesBody, IncidentBody, IncidentWithCases, IncidentsBody,
+    PageBody, PagesBody, StretchBody, TargetBody,
 };
 use super::{Problem, tagged};
+use crate::core::calendar::Stretch;
 use crate::core::explain::TargetExplained;
 use crate::core::id::IncidentNo;
+use crate::core::incident::IncidentKind;
 use crate::core::view::{IncidentRow, QueueRow, VIEW_ROWS, View};
 use crate::store::{PageRow, PageState};
 use crate::web::api::{Moment, QueueBody, QueueEntry, StatusBody};
@@ -15,8 +17,6 @@ use crate::web::found::{self, Found, NotFound};
 use crate::web::quiets::{self, QuietEntry};
 use crate::web::words::{about_no_case, category_words};
 use crate::web::{WebState, case, cursor, incident, problem};
-use crate::core::calendar::Stretch;
-use crate::core::incident::IncidentKind;
 use crate::zone::rfc3339;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -409,4 +409,37 @@ pub async fn weekly(State(state): State<WebState>, Path(week): Path<String>) -> 
         Some(None) => problem(StatusCode::NOT_FOUND, &format!("the report of {week} has not been made")),
         None => problem(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer; try again"),
     }
+}
+
+/// Who did what, when and from where, newest first. It is only added to; read on by `next`, it is the whole of it.
+#[utoipa::path(get, path = "/api/v1/audit", params(ListQuery), responses(
+    (status = 200, body = AuditBody), (status = 304, description = "as before"),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json"),
+    (status = 429, body = Problem, content_type = "application/problem+json"),
+    (status = 503, body = Problem, content_type = "application/problem+json")))]
+pub async fn audit(
+    State(state): State<WebState>,
+    headers: HeaderMap,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Response {
+    let (limit, after) = match asked(query) {
+        Ok(asked) => asked,
+        Err(refused) => return refused,
+    };
+    let before = match after.as_deref().map(str::parse::<i64>) {
+        None => i64::MAX,
+        Some(Ok(id)) => id,
+        Some(Err(_)) => return no_cursor(),
+    };
+    let wanted = u32::try_from(limit + 1).unwrap_or(u32::MAX);
+    let Some(mut lines) = state.within(state.desk.audit(before, wanted)).await else {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer; try again");
+    };
+    let more = lines.len() > limit;
+    lines.truncate(limit);
+    let next = lines.last().filter(|_| more).map(|line| line.id.to_string());
+    let audit = lines.iter().map(AuditLineBody::of).collect();
+    tagged(&headers, &AuditBody { now: rfc3339((state.now)()), audit, next })
 }

@@ -26,7 +26,7 @@ const OF_THE_MOMENT: [&str; 4] = ["now", "as_of", "due_in_secs", "received_age_s
         RFC 3339 in UTC; errors are application/problem+json; lists are read on by their cursor `next`."),
     paths(
         look::queue, look::cases, look::case, look::incidents, look::incident, look::pages, look::quiets,
-        look::status, look::weekly, act::acknowledge, act::snooze, act::window, act::end_quiet, act::reload
+        look::status, look::weekly, look::audit, act::acknowledge, act::snooze, act::window, act::end_quiet, act::event, act::reload
     ),
     modifiers(&Bearer)
 )]
@@ -71,7 +71,9 @@ pub fn router() -> Router<WebState> {
         .route("/api/v1/windows", post(act::window))
         .route("/api/v1/status", get(look::status))
         .route("/api/v1/weekly/{week}", get(look::weekly))
+        .route("/api/v1/events", post(act::event))
         .route("/api/v1/reload", post(act::reload))
+        .route("/api/v1/audit", get(look::audit))
         .route("/api/{*rest}", get(no_such).post(no_such))
 }
 

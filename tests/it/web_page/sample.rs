@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::future::ready;
 use std::sync::{Arc, Mutex};
 
+use super::stands_in::{Purse, Shelves, Silent};
 use arc_swap::ArcSwap;
 use tocsin::core::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use tocsin::core::incident::{Incident, IncidentKind};
@@ -17,9 +18,9 @@ use tocsin::core::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, Vie
 use tocsin::keys::Keys;
 use tocsin::metrics::{KnownLabels, Metrics};
 use tocsin::status::{Failure, Mode, SourceStatus, Status, StatusHandle, StoreStatus};
-use tocsin::store::{NewPage, PageCount, PageRow, StoreError};
-use super::stands_in::{Purse, Shelves, Silent};
+use tocsin::store::{AuditLine, NewPage, Noted, PageCount, PageRow, StoreError};
 use tocsin::web::access::Access;
+use tocsin::web::desk::Signed;
 use tocsin::web::{PagesFuture, PagesReader, WebState, serve};
 
 /// 2026-11-23T03:12:05Z, a Monday at night.
@@ -249,6 +250,7 @@ pub fn state(view: View, status: Status, rows: Vec<PageRow>) -> WebState {
         access: Arc::new(Access::open(Arc::new(Purse::default()))),
         limits: Arc::default(),
         live: Arc::default(),
+        people: Arc::new(|_, by| Ok(("reports".into(), by.to_owned()))),
         reload: None,
         demo: None,
     }
@@ -293,6 +295,10 @@ pub struct Tray {
     pub alerts: Vec<(String, IncidentNo, u32)>,
     /// Incidents that are open beside those that the view shows.
     pub open: Vec<IncidentNo>,
+    /// Lines of the audit log, newest first.
+    pub audit: Vec<AuditLine>,
+    /// What was noted: (kind, by, origin).
+    pub noted: Mutex<Vec<(String, String, String)>>,
     pub broken: bool,
 }
 
@@ -310,15 +316,15 @@ impl Tray {
 }
 
 impl tocsin::web::desk::Desk for Tray {
-    fn put(&self, deed: &tocsin::core::act::Deed, by: &str, _at: Timestamp) -> PagesFuture<'_, ()> {
-        self.keep(deed, by);
+    fn put(&self, deed: &tocsin::core::act::Deed, signed: Signed<'_>) -> PagesFuture<'_, ()> {
+        self.keep(deed, signed.by);
         self.answer(())
     }
 
-    fn put_once(&self, id: &str, deed: &tocsin::core::act::Deed, by: &str, _at: Timestamp) -> PagesFuture<'_, bool> {
+    fn put_once(&self, id: &str, deed: &tocsin::core::act::Deed, signed: Signed<'_>) -> PagesFuture<'_, bool> {
         let is_new = !self.broken && self.once.lock().expect("no test panics under it").insert(id.to_owned());
         if is_new {
-            self.keep(deed, by);
+            self.keep(deed, signed.by);
         }
         self.answer(is_new)
     }
@@ -329,6 +335,17 @@ impl tocsin::web::desk::Desk for Tray {
 
     fn is_incident_open(&self, no: IncidentNo) -> PagesFuture<'_, bool> {
         self.answer(self.open.contains(&no))
+    }
+
+    fn note<'a>(&'a self, noted: Noted<'a>) -> PagesFuture<'a, ()> {
+        let line = (noted.kind.to_owned(), noted.by.to_owned(), noted.origin.to_owned());
+        self.noted.lock().expect("no test panics under it").push(line);
+        self.answer(())
+    }
+
+    fn audit(&self, before: i64, limit: u32) -> PagesFuture<'_, Vec<AuditLine>> {
+        let lines = self.audit.iter().filter(|line| line.id < before).take(limit as usize);
+        self.answer(lines.cloned().collect())
     }
 }
 

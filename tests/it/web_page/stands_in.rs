@@ -11,11 +11,11 @@ use tocsin::core::plan::BreachRecord;
 use tocsin::core::time::Timestamp;
 use tocsin::keys::Keys;
 use tocsin::store::{Days, PageRow, StoreError};
-use tocsin::web::{Demo, PagesFuture};
 use tocsin::web::access::Role;
 use tocsin::web::access::tokens::{Found, Known, Tokens};
 use tocsin::web::archive::Archive;
 use tocsin::web::engine::{Ask, Asked, Look};
+use tocsin::web::{Demo, PagesFuture};
 
 /// An engine that has stopped.
 pub struct Silent;
