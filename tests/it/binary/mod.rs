@@ -16,7 +16,7 @@ mod platform;
 mod process;
 pub mod proxy;
 mod reloading;
-mod rig;
+pub mod rig;
 mod said;
 mod sight;
 mod sources;

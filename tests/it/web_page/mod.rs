@@ -1,11 +1,15 @@
 //! What people and machines see of a monitor: the page, the API, the probes, the metrics and the
 //! terminal's table, over real connections.
 
+mod access;
+mod cases;
+mod described;
 mod exposition;
+mod hostile;
 mod pace;
 mod people;
-mod sample;
-mod stands_in;
+pub mod sample;
+pub mod stands_in;
 
 use exposition::Exposition;
 use reqwest::{Method, Response, StatusCode};
@@ -26,7 +30,7 @@ use unicode_width::UnicodeWidthStr;
 
 const ROUTES: [&str; 6] = ["/", "/api/v1/queue", "/api/v1/status", "/metrics", "/healthz", "/readyz"];
 
-fn client() -> reqwest::Client {
+pub fn client() -> reqwest::Client {
     rustls::crypto::ring::default_provider().install_default().unwrap_or(());
     reqwest::Client::builder().no_proxy().build().expect("build a client")
 }

@@ -1,20 +1,22 @@
 //! What stands in for the engine, the store and the tokens where the web is tested without them.
 
+use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::future::ready;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use tocsin::core::case::Case;
 use tocsin::core::id::{EpisodeKey, IncidentNo};
 use tocsin::core::incident::Incident;
 use tocsin::core::plan::BreachRecord;
 use tocsin::core::time::Timestamp;
+use tocsin::core::view::{QueueRow, View};
 use tocsin::keys::Keys;
 use tocsin::store::{Days, PageRow, StoreError};
 use tocsin::web::access::Role;
 use tocsin::web::access::tokens::{Found, Known, Tokens};
 use tocsin::web::archive::Archive;
-use tocsin::web::engine::{Ask, Asked, Look};
+use tocsin::web::engine::{Ask, Asked, Look, Seen};
 use tocsin::web::{Demo, PagesFuture};
 
 /// An engine that has stopped.
@@ -134,5 +136,30 @@ impl Demo for Buttons {
 
     fn week(&self) -> String {
         "<!DOCTYPE html><title>a week</title>".to_owned()
+    }
+}
+
+/// An engine that knows what its view shows.
+pub struct Shown(pub Arc<ArcSwap<View>>);
+
+impl Ask for Shown {
+    fn look(&self, look: Look) -> Asked<'_> {
+        let view = self.0.load_full();
+        let seen = match look {
+            Look::Rows { after, limit } => {
+                let later = |row: &&QueueRow| after.as_ref().is_none_or(|after| row.rank > *after);
+                Seen::Rows(view.queue.iter().filter(later).take(limit).cloned().collect())
+            }
+            Look::Keys { .. } => Seen::Keys(Vec::new(), None),
+            Look::Incident { no, limit } => {
+                let row = view.incidents.iter().find(|row| row.incident.no == no);
+                let cases = view.queue.iter().filter(|row| row.incident == Some(no)).take(limit).cloned();
+                Seen::Incident(row.map(|row| Box::new((row.clone(), cases.collect()))))
+            }
+            Look::Case { .. } => Seen::Case(None),
+            Look::Quiet { .. } => Seen::Quiet(Ok(())),
+            Look::Explain { .. } => return Box::pin(ready(None)),
+        };
+        Box::pin(ready(Some(seen)))
     }
 }
