@@ -55,6 +55,8 @@ pub struct Parts<St, So, Se, C> {
     pub view: Arc<ArcSwap<View>>,
     pub outbox_stats: OutboxStats,
     pub metrics: Arc<Metrics>,
+    /// Where polls and the web ask the core.
+    pub lists: (Lists, mpsc::Receiver<Question>),
 }
 
 pub struct WatchedSource<So> {
@@ -119,7 +121,8 @@ where
     Se: Sender,
     C: Clock,
 {
-    let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats, metrics } = parts;
+    let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats, metrics, lists } =
+        parts;
     let Some(token) = lease::take(&*store, &holder, &clock, &status, &mut shutdown).await? else { return Ok(()) };
     let (tell_lost, lost) = oneshot::channel();
     let mut keeper = JoinSet::new();
@@ -135,7 +138,7 @@ where
     let (acts, act_inputs) = mpsc::channel(ACT_INPUTS);
     let inputs = Inputs { proof, scan };
     let lanes = [Arc::new(Notify::new()), Arc::new(Notify::new())];
-    let (lists, questions) = Lists::new();
+    let (lists, questions) = lists;
     let mut loops = JoinSet::new();
     let mut asks = BTreeMap::new();
     for WatchedSource { name, every, source } in sources {
