@@ -24,6 +24,7 @@ use tocsin::metrics::pace::Promise;
 use tocsin::metrics::{KnownLabels, Metrics};
 use tocsin::pager::{Answer, ChannelKind, Channels, Outgoing, Sender};
 use tocsin::run::clock::{Clock, SystemClock};
+use tocsin::run::lists::Lists;
 use tocsin::run::monitor::{self, Parts, WatchedSource};
 use tocsin::run::outbox::OutboxStats;
 use tocsin::secret::Secret;
@@ -235,6 +236,7 @@ async fn monitored(
         view: Arc::new(ArcSwap::from_pointee(View::default())),
         outbox_stats: OutboxStats::new(&["hook".into()]).unwrap(),
         spool: None,
+        lists: Lists::new(),
         metrics: Arc::new(Metrics::new(known).unwrap()),
     };
     let (stop, stopping) = watch::channel(false);

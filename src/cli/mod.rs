@@ -21,12 +21,13 @@ mod replay;
 pub mod serve;
 pub mod status;
 mod store;
+mod token;
 mod watch;
 mod weekly;
 
 use crate::config::{Config, Drawing, Need};
 use crate::run::clock::{Clock, SystemClock};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -93,6 +94,13 @@ enum Command {
     Weekly(weekly::Args),
     /// Say what the next shift must know.
     Handover(weekly::HandoverArgs),
+    /// Make, list and revoke the tokens of the board and the API.
+    Token(token::Args),
+    /// Print the completions of a shell.
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
 }
 
 /// What a command ends with when it doesn't succeed. Each says what was tried, on what, and what to do.
@@ -167,6 +175,11 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Store(args) => store::run(args).await,
         Command::Weekly(args) => weekly::run(args).await,
         Command::Handover(args) => weekly::handover(args).await,
+        Command::Token(args) => token::run(args).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "tocsin", &mut std::io::stdout());
+            Ok(())
+        }
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -1,9 +1,9 @@
 //! `tocsin run`: the monitor over the configured databases, with the page, until SIGTERM or Ctrl-C.
 
-use crate::cli::reload::Reloader;
+use crate::cli::reload::{self, Reloader};
 use crate::cli::watch::Watch;
-use crate::cli::{CliError, deployment, load_config, weekly};
-use crate::config::{Config, Need, rolls_at};
+use crate::cli::{CliError, deployment, event, load_config, weekly};
+use crate::config::{Config, Need};
 use crate::core::id::Name;
 use crate::core::time::Timestamp;
 use crate::core::view::View;
@@ -13,8 +13,10 @@ use crate::metrics::{KnownLabels, Metrics};
 use crate::pager::Channels;
 use crate::run::PolicyInForce;
 use crate::run::clock::{Clock, SystemClock};
+use crate::run::lists::Lists;
 use crate::run::monitor::{self, Parts, Reloads, WatchedSource};
 use crate::run::outbox::OutboxStats;
+use crate::run::service::Manager;
 use crate::run::watch as watch_loop;
 use crate::run::weekly::backfill::Backfill;
 use crate::run::weekly::gather::Reporter;
@@ -25,7 +27,10 @@ use crate::run::{lease, retention};
 use crate::source::AnySource;
 use crate::status::{SourceStatus, Status, StatusHandle, StoreStatus};
 use crate::store::SqlStore;
-use crate::web::{self, WebState};
+use crate::web::access::tokens::HeldTokens;
+use crate::web::access::{Access, host_name};
+use crate::web::{self, Demo, WebState};
+use crate::zone::Zone;
 use arc_swap::ArcSwap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,7 +52,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         tracing::warn!("configuration: {}; {}", warning.what, warning.advice);
     }
     let listener = listen(&config).await?;
-    serve(config, listener, false).await
+    serve(config, listener, None).await
 }
 
 /// Binds the page's address.
@@ -75,7 +80,7 @@ pub async fn listen_anywhere() -> Result<TcpListener, CliError> {
 ///
 /// # Errors
 /// When the store can't be opened or led, or another process takes the lead.
-pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<(), CliError> {
+pub async fn serve(config: Config, listener: TcpListener, demo: Option<Arc<dyn Demo>>) -> Result<(), CliError> {
     let clock = SystemClock;
     let keys = deployment::keys(&config)?;
     let store = Arc::new(SqlStore::open(&config.store.url, &keys.fingerprint()).await?);
@@ -97,18 +102,27 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     }
     let metrics = Arc::new(Metrics::new(known_labels(&config)).map_err(metrics_failed)?);
     outbox_stats.register(metrics.registry()).map_err(metrics_failed)?;
+    let lists = Lists::new();
+    let (reload, reload_asked) = reload::asked();
     let web_state = WebState {
         view: view.clone(),
         status: status.clone(),
         keys: keys.clone(),
         pages: store.clone(),
+        archive: store.clone(),
+        engine: Arc::new(lists.0.clone()),
         desk: store.clone(),
         pagerduty_secrets: Arc::new(config.web.pagerduty_webhook_secrets.clone()),
         metrics: metrics.clone(),
         links: Arc::new(config.links.clone()),
         now: Arc::new(move || clock.now()),
+        zone: config.weekly.as_ref().map_or(Zone::UTC, |weekly| weekly.timezone),
+        access: Arc::new(access(&config, &store, &clock).await),
+        limits: Arc::default(),
+        live: Arc::default(),
+        people: event::people(&config),
+        reload: demo.is_none().then_some(reload),
         demo,
-        reports: store.clone(),
     };
     let channels = Channels::new(config.channels.clone(), config.web.public_url.clone())?;
     let channels = Arc::new(ArcSwap::from_pointee(channels));
@@ -131,8 +145,12 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         outbox_stats: outbox_stats.clone(),
         metrics: metrics.clone(),
         spool: Some(deployment::spool(&config)),
+        lists,
     };
     tokio::spawn(stop_at_a_signal(stop));
+    if let Some(manager) = Manager::of(&|name| std::env::var(name).ok()) {
+        tokio::spawn(manager.keep_told(status.clone(), clock, stopping.clone()));
+    }
     let mark = deployment::mark_file(&config);
     let mut background = JoinSet::new();
     background.spawn(deployment::keep_mark(mark, parts.keys.fingerprint(), status.clone()));
@@ -141,7 +159,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let file = config.file.clone();
     let reloader =
         Reloader { file, running: config, store, channels, policies, in_force, metrics, outbox_stats, status, clock };
-    tokio::spawn(reload_at_a_signal(reloader));
+    tokio::spawn(reload::whenever_asked(reloader, reload_asked));
     let mut watching = watch.start(&stopping);
     let mut stopped = stopping.clone();
     let until_stopped = async move {
@@ -218,20 +236,23 @@ pub async fn release_parked(store: &SqlStore, now: Timestamp) -> Result<u64, Cli
     Ok(pages)
 }
 
-/// SIGHUP reads the configuration again, one at a time; the calendars roll by themselves.
-async fn reload_at_a_signal(mut reloader: Reloader<SystemClock>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-        tracing::error!("SIGHUP can't be caught: it will end the process instead of reading the configuration");
-        return;
-    };
-    loop {
-        tokio::select! {
-            signal = hangup.recv() => match signal {
-                Some(()) => reloader.reload().await,
-                None => return,
-            },
-            () = reloader.clock.sleep_until(rolls_at(reloader.clock.now())) => reloader.roll().await,
-        }
+/// How the web tells people apart. Where nobody could come in, it is said; the monitor runs all the same, because
+/// pages must go out.
+async fn access(config: &Config, store: &Arc<SqlStore>, clock: &SystemClock) -> Access {
+    let web = &config.web;
+    let host = web.public_url.as_ref().and_then(|url| Some(url.split_once("://")?.1.split('/').next()?.to_owned()));
+    let in_force = store.tokens_in_force(clock.now()).await.map_or(0, |tokens| tokens.len());
+    if web.access_required && web.trusted_proxies.is_empty() && in_force == 0 {
+        tracing::warn!("nobody can look at the board: no token is in force; `tocsin token create` makes one");
+    }
+    Access {
+        required: web.access_required,
+        proxies: web.trusted_proxies.clone(),
+        user_header: web.user_header.clone(),
+        roles: web.roles.clone(),
+        public_host: host.map(|host| host_name(&host).to_owned()),
+        secure_cookies: web.public_url.as_ref().is_some_and(|url| url.starts_with("https://")),
+        tokens: Arc::new(HeldTokens::new(store.clone())),
     }
 }
 

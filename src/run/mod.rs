@@ -18,6 +18,7 @@ pub mod repeat;
 pub mod replay;
 pub mod retention;
 pub mod rounds;
+pub mod service;
 pub mod troubles;
 pub mod watch;
 pub mod watcher;

@@ -13,7 +13,7 @@ use crate::run::asks::Asks;
 use crate::run::clock::Clock;
 use crate::run::emergency::{Inlets, StandIn};
 use crate::run::engine::{Engine, Fed};
-use crate::run::lists::Lists;
+use crate::run::lists::{Lists, Question};
 use crate::run::outbox::{Outbox, OutboxStats};
 use crate::run::poller::{Inputs, PollError, Poller};
 use crate::run::watcher::{Polled, Watcher};
@@ -58,6 +58,8 @@ pub struct Parts<St, So, Se, C> {
     pub metrics: Arc<Metrics>,
     /// What P0 rings through while the store is away; without one nothing rings then.
     pub spool: Option<Arc<Spool>>,
+    /// Where polls and the web ask the core.
+    pub lists: (Lists, mpsc::Receiver<Question>),
 }
 
 pub struct WatchedSource<So> {
@@ -122,8 +124,21 @@ where
     Se: Sender,
     C: Clock,
 {
-    let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats, metrics, spool } =
-        parts;
+    let Parts {
+        policy,
+        sources,
+        store,
+        sender,
+        clock,
+        keys,
+        holder,
+        status,
+        view,
+        outbox_stats,
+        metrics,
+        spool,
+        lists,
+    } = parts;
     let sender = Arc::new(sender);
     let Some(token) = lease::take(&*store, &holder, &clock, &status, &mut shutdown).await? else { return Ok(()) };
     let (tell_lost, lost) = oneshot::channel();
@@ -143,7 +158,7 @@ where
     let (acts, act_inputs) = mpsc::channel(ACT_INPUTS);
     let inputs = Inputs { proof, scan };
     let lanes = [Arc::new(Notify::new()), Arc::new(Notify::new())];
-    let (lists, questions) = Lists::new();
+    let (lists, questions) = lists;
     let mut loops = JoinSet::new();
     let mut asks = BTreeMap::new();
     for WatchedSource { name, every, source } in sources {

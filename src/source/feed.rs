@@ -149,7 +149,8 @@ impl Stamp {
     /// An instant as text in ISO 8601, to the second and without an offset, in the form of a sample: with a
     /// 'T' or a space, in UTC where the sample names its offset, else in the zone.
     pub fn text_like(sample: &str, at: Timestamp, zone: Zone) -> Stamp {
-        let names_offset = sample.len() > 19 && sample[19..].contains(['Z', 'z', '+', '-']);
+        // The sample is what a database holds, so it may be any text.
+        let names_offset = sample.bytes().skip(19).any(|byte| matches!(byte, b'Z' | b'z' | b'+' | b'-'));
         let reading = if names_offset { Zone::UTC.local(at) } else { zone.local(at) };
         let between = if sample.as_bytes().get(10) == Some(&b' ') { ' ' } else { 'T' };
         Stamp::Text(reading.format(&format!("%Y-%m-%d{between}%H:%M:%S")).to_string())
@@ -186,6 +187,7 @@ mod tests {
         assert_eq!(like("2024-01-01 00:00:00+00:00"), Stamp::Text("2025-06-15 15:06:40".into()));
         assert_eq!(like("2024-01-01 00:00:00"), Stamp::Text("2025-06-15 11:06:40".into()));
         assert_eq!(like(""), Stamp::Text("2025-06-15T11:06:40".into()));
+        assert_eq!(like("éééééééééé until Zürich"), Stamp::Text("2025-06-15T15:06:40".into()));
         assert_eq!(Stamp::number(at, Unit::Milliseconds), 1_750_000_000_999);
         assert_eq!(Stamp::local(at, new_york), Stamp::Local(1_749_985_600_999_999));
     }

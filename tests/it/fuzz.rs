@@ -1,6 +1,8 @@
 //! Whatever comes in from outside is read or refused, and never ends the process: configurations, durations,
-//! calendars, expressions, rows of a database, and what the store holds. Bounded here; the ignored test runs
-//! the same for as many cases as `TOCSIN_FUZZ_CASES` says.
+//! calendars, expressions, rows of a database, cursors over them, and what the store holds. Bounded here; the
+//! ignored test goes on for the seconds that `TOCSIN_FUZZ_SECS` says, with other cases in each round.
+
+mod cursors;
 
 use crate::kit::{minute, row};
 use crate::support::{ScratchDir, open_sqlite};
@@ -16,6 +18,10 @@ use tocsin::core::case::Case;
 use tocsin::core::facts::{FactType, FactTypes};
 use tocsin::core::time::{Span, WrittenSpan};
 use tocsin::keys::Keys;
+use tocsin::run::clock::{Clock, SystemClock};
+use tocsin::source::cursor::Cursor;
+use tocsin::source::feed::{Begin, FeedKind, Moment};
+use tocsin::source::settings::TimeColumn;
 use tocsin::source::{AnySource, Source};
 
 const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoaXMtdGVzdC1hbmQtbG9uZw==";
@@ -23,18 +29,27 @@ const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoaXMtdGVzdC1hbmQtbG9uZw==";
 /// Cases of each property in an ordinary run, and seeds: the same every time.
 const CASES: u32 = 200;
 
-fn runner(cases: u32) -> TestRunner {
-    let config =
-        ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 2_000, ..ProptestConfig::default() };
-    match std::env::var("TOCSIN_FUZZ_SEED").ok().and_then(|seed| seed.parse::<u8>().ok()) {
-        Some(seed) => TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32])),
-        None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
-    }
+/// How many cases of a property, and which.
+#[derive(Clone, Copy)]
+struct Dice {
+    cases: u32,
+    seed: u64,
 }
 
-fn run<S: Strategy>(cases: u32, of: S, hold: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    if let Err(error) = runner(cases).run(&of, hold) {
-        panic!("{error}");
+const ORDINARY: Dice = Dice { cases: CASES, seed: 0 };
+
+fn run<S: Strategy>(dice: Dice, of: S, hold: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+    let config = ProptestConfig {
+        cases: dice.cases,
+        failure_persistence: None,
+        max_shrink_iters: 2_000,
+        ..ProptestConfig::default()
+    };
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&dice.seed.to_le_bytes());
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+    if let Err(error) = runner.run(&of, hold) {
+        panic!("{error}\nof seed {}", dice.seed);
     }
 }
 
@@ -98,12 +113,12 @@ fn scrambled(text: &'static str) -> impl Strategy<Value = String> {
     })
 }
 
-fn configurations(cases: u32) {
+fn configurations(dice: Dice) {
     let scratch = ScratchDir::new("fuzz-config");
     let file = scratch.path().join("tocsin.toml");
     let sketch = include_str!("../data/config/sketch.toml");
     let texts = prop_oneof![scrambled(TEMPLATE), scrambled(sketch), "\\PC{0,200}"];
-    run(cases, texts, |text| {
+    run(dice, texts, |text| {
         std::fs::write(&file, &text).expect("a temporary file can be written");
         holds_of_configuration(&file)
     });
@@ -132,8 +147,8 @@ fn holds_of_configuration(file: &Path) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn durations(cases: u32) {
-    run(cases, prop_oneof!["[0-9smhd]{0,24}", "\\PC{0,16}"], |text| {
+fn durations(dice: Dice) {
+    run(dice, prop_oneof!["[0-9smhd]{0,24}", "\\PC{0,16}"], |text| {
         let Ok(written) = text.parse::<WrittenSpan>() else { return Ok(()) };
         prop_assert!(written.span >= Span::ZERO);
         let again = format!("{}s", written.span.secs()).parse::<WrittenSpan>().map(|again| again.span);
@@ -142,11 +157,11 @@ fn durations(cases: u32) {
     });
 }
 
-fn calendars(cases: u32) {
+fn calendars(dice: Dice) {
     let date = || prop_oneof!["[0-9]{4}-[0-9]{2}-[0-9]{2}", "\\PC{0,12}"];
     let hours = || prop_oneof!["(Mo|Tu|PH|Jan|week|easter|[0-9:, ;+-]){0,12}", "\\PC{0,20}"];
     let zone = prop_oneof![Just("Europe/Berlin".to_owned()), "\\PC{0,16}"];
-    run(cases, (zone, hours(), date(), date(), hours()), |(zone, hours, closed, open, open_hours)| {
+    run(dice, (zone, hours(), date(), date(), hours()), |(zone, hours, closed, open, open_hours)| {
         let closed = [closed.as_str()];
         let open = [(open.as_str(), open_hours.as_str())];
         // Read or refused; the message is written either way.
@@ -157,7 +172,7 @@ fn calendars(cases: u32) {
     });
 }
 
-fn expressions(cases: u32) {
+fn expressions(dice: Dice) {
     let types: FactTypes =
         [("views", FactType::Int), ("score", FactType::Float), ("minor", FactType::Bool), ("who", FactType::String)]
             .map(|(name, kind)| (name.into(), kind))
@@ -201,7 +216,7 @@ fn expressions(cases: u32) {
         "x.y",
     ];
     let text = prop::collection::vec(prop::sample::select(words.to_vec()), 1..14).prop_map(|words| words.join(" "));
-    run(cases, prop_oneof![text, "\\PC{0,40}".prop_map(String::from)], |text| {
+    run(dice, prop_oneof![text, "\\PC{0,40}".prop_map(String::from)], |text| {
         if let Ok(predicate) = compile(&text, &types) {
             // Decided or not, never a panic.
             let _decided = predicate.evaluate(&row("spam", minute(0)));
@@ -211,7 +226,7 @@ fn expressions(cases: u32) {
 }
 
 /// What the store gives back, changed by a hand or a disk.
-fn stored(cases: u32) {
+fn stored(dice: Dice) {
     let case = {
         let mut bench = crate::kit::Bench::new();
         bench.put(1, row("csam", minute(0)));
@@ -219,14 +234,33 @@ fn stored(cases: u32) {
         serde_json::to_string(&bench.core.cases().next().expect("one case")).expect("a case is JSON")
     };
     let text: &'static str = Box::leak(case.into_boxed_str());
-    run(cases, prop_oneof![scrambled(text), "\\PC{0,80}"], |text| {
+    run(dice, prop_oneof![scrambled(text), "\\PC{0,80}"], |text| {
         let _read_or_not = (serde_json::from_str::<Case>(&text).is_ok(), serde_json::from_str::<Deed>(&text).is_ok());
         Ok(())
     });
 }
 
+/// A cursor over a column of anything comes to its end, and a second poll goes on from there.
+async fn follow(source: &AnySource, kind: FeedKind) {
+    let (mut cursor, moment) = (Cursor::new(kind, Span::from_secs(30)), Moment::default());
+    for clock in [minute(0), minute(1)] {
+        let mut begin = cursor.begin(clock, minute(-60 * 24 * 365 * 40), &moment);
+        for step in 0.. {
+            assert!(step < 100, "a poll comes to its end");
+            let mut page = source.changes(kind, &begin, clock, 7).await.expect("a row is read or rejected");
+            let (is_full, next) = (page.rows.len() >= 7, page.next.take());
+            cursor.take(&mut page, &moment);
+            match next.filter(|_| is_full && !page.lost) {
+                Some(next) => begin = Begin::Behind(next),
+                None => break,
+            }
+        }
+        cursor.end(clock, &moment);
+    }
+}
+
 /// Values of every type in every column of a table that has no types.
-async fn rows(rounds: u32) {
+async fn rows(dice: Dice) {
     const VALUES: &[&str] = &[
         "NULL",
         "0",
@@ -259,14 +293,15 @@ async fn rows(rounds: u32) {
     let file = scratch.path().join("tocsin.toml");
     std::fs::write(&file, tocsin::cli::init::template(Some(&url))).expect("a temporary file can be written");
     let config = Config::load_for(&file, &|_| None, Need::Sources, minute(0)).expect("the template loads");
-    let settings = config.sources[0].clone();
+    let mut settings = config.sources[0].clone();
+    settings.reading.updated = Some(TimeColumn { column: "responded_at".into(), unit: None });
     let columns =
         ["id", "reason", "created_at", "responded_at", "responded_by", "resolved_at", "resolved_by", "resolution"];
     let mut database = open_sqlite(&url).await;
-    let mut random = fastrand::Rng::with_seed(7);
+    let mut random = fastrand::Rng::with_seed(dice.seed);
     let table = format!("CREATE TABLE reports ({})", columns.join(", "));
     database.execute(AssertSqlSafe(table)).await.expect("a table");
-    for _ in 0..rounds {
+    for _ in 0..dice.cases.div_ceil(16) {
         let mut value = || VALUES[random.usize(..VALUES.len())];
         let lines: Vec<String> = (0..40).map(|_| format!("({})", columns.map(|_| value()).join(", "))).collect();
         database.execute("DELETE FROM reports").await.expect("an empty table");
@@ -284,37 +319,56 @@ async fn rows(rounds: u32) {
                 None => break,
             }
         }
+        for kind in [FeedKind::Changed, FeedKind::Received] {
+            follow(&source, kind).await;
+        }
     }
     database.close().await.expect("it closes");
 }
 
 #[test]
 fn no_configuration_ends_the_process_and_each_is_taken_or_refused_with_a_reason() {
-    configurations(CASES);
+    configurations(ORDINARY);
 }
 
 #[test]
 fn no_duration_expression_calendar_or_stored_text_ends_the_process() {
-    durations(CASES * 4);
-    calendars(CASES);
-    expressions(CASES);
-    stored(CASES);
+    durations(Dice { cases: CASES * 4, ..ORDINARY });
+    calendars(ORDINARY);
+    expressions(ORDINARY);
+    stored(ORDINARY);
+}
+
+#[test]
+fn no_transaction_leaves_anything_behind_a_cursor_and_no_text_ends_it() {
+    cursors::nothing_that_is_committed_is_left_behind(Dice { cases: CASES * 4, ..ORDINARY });
+    cursors::stamps_are_written_like_any_text(ORDINARY);
 }
 
 #[tokio::test]
 async fn no_row_ends_the_process_or_the_scan() {
-    rows(12).await;
+    rows(ORDINARY).await;
 }
 
 #[test]
-#[ignore = "as long as TOCSIN_FUZZ_CASES says, with TOCSIN_FUZZ_SEED: run it by hand"]
-fn for_as_many_cases_as_the_environment_says() {
-    let cases = std::env::var("TOCSIN_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100_000);
-    configurations(cases);
-    durations(cases);
-    calendars(cases);
-    expressions(cases);
-    stored(cases);
+#[ignore = "long: as many seconds as TOCSIN_FUZZ_SECS says, by default 60, from the round TOCSIN_FUZZ_SEED on"]
+fn for_as_long_as_the_environment_says() {
+    let said = |name: &str| std::env::var(name).ok().and_then(|said| said.parse::<u64>().ok());
+    let secs = said("TOCSIN_FUZZ_SECS").unwrap_or(60);
+    let until = SystemClock.now().plus(Span::from_secs(i64::try_from(secs).expect("seconds")));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(rows(cases / 100));
+    let mut seed = said("TOCSIN_FUZZ_SEED").unwrap_or(1);
+    while SystemClock.now() < until {
+        let dice = Dice { cases: CASES, seed };
+        configurations(dice);
+        durations(Dice { cases: CASES * 10, seed });
+        calendars(dice);
+        expressions(dice);
+        stored(dice);
+        cursors::nothing_that_is_committed_is_left_behind(Dice { cases: CASES * 4, seed });
+        cursors::stamps_are_written_like_any_text(dice);
+        runtime.block_on(rows(dice));
+        seed += 1;
+    }
+    println!("the next round is {seed}");
 }

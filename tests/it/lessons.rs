@@ -2,12 +2,15 @@
 
 use crate::kit::*;
 use std::sync::Arc;
+use tocsin::compile::calendar::{CalendarSpec, compile};
 use tocsin::core::engine::Core;
 use tocsin::core::id::ReportId;
 use tocsin::core::observation::{EventName, Observation, Received, Row, Verdict};
 use tocsin::core::plan::{BATCH, BreachRecord, Input};
-use tocsin::core::policy::{Escalation, Policy, Priority, Step};
+use tocsin::core::policy::{Due, Escalation, Policy, Priority, Step, Target};
 use tocsin::core::time::Span;
+use tocsin::run::weekly::gather::alone;
+use tocsin::zone::{parse_rfc3339, rfc3339};
 
 fn restarted(bench: &mut Bench, policy: Policy) {
     let cases: Vec<_> = bench.core.cases().collect();
@@ -169,4 +172,50 @@ fn l23_a_breach_its_incident_and_its_page_are_one_plan() {
         }
     }
     assert_eq!(breaches(&bench).len(), 3);
+}
+
+/// "spam" is due within five hours of Mondays, nine to twelve, in Berlin.
+fn mondays() -> Policy {
+    let spec = CalendarSpec::read("Europe/Berlin", "Mo 09:00-12:00", None, [], []).unwrap();
+    let at = |text: &str| parse_rfc3339(text).unwrap();
+    let calendar = compile(&spec, at("2025-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z")).unwrap();
+    let mut policy = policy();
+    policy.calendars.insert("mondays".into(), Arc::new(calendar));
+    let due = Due::Within { span: Span::from_hours(5), calendar: Some("mondays".into()) };
+    policy.rules[2].targets = vec![Target { due, ..target(EventName::Closed, 300) }];
+    policy
+}
+
+fn due_of_spam(policy: &Policy, received: &str, now: &str) -> Option<String> {
+    let (received, now) = (parse_rfc3339(received).unwrap(), parse_rfc3339(now).unwrap());
+    let case = alone(policy, ("reports".into(), ReportId::Int(1)), row("spam", received), now);
+    case.clocks[0].breach().map(|breach| breach.deadline).or(case.clocks[0].deadline).map(rfc3339)
+}
+
+#[test]
+fn l06_a_calendar_that_is_closed_for_days_is_open_again_when_it_says() {
+    let policy = mondays();
+    // Three hours of Monday the 4th, and two of the 11th: a week of closed hours lies between.
+    let due = due_of_spam(&policy, "2026-05-04T06:30:00Z", "2026-05-05T00:00:00Z");
+    assert_eq!(due.as_deref(), Some("2026-05-11T09:00:00Z"));
+    let closed_at_first = due_of_spam(&policy, "2026-05-04T10:00:01Z", "2026-05-05T00:00:00Z");
+    assert_eq!(closed_at_first.as_deref(), Some("2026-05-18T09:00:00Z"));
+}
+
+#[test]
+fn l07_what_was_due_before_a_clock_change_is_due_at_the_same_instant_whenever_it_is_asked() {
+    let policy = mondays();
+    // Berlin is one hour ahead of UTC until the 29th of March, and two from then on.
+    for now in ["2026-03-25T12:00:00Z", "2026-04-20T12:00:00Z", "2026-12-01T00:00:00Z"] {
+        let winter = due_of_spam(&policy, "2026-03-09T07:00:00Z", now);
+        assert_eq!(winter.as_deref(), Some("2026-03-16T10:00:00Z"), "asked at {now}");
+        let across = due_of_spam(&policy, "2026-03-23T07:00:00Z", now);
+        assert_eq!(across.as_deref(), Some("2026-03-30T09:00:00Z"), "asked at {now}");
+    }
+    // The weekly report judges an open row by `alone`; the engine says the same of it.
+    let mut bench = Bench::with(policy);
+    bench.now = parse_rfc3339("2026-03-23T08:00:00Z").unwrap();
+    bench.put(1, row("spam", parse_rfc3339("2026-03-23T07:00:00Z").unwrap()));
+    let deadline = bench.core.cases().next().unwrap().clocks[0].deadline.map(rfc3339);
+    assert_eq!(deadline.as_deref(), Some("2026-03-30T09:00:00Z"));
 }

@@ -3,6 +3,7 @@
 
 use crate::kit::minute;
 use crate::model_store::ModelStore;
+use crate::port::lead;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,7 +23,7 @@ use tocsin::run::poller::{Inputs, PollError, Poller};
 use tocsin::run::watcher::{Polled, Watcher};
 use tocsin::source::{Batch, ScanPosition, Source, SourceError};
 use tocsin::status::{Mode, SourceStatus, Status, StatusHandle, StoreStatus};
-use tocsin::store::{Lead, Store};
+use tocsin::store::Store;
 use tokio::sync::mpsc;
 
 /// A report table in memory. While it is away, it can't be read.
@@ -131,9 +132,7 @@ pub struct Life<St: Store, So: Source> {
 
 impl<St: Store, So: Source> Life<St, So> {
     pub async fn start(policy: Arc<Policy>, store: Arc<St>, source: Arc<So>, clock: VirtualClock) -> Self {
-        let Lead::Taken { token, .. } = store.lead("test", clock.now(), None).await.unwrap() else {
-            panic!("nobody else leads")
-        };
+        let token = lead(&*store, "test", clock.now()).await;
         let engine = Engine::start(policy, store.clone(), clock.clone(), keys(), status(), token).await.unwrap();
         let (proof, proofs) = mpsc::channel(100);
         let (scan, scans) = mpsc::channel(100);

@@ -19,7 +19,7 @@ mod process;
 pub mod proxy;
 mod reloading;
 mod restoring;
-mod rig;
+pub mod rig;
 mod said;
 mod sight;
 mod sources;

@@ -57,6 +57,8 @@ async fn sigterm_ends_a_monitor_whose_store_is_away() {
     wire.set(Wire::Cut);
     rig.platform.file("unstored", "csam", now().minus(secs(60))).await;
     rig.is_unready(20, &["store"]).await;
+    // The engine itself waits for the store, and not only whoever asks it beside.
+    monitor.says(20, &["trying until it does"]).await;
     monitor.signal("TERM");
     assert_eq!(monitor.ends(20).await.code(), Some(0));
     monitor.says(1, &["stopping while the store is away"]).await;
