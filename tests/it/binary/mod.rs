@@ -21,6 +21,7 @@ mod said;
 mod sight;
 mod sources;
 mod stopping;
+mod tokens;
 
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::run::clock::{Clock, SystemClock};
