@@ -1,6 +1,7 @@
 //! What a store promises, once for SQLite and once for PostgreSQL: the same sentences, one of them the
 //! embedded file and the other a server.
 
+mod board;
 mod commits;
 mod fallbacks;
 pub mod home;
