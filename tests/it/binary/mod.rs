@@ -23,6 +23,7 @@ mod sources;
 mod standby;
 mod stopping;
 mod store_faults;
+mod tokens;
 
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::run::clock::{Clock, SystemClock};
