@@ -5,7 +5,7 @@ use crate::kit::*;
 use tocsin::compile::when::compile;
 use tocsin::core::facts::{Fact, FactType, Predicate, Real};
 use tocsin::core::observation::{EventName, Row, Verdict};
-use tocsin::core::plan::Alarm;
+use tocsin::core::plan::{Alarm, Input};
 use tocsin::core::policy::{Categories, CategoryClass, Policy, Priority, Spread, Standing};
 use tocsin::core::time::Span;
 
