@@ -2,7 +2,7 @@
 
 use super::read::{Empty, Reader, Table};
 use super::secrets::{Found, Purpose, resolve_sqlite, secret};
-use super::sources::{database_url, secrets_of};
+use super::sources::{Role, database_url, secrets_of};
 use super::{Mode, StoreSettings, WebSettings};
 use crate::secret::Secret;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -48,7 +48,7 @@ pub fn store(r: &Reader, root: &Table) -> Option<StoreSettings> {
             secret(r, &table, "url", Purpose::Other, Some(EXAMPLE))?
         }
     };
-    database_url(r, &found, "the store's url")?;
+    database_url(r, &found, "the store's url", Role::Store)?;
     if found.secret.expose().contains(":memory:") {
         let what = "a store in memory forgets every breach and every page when the process ends";
         r.refuse(&found.place, what, format!("write: {EXAMPLE}"));

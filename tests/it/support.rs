@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, QueryBuilder, Sqlite};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, MySqlConnection, PgConnection, QueryBuilder, Sqlite};
 
 /// Rows in one INSERT: with SQLite's limit of 32,766 parameters a table may have 65 columns.
 const ROWS_PER_INSERT: usize = 500;
@@ -38,6 +38,28 @@ pub async fn fresh_postgres_database(name_hint: &str) -> String {
 
     let mut admin = PgConnection::connect(&admin_url).await.expect("connect to the server of TOCSIN_TEST_POSTGRES");
     admin.execute(AssertSqlSafe(format!("create database {}", quoted(&name)))).await.expect("create a database");
+    admin.close().await.expect("close the connection");
+    format!("{server}/{name}")
+}
+
+/// The URL of the MariaDB server that `tests/run` started, as a user who may do everything.
+///
+/// # Panics
+/// When no server was started for the tests.
+pub fn mysql_admin_url() -> String {
+    std::env::var("TOCSIN_TEST_MYSQL").unwrap_or_else(|_| {
+        panic!("this test needs a MariaDB server and TOCSIN_TEST_MYSQL is not set: run tests/run, which starts one")
+    })
+}
+
+/// Creates an empty MySQL database of a name that nothing else has and returns its URL. It goes with the server.
+pub async fn fresh_mysql_database(name_hint: &str) -> String {
+    let admin_url = mysql_admin_url();
+    let (server, _) = admin_url.rsplit_once('/').expect("TOCSIN_TEST_MYSQL ends in /database");
+    let name = format!("{name_hint}_{:012x}", random() >> 16);
+    let mut admin = MySqlConnection::connect(&admin_url).await.expect("connect to the server of TOCSIN_TEST_MYSQL");
+    let create = format!("create database {name} character set utf8mb4");
+    admin.execute(AssertSqlSafe(create)).await.expect("create a database");
     admin.close().await.expect("close the connection");
     format!("{server}/{name}")
 }
