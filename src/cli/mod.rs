@@ -11,6 +11,7 @@ pub mod init;
 mod inspect;
 mod packs;
 mod page;
+mod preset;
 pub mod queue;
 mod quiet;
 mod rejects;

@@ -11,7 +11,7 @@ const TARGETS: &[&str] = &["a target", "a target of [minor_safety]"];
 const SOURCES: &[&str] = &["[[sources]]"];
 
 const LATER: &[(&[&str], &str, &str)] = &[
-    (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
+    (SOURCES, "preset", "write it out with: tocsin init --preset NAME --url URL --output tocsin.toml"),
     (RULES, "obligations", "write [[obligations]] beside the rules, with `when`: each that matches applies"),
     (RULES, "raised_when", "write it under [categories], for all rules at once"),
     (RULES, "spread", "give `targets` the shortest time that you need"),

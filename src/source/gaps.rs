@@ -14,8 +14,11 @@ pub struct Gap {
 
 /// In the order in which they hurt.
 pub fn gaps(settings: &Settings) -> Vec<Gap> {
-    let maps = |name: EventName| settings.events.iter().any(|event| event.name == name);
-    let actor = settings.events.iter().any(|event| event.by.is_some()) && !settings.actors.people.is_empty();
+    let history = settings.reading.history.as_ref();
+    let in_log = |name: EventName| history.is_some_and(|log| log.events.values().any(|event| *event == name));
+    let maps = |name: EventName| in_log(name) || settings.events.iter().any(|event| event.name == name);
+    let named = history.is_some_and(|log| log.by.is_some()) || settings.events.iter().any(|event| event.by.is_some());
+    let actor = named && !settings.actors.people.is_empty();
     let all = [
         (
             maps(EventName::Closed),

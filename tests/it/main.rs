@@ -16,6 +16,7 @@ mod law;
 mod law_cases;
 mod obligations;
 mod operators;
+mod presets;
 mod properties;
 mod quiet;
 mod real_data;
