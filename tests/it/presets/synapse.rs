@@ -93,7 +93,7 @@ async fn a_report_of_synapse_lives_through_everything_that_can_happen_to_it() {
 }
 
 #[tokio::test]
-async fn an_id_that_comes_again_after_a_deletion_is_another_report() {
+async fn an_id_that_comes_again_after_a_deletion_is_seen_and_is_another_report_once_its_absence_was_seen() {
     for home in Home::all().await {
         let mut config = written("synapse", &home.url()).await;
         config.policy.categories.insert("event_report".into(), tocsin::core::policy::CategoryClass::Other);
@@ -104,9 +104,15 @@ async fn an_id_that_comes_again_after_a_deletion_is_another_report() {
         assert!(holds(&desk, "7") && !case_of(&desk, "7").is_p0());
         home.run("DELETE FROM event_reports WHERE id = 7").await;
         home.run(&report(7, "@c:x", "!room:x", millis(&desk))).await;
-        for _ in 0..3 {
+        desk.poll_after(SECOND).await;
+        assert!(holds(&desk, "7"), "between two polls it keeps the earlier clock, and is not missed");
+        home.run("DELETE FROM event_reports WHERE id = 7").await;
+        for _ in 0..2 {
             desk.poll_after(SECOND).await;
         }
+        assert!(!holds(&desk, "7"), "handled");
+        home.run(&report(7, "@d:x", "!room:x", millis(&desk))).await;
+        desk.poll_after(SECOND).await;
         let case = case_of(&desk, "7");
         assert!(
             case.reports.keys().all(|key| key.incarnation == 1),
