@@ -12,7 +12,7 @@ mod page_command;
 mod paging;
 mod people;
 mod platform;
-mod process;
+pub mod process;
 pub mod proxy;
 mod reloading;
 mod restoring;
