@@ -116,6 +116,16 @@ pub async fn keep_mark(file: PathBuf, fingerprint: String, status: StatusHandle)
     }
 }
 
+/// Notes how far a process that stops has come, where it led.
+pub fn last_mark(file: &Path, fingerprint: &str, status: &StatusHandle) {
+    let sequence = status.load().store.sequence;
+    if sequence > 0
+        && let Err(error) = write_mark(file, &format!("{fingerprint} {sequence}"))
+    {
+        tracing::warn!(file = %file.display(), %error, "the mark can't be written at the end");
+    }
+}
+
 fn write_mark(file: &Path, text: &str) -> std::io::Result<()> {
     let mut partial = file.as_os_str().to_owned();
     partial.push(".partial");

@@ -13,6 +13,7 @@ pub mod init;
 mod inspect;
 mod packs;
 mod page;
+mod preset;
 pub mod queue;
 mod quiet;
 mod rejects;

@@ -92,14 +92,8 @@ pub async fn serve(config: Config, listener: TcpListener, demo: Option<Arc<dyn D
     let status = StatusHandle::new(status(&config, &keys, clock));
     let view = Arc::new(ArcSwap::from_pointee(View::default()));
     let (stop, stopping) = watch::channel(false);
-    let mut sources = Vec::new();
     tokio::spawn(watch_loop::store(store.clone(), status.clone(), clock, stopping.clone()));
-    for settings in &config.sources {
-        let source = Arc::new(AnySource::open(settings.clone(), keys.clone())?);
-        let name = settings.name.clone();
-        tokio::spawn(watch_loop::source(name, source.clone(), status.clone(), clock, stopping.clone()));
-        sources.push(WatchedSource { name: settings.name.clone(), every: settings.poll, source });
-    }
+    let sources = watched_sources(&config, &keys, &status, &stopping)?;
     let metrics = Arc::new(Metrics::new(known_labels(&config)).map_err(metrics_failed)?);
     outbox_stats.register(metrics.registry()).map_err(metrics_failed)?;
     let lists = Lists::new();
@@ -151,12 +145,11 @@ pub async fn serve(config: Config, listener: TcpListener, demo: Option<Arc<dyn D
     if let Some(manager) = Manager::of(&|name| std::env::var(name).ok()) {
         tokio::spawn(manager.keep_told(status.clone(), clock, stopping.clone()));
     }
-    let mark = deployment::mark_file(&config);
+    let (mark, fingerprint) = (deployment::mark_file(&config), parts.keys.fingerprint());
     let mut background = JoinSet::new();
-    background.spawn(deployment::keep_mark(mark, parts.keys.fingerprint(), status.clone()));
-    let keep_months = config.store.keep_months;
-    background.spawn(retention::forget(store.clone(), keep_months, status.clone(), clock));
-    let file = config.file.clone();
+    background.spawn(deployment::keep_mark(mark.clone(), fingerprint.clone(), status.clone()));
+    background.spawn(retention::forget(store.clone(), config.store.keep_months, status.clone(), clock));
+    let (file, told) = (config.file.clone(), status.clone());
     let reloader =
         Reloader { file, running: config, store, channels, policies, in_force, metrics, outbox_stats, status, clock };
     tokio::spawn(reload::whenever_asked(reloader, reload_asked));
@@ -169,8 +162,9 @@ pub async fn serve(config: Config, listener: TcpListener, demo: Option<Arc<dyn D
     let page = tokio::spawn(web::serve(listener, web_state, until_stopped));
     let ended = monitor::run_with(parts, reloads, stopping).await;
     background.shutdown().await;
-    if ended.is_err() {
-        page.abort();
+    match &ended {
+        Ok(()) => deployment::last_mark(&mark, &fingerprint, &told),
+        Err(_) => page.abort(),
     }
     // What they were at is done again by whoever comes next.
     weekly.iter().for_each(tokio::task::JoinHandle::abort);
@@ -181,6 +175,23 @@ pub async fn serve(config: Config, listener: TcpListener, demo: Option<Arc<dyn D
     ended?;
     tracing::info!("stopped; nothing was left half done");
     Ok(())
+}
+
+/// Opens every source, and watches over what can be measured of it.
+fn watched_sources(
+    config: &Config,
+    keys: &Keys,
+    status: &StatusHandle,
+    stopping: &watch::Receiver<bool>,
+) -> Result<Vec<WatchedSource<AnySource>>, CliError> {
+    let mut sources = Vec::new();
+    for settings in &config.sources {
+        let source = Arc::new(AnySource::open(settings.clone(), keys.clone())?);
+        let name = settings.name.clone();
+        tokio::spawn(watch_loop::source(name.clone(), source.clone(), status.clone(), SystemClock, stopping.clone()));
+        sources.push(WatchedSource { name, every: settings.poll, source });
+    }
+    Ok(sources)
 }
 
 /// What the weekly report needs while the monitor runs: notes of what is in sight, the weeks before the first

@@ -16,6 +16,7 @@ mod lints;
 mod obligations;
 mod packs;
 mod pagers;
+pub mod preset;
 mod problem;
 mod read;
 mod reading;

@@ -2,7 +2,7 @@
 
 use super::read::{Reader, Table};
 use super::secrets::{Found, Purpose, resolve_sqlite, secret};
-use super::sources::database_url;
+use super::sources::{Role, database_url};
 use super::{Mode, StoreSettings};
 use crate::secret::Secret;
 use std::path::Path;
@@ -49,7 +49,7 @@ pub fn store(r: &Reader, root: &Table) -> Option<StoreSettings> {
             secret(r, &table, "url", Purpose::Other, Some(EXAMPLE))?
         }
     };
-    database_url(r, &found, "the store's url")?;
+    database_url(r, &found, "the store's url", Role::Store)?;
     if found.secret.expose().contains(":memory:") {
         let what = "a store in memory forgets every breach and every page when the process ends";
         r.refuse(&found.place, what, format!("write: {EXAMPLE}"));

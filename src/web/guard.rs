@@ -126,13 +126,11 @@ async fn admitted(state: &WebState, request: &mut Request) -> Result<(), Respons
     let place = address.map_or_else(|| "nowhere".to_owned(), |address| address.to_string());
     let need = Need::of(&method, &path);
     let limits = &state.limits;
-    if need != Need::Nothing && limits.wrong.is_empty(&place, now) {
-        return Err(too_many(&path, Span::from_secs(1)));
-    }
     let found = state.access.who(peer, request.headers(), &state.keys, now).await;
     if found.is_err() && need != Need::Nothing {
-        // An address that guesses is slowed down; nobody else is.
-        let _ = limits.wrong.take(&place, now);
+        // An address that guesses is slowed down. Whoever is known comes in from there all the same: somebody who is
+        // woken must not be locked out by who shares their address.
+        limits.wrong.take(&place, now).map_err(|wait| too_many(&path, wait))?;
     }
     // Whoever is named has a bucket of their own; behind one proxy or address all the others share theirs.
     let named = found.as_ref().ok().filter(|who| who.name().is_some()).map(Who::key);

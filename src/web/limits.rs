@@ -62,15 +62,6 @@ impl Limits {
         }
         Err(Span::from_micros((WHOLE - bucket.drops) / i64::from(self.rate.per_sec.max(1)) + 1))
     }
-
-    /// Whether this asker's bucket is empty; takes nothing.
-    pub fn is_empty(&self, key: &str, now: Timestamp) -> bool {
-        let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        buckets.get(key).is_some_and(|bucket| {
-            let passed = now.since(bucket.at).max(Span::ZERO).micros();
-            bucket.drops.saturating_add(passed.saturating_mul(self.rate.per_sec.into())) < WHOLE
-        })
-    }
 }
 
 #[cfg(test)]
@@ -84,7 +75,6 @@ mod tests {
         let limits = Limits::new(Rate { burst: 3, per_sec: 2 });
         let taken = |at: Timestamp| limits.take("ada", at).is_ok();
         assert_eq!([0; 4].map(|_| taken(START)), [true, true, true, false]);
-        assert!(limits.is_empty("ada", START) && !limits.is_empty("bob", START));
         assert_eq!(limits.take("ada", START), Err(Span::from_micros(500_001)));
         assert!(limits.take("bob", START).is_ok(), "another's bucket is another");
         let later = START.plus(Span::from_micros(500_000));

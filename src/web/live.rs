@@ -3,6 +3,7 @@
 //! nobody: it is sent what is newest once it reads again, and in the end its connection is closed.
 
 use super::board;
+use super::kept::{self, Counted};
 use super::words::Summary;
 use super::{PAGES_WITHIN, WebState, plain};
 use axum::body::{Body, Bytes};
@@ -27,6 +28,9 @@ const SLOW: u64 = 5;
 /// A client is let go after so many looks and comes back by itself: then it is asked anew who it is.
 const LOOKS_PER_CLIENT: u64 = 900;
 
+/// Of the frame after which none comes: every stream ends, so that the process can.
+const LAST: u64 = u64::MAX;
+
 /// One state of the board.
 #[derive(Clone, Debug, Default)]
 struct Frame {
@@ -45,11 +49,16 @@ struct Frame {
 pub struct Live {
     frames: watch::Sender<Arc<Frame>>,
     places: Arc<Semaphore>,
+    pub(super) counted: Counted,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Live { frames: watch::Sender::new(Arc::default()), places: Arc::new(Semaphore::new(CLIENTS_MAX)) }
+        Live {
+            frames: watch::Sender::new(Arc::default()),
+            places: Arc::new(Semaphore::new(CLIENTS_MAX)),
+            counted: Counted::default(),
+        }
     }
 }
 
@@ -61,7 +70,10 @@ pub async fn publish(state: WebState, mut stopped: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             _ = looks.tick() => {}
-            _ = stopped.wait_for(|stop| *stop) => return,
+            _ = stopped.wait_for(|stop| *stop) => {
+                state.live.frames.send_replace(Arc::new(Frame { at: LAST, ..Frame::default() }));
+                return;
+            }
         }
         if state.live.frames.receiver_count() == 0 {
             continue;
@@ -75,7 +87,7 @@ pub async fn publish(state: WebState, mut stopped: watch::Receiver<bool>) {
 
 async fn frame(state: &WebState, before: &Frame, last_head: &mut String) -> Option<Frame> {
     let at = before.at + 1;
-    let kept = state.kept(PAGES_WITHIN).await;
+    let kept = kept::ask(state, PAGES_WITHIN).await;
     let (view, status, now) = (state.view.load_full(), state.status.load(), (state.now)());
     let moment = state.moment(&view, &status, now);
     let sections = match board::sections(moment, kept.as_kept(), None, state.demo.is_some()) {
@@ -155,6 +167,9 @@ async fn next(mut client: Client) -> Option<(Result<Bytes, Infallible>, Client)>
             return None;
         }
         let frame = client.frames.borrow_and_update().clone();
+        if frame.at == LAST {
+            return None;
+        }
         let news = frame.sections.values().filter(|(changed, _)| *changed > client.sent);
         let mut parts: Vec<&Bytes> = news.map(|(_, event)| event).collect();
         if frame.head_changed > client.sent || frame.at >= client.ticked + TICKS || !parts.is_empty() {

@@ -15,6 +15,7 @@ pub mod engine;
 mod found;
 mod guard;
 mod incident;
+mod kept;
 mod limits;
 mod live;
 mod login;
@@ -37,7 +38,7 @@ use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::status::StatusHandle;
-use crate::store::{Days, PageCount, PageRow, Store, StoreError};
+use crate::store::{PageCount, PageRow, Store, StoreError};
 use crate::weekly::figures::Figures;
 use crate::weekly::html;
 use crate::zone::Zone;
@@ -51,7 +52,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use board::{Kept, PAGES_SHOWN, Reader, Week};
+use board::Reader;
 use desk::Desk;
 use engine::{Ask, Look, Seen};
 use serde::Deserialize;
@@ -186,7 +187,7 @@ async fn the_board(
     query: Result<Query<BoardQuery>, QueryRejection>,
 ) -> Response {
     let refresh = query.ok().and_then(|query| query.0.refresh).as_deref() != Some("off");
-    let kept = state.kept(PAGES_WITHIN).await;
+    let kept = kept::ask(&state, PAGES_WITHIN).await;
     let (view, status, now) = (state.view.load_full(), state.status.load(), (state.now)());
     let proof = || forms::proof(&who, &state.keys, now);
     let session = match &who.via {
@@ -235,23 +236,6 @@ async fn weekly_report(State(state): State<WebState>, Path(week): Path<String>) 
     }
 }
 
-/// What the store said for the board.
-struct Stored {
-    pages: Option<Vec<PageRow>>,
-    parked: Option<Vec<(String, u64)>>,
-    week: Option<(Days, Week)>,
-}
-
-impl Stored {
-    fn as_kept(&self) -> Kept<'_> {
-        Kept {
-            pages: self.pages.as_deref(),
-            parked: self.parked.as_deref(),
-            week: self.week.as_ref().map(|(days, week)| (days, *week)),
-        }
-    }
-}
-
 impl WebState {
     /// What the store answered in time; `None`, and a line in the log, when it didn't.
     async fn within<T>(&self, answer: PagesFuture<'_, T>) -> Option<T> {
@@ -261,20 +245,6 @@ impl WebState {
     /// What the engine answered in time.
     async fn look(&self, look: Look) -> Option<Seen> {
         tokio::time::timeout(ENGINE_WITHIN, self.engine.look(look)).await.ok().flatten()
-    }
-
-    async fn kept(&self, within: Duration) -> Stored {
-        let week = Week::of((self.now)(), self.zone);
-        let (pages, counts, days) = tokio::join!(
-            in_time("list the pages", within, self.pages.pages(PAGES_SHOWN)),
-            in_time("count the pages", within, self.pages.page_counts()),
-            in_time("count the week", within, self.archive.days(week.from)),
-        );
-        let parked = counts.map(|counts| {
-            let parked = counts.into_iter().filter(|count| count.state == "parked" && count.count > 0);
-            parked.map(|count| (count.channel.to_string(), count.count)).collect()
-        });
-        Stored { pages, parked, week: days.map(|days| (days, week)) }
     }
 
     fn moment<'a>(&'a self, view: &'a View, status: &'a crate::status::Status, now: Timestamp) -> Moment<'a> {

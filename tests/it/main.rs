@@ -22,6 +22,7 @@ mod lessons;
 mod obligations;
 mod operators;
 mod port;
+mod presets;
 mod properties;
 mod quiet;
 mod real_data;

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use flate2::read::GzDecoder;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, QueryBuilder, Sqlite};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, MySqlConnection, PgConnection, QueryBuilder, Sqlite};
 
 /// Rows in one INSERT: with SQLite's limit of 32,766 parameters a table may have 65 columns.
 const ROWS_PER_INSERT: usize = 500;
@@ -137,6 +137,28 @@ pub fn postgres_bin() -> PathBuf {
     let on_path =
         || std::env::split_paths(&std::env::var_os("PATH")?).find(|directory| directory.join("pg_ctl").exists());
     found.pop().or_else(on_path).expect("this test needs a PostgreSQL server: run tests/run, which installs one")
+}
+
+/// The URL of the MariaDB server that `tests/run` started, as a user who may do everything.
+///
+/// # Panics
+/// When no server was started for the tests.
+pub fn mysql_admin_url() -> String {
+    std::env::var("TOCSIN_TEST_MYSQL").unwrap_or_else(|_| {
+        panic!("this test needs a MariaDB server and TOCSIN_TEST_MYSQL is not set: run tests/run, which starts one")
+    })
+}
+
+/// Creates an empty MySQL database of a name that nothing else has and returns its URL. It goes with the server.
+pub async fn fresh_mysql_database(name_hint: &str) -> String {
+    let admin_url = mysql_admin_url();
+    let (server, _) = admin_url.rsplit_once('/').expect("TOCSIN_TEST_MYSQL ends in /database");
+    let name = format!("{name_hint}_{:012x}", random() >> 16);
+    let mut admin = MySqlConnection::connect(&admin_url).await.expect("connect to the server of TOCSIN_TEST_MYSQL");
+    let create = format!("create database {name} character set utf8mb4");
+    admin.execute(AssertSqlSafe(create)).await.expect("create a database");
+    admin.close().await.expect("close the connection");
+    format!("{server}/{name}")
 }
 
 /// An empty directory of a test's own under the target directory, removed when the value is dropped.

@@ -124,8 +124,9 @@ impl<C: Clock> World<C> {
     pub async fn live(mut self) -> Result<(), sqlx::Error> {
         let mut next = self.clock.now();
         loop {
-            let now = self.clock.now();
-            self.clock.sleep_until(next.min(now.plus(LOOK_EVERY))).await;
+            let look = self.clock.now().plus(LOOK_EVERY);
+            // While the table is away, what is overdue to be filed waits as well.
+            self.clock.sleep_until(if self.away_until.is_some() { look } else { next.min(look) }).await;
             let now = self.clock.now();
             self.obey(now).await?;
             if now >= next && self.away_until.is_none() {

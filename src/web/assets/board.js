@@ -8,6 +8,7 @@
 
   const SILENT_MS = 15000;
   const SPOKEN_EVERY_MS = 20000;
+  const LIVE = "· updates by itself";
   const byId = (id) => document.getElementById(id);
   const stale = byId("stale");
   const liveness = byId("liveness");
@@ -100,7 +101,7 @@
   function hear() {
     heard = performance.now();
     if (!stale.hidden) { stale.hidden = true; stale.textContent = ""; }
-    if (liveness.textContent !== "live") liveness.textContent = "live";
+    if (liveness.textContent !== LIVE) liveness.textContent = LIVE;
   }
 
   function everySecond() {
@@ -115,7 +116,7 @@
       stale.textContent = "This page hears nothing of the monitor any more. What it shows was true at " + at +
         " UTC: deadlines may have passed since. Reload it.";
       stale.hidden = false;
-      liveness.textContent = "not live";
+      liveness.textContent = "· does not update any more";
     }
   }
 

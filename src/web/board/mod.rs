@@ -12,7 +12,7 @@ use super::when::{Spoken, When};
 use super::words::{Level, counted, utc_words};
 use super::{assets, cursor};
 use crate::core::time::Timestamp;
-use crate::core::view::QueueRow;
+use crate::core::view::{IncidentRow, QueueRow};
 use crate::store::{Days, PageRow};
 use askama::Template;
 use banners::{Banner, banners};
@@ -89,7 +89,10 @@ pub fn sections(
     demo: bool,
 ) -> Result<Vec<Section>, askama::Error> {
     let view = moment.view;
-    let shown = view.incidents.iter().take(INCIDENTS_SHOWN);
+    let mut open: Vec<&IncidentRow> = view.incidents.iter().collect();
+    // Stable: within each, the newest first.
+    open.sort_by_key(|row| (row.incident.acknowledged.is_some(), row.priority));
+    let shown = open.into_iter().take(INCIDENTS_SHOWN);
     let notices = Notices { banners: banners(moment, spoken, demo) };
     let incidents = Incidents {
         rows: shown.map(|row| IncidentLine::of(moment, row, spoken)).collect(),
@@ -135,7 +138,7 @@ pub fn more(moment: Moment<'_>, rows: &[QueueRow]) -> Result<String, askama::Err
 pub fn members(moment: Moment<'_>, rows: &[QueueRow]) -> Result<String, askama::Error> {
     let mut table = queue(moment, rows, Some(moment.now), rows.len());
     table.shown_words = format!("Its {} most urgent overdue cases.", counted(rows.len() as u64));
-    (table.ranked, table.next) = (false, None);
+    (table.title, table.ranked, table.next) = ("Cases", false, None);
     table.render()
 }
 
@@ -145,6 +148,7 @@ fn queue(moment: Moment<'_>, rows: &[QueueRow], spoken: Option<Timestamp>, limit
     let lines: Vec<QueueLine> = shown.map(|(at, row)| line(moment, at + 1, row, spoken)).collect();
     let next = rows.get(limit.saturating_sub(1)).filter(|_| rows.len() > limit || summary.open > limit as u64);
     Queue {
+        title: "Queue",
         shown_words: shown_words(lines.len() as u64, summary.open, summary.sources_unseen),
         many_sources: moment.status.sources.len() > 1,
         next: next.and_then(|row| cursor::write(&row.rank, moment.keys)),
@@ -215,6 +219,7 @@ struct Incidents {
 #[template(path = "queue.html", config = "src/web/askama.toml")]
 struct Queue {
     rows: Vec<QueueLine>,
+    title: &'static str,
     shown_words: String,
     many_sources: bool,
     /// Where the next page of it begins.

@@ -15,7 +15,7 @@ mod people;
 mod platform;
 mod pooler;
 mod power;
-mod process;
+pub mod process;
 pub mod proxy;
 mod reloading;
 mod restoring;
@@ -26,6 +26,7 @@ mod sources;
 mod standby;
 mod stopping;
 mod store_faults;
+mod tokens;
 
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::run::clock::{Clock, SystemClock};

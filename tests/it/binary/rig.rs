@@ -138,6 +138,7 @@ impl Rig {
         let store_url = match store {
             Base::Sqlite => scratch.sqlite_url("tocsin.db"),
             Base::Postgres => fresh_postgres_database(&format!("{hint}_store")).await,
+            Base::Mysql => panic!("MySQL holds no store"),
         };
         let settings = Settings {
             mode: "live",

@@ -37,7 +37,7 @@ async fn the_board_lives_without_being_loaded_anew_and_the_focus_stays() {
     let (served, state, _) = bad_night().await;
     let browser = opened(&served, DESKTOP, "/").await;
     browser.says("2 P0 overdue").await;
-    browser.says("live").await;
+    browser.says("updates by itself").await;
     browser.run("window.sameDocument = true").await;
     browser.run("document.querySelector('#queue a[href^=\"/cases/\"]').focus()").await;
     let (_, focused) = browser.focus().await;
@@ -96,7 +96,7 @@ async fn an_incident_is_taken_with_the_keyboard_alone() {
     let deeds = tray.deeds.lock().unwrap().clone();
     assert_eq!(deeds, [(Deed::AcknowledgePage { incident: IncidentNo(12), round: 1 }, "Ada".to_owned())]);
     browser.goes_to(&served.url).await;
-    browser.says("live").await;
+    browser.says("updates by itself").await;
     let mut view = View::clone(&state.view.load());
     view.incidents[1].incident.acknowledge("Ada".into(), false, None, NOW);
     state.view.store(Arc::new(view));
@@ -144,7 +144,7 @@ async fn without_a_script_everything_is_there_and_an_incident_can_be_taken() {
 async fn a_board_that_hears_nothing_any_more_says_so() {
     let (served, ..) = bad_night().await;
     let browser = opened(&served, DESKTOP, "/").await;
-    browser.says("live").await;
+    browser.says("updates by itself").await;
     drop(served);
     browser.says("hears nothing of the monitor any more").await;
     browser.close().await;
@@ -194,7 +194,7 @@ async fn pictures_of_a_bad_night() {
         for (page, path) in [("board", "/"), ("incident", "/incidents/I-12"), ("login", "/login")] {
             browser.goes_to(&format!("{}{path}", served.url)).await;
             if page == "board" {
-                browser.says("live").await;
+                browser.says("updates by itself").await;
             }
             let file = format!("{directory}/{page}-{name}.png");
             std::fs::write(&file, browser.screenshot(page == "board").await).expect("write a picture");

@@ -2,6 +2,7 @@
 //! embedded file and the other a server.
 
 mod adoption;
+mod board;
 mod commits;
 mod fallbacks;
 pub mod home;

@@ -175,12 +175,17 @@ impl Model {
         }
         self.judge_closures();
         self.judge(now, Sight::Look);
-        let others: Vec<i64> = self.reports.keys().filter(|id| !open.contains(id)).copied().collect();
-        for id in others {
-            self.see(id, rows.get(&id), now);
+        let others = self.reports.iter().filter(|(id, _)| !open.contains(id));
+        let (p0, lesser): (Vec<_>, Vec<_>) = others.partition(|(_, report)| report.episode.is_some());
+        let ids = |of: Vec<(&i64, &Report)>| of.into_iter().map(|(id, _)| *id).collect::<Vec<i64>>();
+        // P0 shares its reads with nothing else, and comes first: it may end before another report joins it.
+        for ids in [ids(p0), ids(lesser)] {
+            for id in ids {
+                self.see(id, rows.get(&id), now);
+            }
+            self.judge_closures();
+            self.judge(now, Sight::Look);
         }
-        self.judge_closures();
-        self.judge(now, Sight::Look);
     }
 
     /// What has ended is forgotten once no closure of it can be part of a bulk any more.
