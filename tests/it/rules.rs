@@ -341,7 +341,7 @@ fn f06_what_crossed_stays_across_a_restart_and_a_rule_that_asks_no_more_tightens
     let restored = |policy: Policy| {
         let core = tocsin::core::engine::Core::restore(std::sync::Arc::new(policy), cases.clone(), Vec::new(), 1);
         let mut again = Bench { core, ..Bench::with(modified_policy()) };
-        again.put(1, row("threat", minute(0)).views(5_000));
+        again.feed(tocsin::core::plan::Input::Reassess { recalled: Vec::new() });
         again.core.cases().next().unwrap().next_deadline()
     };
     assert_eq!(restored(modified_policy()), Some(minute(15)));

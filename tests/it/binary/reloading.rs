@@ -59,7 +59,8 @@ async fn what_a_reload_names_has_its_series_before_anything_counts_in_them_and_n
     let monitor = rig.start();
     rig.is_ready().await;
     let hook = rig.settings.hook_url.clone();
-    rig.settings.channels = format!("second = {{ kind = \"webhook\", url = \"{hook}\" }}");
+    rig.settings.channels =
+        format!("second = {{ kind = \"webhook\", url = \"{hook}\", secret_env = \"TEST_HOOK_SECRET\" }}");
     rig.write_config();
     let file = rig.scratch.path().join("tocsin.toml");
     let text = std::fs::read_to_string(&file).unwrap().replace("[\"csam\"]", "[\"csam\", \"newly_named\"]");
