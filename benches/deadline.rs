@@ -24,6 +24,7 @@ use tocsin::metrics::pace::Promise;
 use tocsin::metrics::{KnownLabels, Metrics};
 use tocsin::pager::{Answer, ChannelKind, Channels, Outgoing, Sender};
 use tocsin::run::clock::{Clock, SystemClock};
+use tocsin::run::lists::Lists;
 use tocsin::run::monitor::{self, Parts, WatchedSource};
 use tocsin::run::outbox::OutboxStats;
 use tocsin::secret::Secret;
@@ -234,6 +235,7 @@ async fn monitored(
         status: StatusHandle::new(status),
         view: Arc::new(ArcSwap::from_pointee(View::default())),
         outbox_stats: OutboxStats::new(&["hook".into()]).unwrap(),
+        lists: Lists::new(),
         metrics: Arc::new(Metrics::new(known).unwrap()),
     };
     let (stop, stopping) = watch::channel(false);
@@ -368,8 +370,16 @@ impl<T: Sender> Sender for Traced<T> {
 type Result<T> = tocsin::store::Result<T>;
 
 impl<T: Store> Store for Traced<T> {
-    async fn lead(&self, holder: &str, now: Timestamp) -> Result<u64> {
-        self.inner.lead(holder, now).await
+    async fn lead(&self, holder: &str, now: Timestamp, gone: Option<u64>) -> Result<tocsin::store::Lead> {
+        self.inner.lead(holder, now, gone).await
+    }
+
+    async fn renew(&self, token: u64) -> Result<()> {
+        self.inner.renew(token).await
+    }
+
+    async fn hand_over(&self, token: u64) -> Result<()> {
+        self.inner.hand_over(token).await
     }
 
     async fn load(&self) -> Result<Stored> {

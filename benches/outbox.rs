@@ -18,7 +18,9 @@ use tocsin::pager::{AnswerVerdict, ChannelKind, Channels, Outgoing, Sender};
 use tocsin::run::clock::{Clock, SystemClock};
 use tocsin::run::outbox::{Outbox, OutboxStats, sending_max};
 use tocsin::secret::Secret;
-use tocsin::store::{Attempt, Commit, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, SqlStore, Store, Stored};
+use tocsin::store::{
+    Attempt, Commit, Lane, Lead, LeasedPage, NewPage, PageCount, PageRow, Result, SqlStore, Store, Stored,
+};
 use tocsin::zone::rfc3339;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -58,7 +60,8 @@ async fn on_disk(channels: &Arc<Channels>, pages: &[NewPage]) {
     std::fs::create_dir_all(&directory).unwrap();
     let url = Secret::new(format!("sqlite:{}", directory.join("tocsin.db").display()));
     let store = Arc::new(SqlStore::open(&url, "a bench's deployment").await.unwrap());
-    let token = store.lead("bench", SystemClock.now()).await.unwrap();
+    let lead = store.lead("bench", SystemClock.now(), None).await.unwrap();
+    let Lead::Taken { token, .. } = lead else { panic!("it is led") };
     let plan = Plan::default();
     let commit =
         Commit { sequence: 1, token, at: SystemClock.now(), plan: &plan, pages: pages.to_vec(), next_incident: 1 };
@@ -319,7 +322,15 @@ impl Store for Queue {
         Ok(())
     }
 
-    async fn lead(&self, _: &str, _: Timestamp) -> Result<u64> {
+    async fn lead(&self, _: &str, _: Timestamp, _: Option<u64>) -> Result<Lead> {
+        unreachable!()
+    }
+
+    async fn renew(&self, _: u64) -> Result<()> {
+        unreachable!()
+    }
+
+    async fn hand_over(&self, _: u64) -> Result<()> {
         unreachable!()
     }
 

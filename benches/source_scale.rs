@@ -1,21 +1,22 @@
 //! What watching a large report database costs: the first look, a poll that finds changes, one that finds none,
-//! and reading again by key. TOCSIN_BENCH_OPEN sets the number of open reports, by default 10,000; for each of them
-//! five closed ones lie beside. 13 % of the open ones have broken their deadline when the monitor first looks.
+//! and reading again by key; in PostgreSQL, MariaDB and SQLite. The first argument that is a number, or
+//! TOCSIN_BENCH_OPEN, sets the number of open reports, by default 10,000; for each of them five closed ones lie
+//! beside. 13 % of the open ones have broken their deadline when the monitor first looks.
 
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "a bench reads the clock, and breaks where it must"
 )]
 
 mod support;
 
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::sync::Arc;
 use std::time::Instant;
+use support::backlog::{Base, Kind};
 use support::{MINOR_SAFETY, SOURCE, alone, heading, line, millis, not_measured, quantile};
 use tocsin::core::engine::Core;
-use tocsin::core::observation::EventName;
 use tocsin::core::plan::Input;
 use tocsin::core::time::Span;
 use tocsin::keys::Keys;
@@ -24,54 +25,34 @@ use tocsin::run::clock::{Clock, SystemClock};
 use tocsin::run::lists::{Lists, Question};
 use tocsin::run::poller::{Inputs, Poller};
 use tocsin::run::watcher::{Polled, Watcher};
-use tocsin::secret::Secret;
 use tocsin::source::AnySource;
-use tocsin::source::settings::{
-    Actors, CategoryFrom, Columns, EventColumn, Reading, RowsFrom, Settings, States, TimeColumn,
-};
-use tocsin::zone::Zone;
 use tokio::sync::mpsc;
 
 const ROUNDS: usize = 15;
 const CHANGED: usize = 1_000;
 
-/// The seed is part of every drawn value: the same table at every run, but for the times, which count back from now.
-const TABLE: &str = "
-    CREATE TABLE reports (id bigint PRIMARY KEY, category text NOT NULL, received_at timestamptz NOT NULL,
-      responded_at timestamptz, acted_at timestamptz, closed_at timestamptz, updated_at timestamptz NOT NULL, body text);
-    INSERT INTO reports
-      SELECT n, (ARRAY['grooming','threat','ncii','doxxing','hate','harassment','fraud','nudity','spam','copyright'])
-               [1 + CASE WHEN draw < 2 THEN 0 ELSE 1 + draw % 9 END],
-        now() - age, NULL, NULL, CASE WHEN n % 6 > 0 THEN now() - age / 2 END, now() - age / 2, repeat('x', 200)
-      FROM (SELECT n, (hashint8extended(n, SEED) & 1023)::int % 100 AS draw,
-              CASE WHEN (hashint8extended(n, SEED + 1) & 1023)::int % 100 < 13 THEN interval '4 days' ELSE interval '1 hour' END
-                + (hashint8extended(n, SEED + 2) & 1023) * interval '1 second' AS age
-            FROM generate_series(1, TOTAL) n) drawn;
-    CREATE INDEX ON reports (updated_at, id);
-    CREATE INDEX ON reports (received_at, id);
-    CREATE INDEX ON reports (id) WHERE closed_at IS NULL;
-    CREATE INDEX ON reports (category, id) WHERE closed_at IS NULL";
-
-const COLUMNS: &str = "id, category, received_at AT TIME ZONE 'UTC', responded_at AT TIME ZONE 'UTC', \
-     acted_at AT TIME ZONE 'UTC', closed_at AT TIME ZONE 'UTC'";
-
-type Time = Option<chrono::NaiveDateTime>;
-type Bare = (i64, String, Time, Time, Time, Time);
-
 #[tokio::main]
 async fn main() {
-    let open: usize = std::env::var("TOCSIN_BENCH_OPEN").ok().map_or(10_000, |text| text.parse().unwrap());
+    let open = open_reports();
+    let scratch = support::Scratch::new("source_scale");
     heading(&format!("watching {open} open reports and {} closed ones", 5 * open));
-    let Some(url) = support::postgres_url("source_scale").await else {
-        return not_measured("PostgreSQL", support::NO_POSTGRES);
-    };
-    let mut conn = PgConnection::connect(&url).await.unwrap();
-    let fill = TABLE.replace("TOTAL", &(6 * open).to_string()).replace("SEED", "2020");
-    conn.execute(AssertSqlSafe(fill)).await.unwrap();
-    conn.execute("VACUUM ANALYZE reports").await.unwrap();
-    first_look(&url, &mut conn, open).await;
-    changes(&url, &mut conn).await;
-    by_key(&url).await;
+    for kind in Kind::ALL {
+        match Base::fill(kind, &scratch, open).await {
+            Some(mut base) => {
+                println!("{}", base.server);
+                first_look(&mut base, open).await;
+                changes(&mut base).await;
+                by_key(&base).await;
+            }
+            None => not_measured(kind.name(), kind.without()),
+        }
+    }
+}
+
+/// The first number among the arguments, else TOCSIN_BENCH_OPEN, else 10,000.
+fn open_reports() -> usize {
+    let given = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
+    given.or_else(|| std::env::var("TOCSIN_BENCH_OPEN").ok()?.parse().ok()).unwrap_or(10_000)
 }
 
 /// A monitor without its store: what is read goes through the core.
@@ -91,11 +72,11 @@ struct Seen {
 }
 
 impl Desk {
-    fn new(url: &str, tells_changes: bool) -> Desk {
+    fn new(base: &Base, tells_changes: bool) -> Desk {
         let (proof, _) = mpsc::channel(1_000);
         let (scan, scans) = mpsc::channel(2);
         let (lists, questions) = Lists::new();
-        let source = AnySource::open(settings(url, tells_changes), Keys::new(b"a bench's deployment")).unwrap();
+        let source = AnySource::open(base.settings(tells_changes), Keys::new(b"a bench's deployment")).unwrap();
         let poller = Arc::new(Poller {
             name: SOURCE.into(),
             every: Span::from_secs(3_600),
@@ -144,13 +125,12 @@ impl Seen {
     }
 }
 
-async fn first_look(url: &str, conn: &mut PgConnection, open: usize) {
+async fn first_look(base: &mut Base, open: usize) {
     let began = Instant::now();
-    let sql = format!("SELECT {COLUMNS} FROM reports WHERE closed_at IS NULL ORDER BY id");
-    let bare: Vec<Bare> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&mut *conn).await.unwrap();
+    let bare = base.bare("WHERE closed_at IS NULL ORDER BY id").await;
     let floor = millis(began.elapsed());
-    assert_eq!(bare.len(), open);
-    let mut desk = Desk::new(url, true);
+    assert_eq!(bare, open);
+    let mut desk = Desk::new(base, true);
     let began = Instant::now();
     let polled = desk.poll().await;
     let took = millis(began.elapsed());
@@ -160,22 +140,16 @@ async fn first_look(url: &str, conn: &mut PgConnection, open: usize) {
 }
 
 /// With a column of changes: a poll that finds a thousand changed rows, and one that finds nothing.
-async fn changes(url: &str, conn: &mut PgConnection) {
-    let mut desk = Desk::new(url, true);
+async fn changes(base: &mut Base) {
+    let mut desk = Desk::new(base, true);
     desk.poll().await;
     let (mut ours, mut floors, mut idle, mut idle_cpu) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let change = format!(
-            "UPDATE reports SET responded_at = clock_timestamp(), updated_at = clock_timestamp() WHERE id IN \
-             (SELECT id FROM reports WHERE closed_at IS NULL AND category <> '{MINOR_SAFETY}' \
-              ORDER BY hashint8extended(id, {round}) LIMIT {CHANGED})"
-        );
-        conn.execute(AssertSqlSafe(change)).await.unwrap();
+        base.change(round, CHANGED).await;
         let began = Instant::now();
-        let sql = format!("SELECT {COLUMNS} FROM reports ORDER BY updated_at DESC LIMIT {CHANGED}");
-        let bare: Vec<Bare> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&mut *conn).await.unwrap();
+        let bare = base.bare(&format!("ORDER BY updated_at DESC LIMIT {CHANGED}")).await;
         floors.push(millis(began.elapsed()));
-        assert_eq!(bare.len(), CHANGED);
+        assert_eq!(bare, CHANGED);
         let began = Instant::now();
         desk.poll().await;
         ours.push(millis(began.elapsed()));
@@ -197,8 +171,8 @@ async fn changes(url: &str, conn: &mut PgConnection) {
 }
 
 /// Without a column of changes: what reading again by key costs the database, for each 1,000 rows.
-async fn by_key(url: &str) {
-    let mut desk = Desk::new(url, false);
+async fn by_key(base: &Base) {
+    let mut desk = Desk::new(base, false);
     desk.poll().await;
     let (mut took, mut database) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -220,34 +194,4 @@ fn cpu_ms() -> f64 {
         text.split(' ').next()?.parse::<f64>().ok()
     });
     nanos.sum::<f64>() / 1e6
-}
-
-fn settings(url: &str, tells_changes: bool) -> Settings {
-    let event = |name, column: &str| EventColumn { name, column: column.to_owned(), by: None, unit: None };
-    let updated = tells_changes.then(|| TimeColumn { column: "updated_at".to_owned(), unit: None });
-    // Without a pause between the changes and the polls an overlap would count them several times.
-    let overlap = Some(Span::ZERO);
-    Settings {
-        name: SOURCE.into(),
-        url: Secret::new(url),
-        poll: Span::from_secs(1),
-        timezone: Zone::UTC,
-        rows: RowsFrom::Table("reports".to_owned()),
-        columns: Columns {
-            id: "id".to_owned(),
-            case: Vec::new(),
-            category: CategoryFrom::Column("category".to_owned()),
-        },
-        events: vec![
-            event(EventName::Received, "received_at"),
-            event(EventName::FirstResponse, "responded_at"),
-            event(EventName::ReviewerAction, "acted_at"),
-            event(EventName::Closed, "closed_at"),
-        ],
-        dues: Vec::new(),
-        facts: Vec::new(),
-        actors: Actors::default(),
-        states: States::default(),
-        reading: Reading { updated, overlap, first: vec![MINOR_SAFETY.into()], ..Reading::default() },
-    }
 }

@@ -20,7 +20,7 @@ use tocsin::core::observation::{Actor, Event, EventName, Observation, Received, 
 use tocsin::core::plan::{BATCH, Input, Plan, Rows};
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::secret::Secret;
-use tocsin::store::{Commit, NewPage, SqlStore, Store};
+use tocsin::store::{Commit, Lead, NewPage, SqlStore, Store};
 
 const ROUNDS: usize = 20;
 const START: Timestamp = Timestamp::from_secs(1_790_000_000);
@@ -78,7 +78,7 @@ struct Feeder {
 
 impl Feeder {
     async fn new(store: &SqlStore) -> Feeder {
-        let token = store.lead("bench", START).await.unwrap();
+        let Lead::Taken { token, .. } = store.lead("bench", START, None).await.unwrap() else { panic!("it is led") };
         let mut core = Core::new(support::shared_policy(15));
         let decision = core.decide(&Input::ScanEnded { source: SOURCE.into(), began: START }, START);
         core.apply(decision);

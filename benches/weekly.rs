@@ -10,6 +10,7 @@
 
 mod support;
 
+use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::time::Instant;
 use tocsin::core::case::Conclusion;
@@ -132,13 +133,13 @@ async fn report_from_the_store(outcomes: usize) {
     let clock = VirtualClock::new(bounds.until().plus(Span::from_hours(8)));
     let reporter = Reporter::<AnySource, _> {
         store: store.clone(),
-        policy: Arc::new(support::policy(15)),
+        policy: Arc::new(ArcSwap::from_pointee(support::policy(15))),
         sources: Vec::new(),
         clock: clock.clone(),
         zone: Zone::UTC,
         deployment: "bench".to_owned(),
         mode: "live",
-        limits: Vec::new(),
+        mapped: Vec::new(),
     };
     let week = Week::of(bounds.from(), Zone::UTC);
     let began = Instant::now();

@@ -8,6 +8,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
 
+/// Bytes that prove a sealed text.
+const SEAL_BYTES: usize = 16;
+
 /// The deployment secret. It prints as nothing.
 #[derive(Clone)]
 pub struct Keys {
@@ -42,6 +45,11 @@ impl Keys {
         hex(&self.digest("deployment", &[])[..16])
     }
 
+    /// Where a source is read, without telling it: kept in the store to notice that it is fed from elsewhere.
+    pub fn source(&self, address: &str) -> String {
+        hex(&self.digest("source", &[address.as_bytes()])[..16])
+    }
+
     /// The reported item, hashed: the columns' values in order.
     pub fn subject(&self, source: &str, values: &[String]) -> Subject {
         let mut parts: Vec<&[u8]> = vec![source.as_bytes()];
@@ -55,8 +63,13 @@ impl Keys {
     /// tocsin's own reference for a case, the only name of it that leaves the house: "C-" and ten
     /// characters without look-alikes (50 bits).
     pub fn reference(&self, case: &CaseKey) -> String {
+        self.reference_of(&case.to_string())
+    }
+
+    /// The same of a case's key as it is printed.
+    pub fn reference_of(&self, case: &str) -> String {
         const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-        let digest = self.digest("case", &[case.to_string().as_bytes()]);
+        let digest = self.digest("case", &[case.as_bytes()]);
         let bits = u64::from_be_bytes([0, digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6]]);
         let letter = |i: u32| char::from(ALPHABET[(bits >> (5 * i) & 31) as usize]);
         let letters: String = (0..10).map(letter).collect();
@@ -71,6 +84,39 @@ impl Keys {
     /// What a receiver de-duplicates alerts by: the same for every page of one round.
     pub fn alert(&self, incident: IncidentNo, round: u32) -> String {
         hex(&self.digest("alert", &[&incident.0.to_be_bytes(), &round.to_be_bytes()]))
+    }
+
+    /// A text with the proof that this deployment made it for this purpose: "text.proof".
+    pub fn signed(&self, purpose: &str, text: &str) -> String {
+        format!("{text}.{}", hex(&self.digest(purpose, &[text.as_bytes()])))
+    }
+
+    /// The text of a signed one, if this deployment made it for this purpose.
+    pub fn unsigned<'t>(&self, purpose: &str, signed: &'t str) -> Option<&'t str> {
+        let (text, _) = signed.rsplit_once('.')?;
+        same(self.signed(purpose, text).as_bytes(), signed.as_bytes()).then_some(text)
+    }
+
+    /// Bytes that only this deployment can read again, for what must not stand in a url as it is. The same bytes are
+    /// sealed the same, so it hides them and nothing else.
+    pub fn seal(&self, purpose: &str, bytes: &[u8]) -> Vec<u8> {
+        let proof = self.digest(purpose, &[bytes]);
+        let mut sealed = proof[..SEAL_BYTES].to_vec();
+        sealed.extend(self.masked(purpose, &proof[..SEAL_BYTES], bytes));
+        sealed
+    }
+
+    /// What was sealed for this purpose by this deployment.
+    pub fn unseal(&self, purpose: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (proof, masked) = sealed.split_at_checked(SEAL_BYTES)?;
+        let bytes = self.masked(purpose, proof, masked);
+        same(&self.digest(purpose, &[&bytes])[..SEAL_BYTES], proof).then_some(bytes)
+    }
+
+    fn masked(&self, purpose: &str, proof: &[u8], bytes: &[u8]) -> Vec<u8> {
+        let mask = |block: usize| self.digest("mask", &[purpose.as_bytes(), proof, &(block as u64).to_be_bytes()]);
+        let blocks = bytes.chunks(32).enumerate();
+        blocks.flat_map(|(at, block)| block.iter().zip(mask(at)).map(|(a, b)| a ^ b).collect::<Vec<_>>()).collect()
     }
 
     /// What a receiver de-duplicates deliveries by: the same on every retry of one page.
@@ -174,6 +220,28 @@ mod tests {
         ] {
             assert_eq!(AckLink::parse(&forged, &ours), None, "{forged}");
         }
+    }
+
+    #[test]
+    fn what_is_sealed_is_hidden_and_read_by_nobody_else() {
+        let (ours, theirs) = (Keys::new(b"one secret"), Keys::new(b"another"));
+        let text = b"the id of a report that must not stand in a url".repeat(3);
+        let sealed = ours.seal("cursor", &text);
+        assert_eq!(ours.unseal("cursor", &sealed).as_deref(), Some(&text[..]));
+        assert!(!sealed.windows(6).any(|part| part == b"report"));
+        assert_eq!((theirs.unseal("cursor", &sealed), ours.unseal("other", &sealed)), (None, None));
+        let mut forged = sealed.clone();
+        forged[20] ^= 1;
+        assert_eq!((ours.unseal("cursor", &forged), ours.unseal("cursor", b"short")), (None, None));
+    }
+
+    #[test]
+    fn a_signed_text_holds_for_its_purpose_alone() {
+        let keys = Keys::new(b"one secret");
+        let signed = keys.signed("session", "7.1795420800");
+        assert_eq!(keys.unsigned("session", &signed), Some("7.1795420800"));
+        assert_eq!(keys.unsigned("form", &signed), None);
+        assert_eq!(keys.unsigned("session", &signed.replacen('7', "8", 1)), None);
     }
 
     #[test]

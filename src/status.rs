@@ -46,6 +46,7 @@ pub struct Status {
     pub deployment: String,
     /// Whether this process holds the lead, and so may write and page.
     pub leader: bool,
+    /// When the process began to watch: at its start, or as a standby when it took the lead.
     pub started_at: Timestamp,
     /// When the engine thread last took up an input.
     pub engine_alive_at: Option<Timestamp>,
@@ -279,7 +280,8 @@ impl Status {
         for blindness in &self.store.blind {
             reasons.push(Unready::Blind { source: STORE.into(), blindness: blindness.clone() });
         }
-        for source in &self.sources {
+        // A standby looks at no source.
+        for source in self.sources.iter().filter(|_| self.leader) {
             let blindness = source.blindness(self.started_at, now);
             if source.last_ok.is_none() && blindness.is_empty() {
                 reasons.push(Unready::SourceNotYetRead { source: source.name.clone() });
@@ -382,7 +384,8 @@ mod tests {
         status.leader = false;
         assert_eq!(status.unready(at(40)).len(), 3);
         assert!(status.unready(at(40)).contains(&Unready::EngineSilent { secs: 31 }));
-        assert_eq!(status.unready(at(100)).len(), 4);
+        status.leader = true;
+        assert_eq!(status.unready(at(100)).len(), 3, "and the source");
     }
 
     #[test]

@@ -6,9 +6,10 @@
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock: that is its job")]
 #![allow(clippy::unwrap_used, reason = "a bench breaks where it must")]
 
+pub mod backlog;
 pub mod platform;
 
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -182,6 +183,18 @@ pub async fn postgres_url(name: &str) -> Option<String> {
     let mut conn = PgConnection::connect(&admin).await.expect("connect to the server of TOCSIN_TEST_POSTGRES");
     conn.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"))).await.unwrap();
     conn.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+    conn.close().await.unwrap();
+    Some(format!("{server}/{name}"))
+}
+
+/// An empty database on the server of TOCSIN_TEST_MYSQL, or `None` where there is no server.
+pub async fn mysql_url(name: &str) -> Option<String> {
+    let admin = std::env::var("TOCSIN_TEST_MYSQL").ok()?;
+    let (server, _) = admin.rsplit_once('/').expect("TOCSIN_TEST_MYSQL ends in /database");
+    let name = format!("bench_{name}_{}", std::process::id());
+    let mut conn = MySqlConnection::connect(&admin).await.expect("connect to the server of TOCSIN_TEST_MYSQL");
+    conn.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"))).await.unwrap();
+    conn.execute(AssertSqlSafe(format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"))).await.unwrap();
     conn.close().await.unwrap();
     Some(format!("{server}/{name}"))
 }

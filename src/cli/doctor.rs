@@ -168,6 +168,9 @@ async fn look(
         let what = format!("a replica, {} behind{cut_off}", lag.behind);
         if lag.cut_off { about.warn(what, "name the primary, or mend the replication") } else { about.fine(what) }
     }
+    if let Some(unchecked) = vitals.unchecked {
+        about.add(Verdict::Note, unchecked.to_owned(), None);
+    }
     received(about, &source.newest().await?, now, settings);
     for plan in source.plans().await? {
         match plan.lacks {

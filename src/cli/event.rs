@@ -11,8 +11,10 @@ use crate::run::clock::{Clock, SystemClock};
 use crate::run::inbox;
 use crate::source::settings::Settings;
 use crate::store::SqlStore;
+use crate::web::People;
 use crate::zone::parse_local_or_rfc3339;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -72,6 +74,19 @@ fn unknown(name: &str) -> CliError {
         _ => format!("nothing of the name \"{name}\" can be said of a report"),
     };
     refused(format!("{why}; there are {}", words.join(", ")))
+}
+
+/// The same judgement for the web.
+pub fn people(config: &Config) -> People {
+    let config = config.clone();
+    Arc::new(move |named, by| {
+        let why = |error: CliError| match error {
+            CliError::Failed { cause, .. } => cause,
+            other => other.to_string(),
+        };
+        let source = source(&config, named).map_err(why)?;
+        Ok((source.name.clone(), person(source, by).map_err(why)?))
+    })
 }
 
 fn source<'c>(config: &'c Config, named: Option<&str>) -> Result<&'c Settings, CliError> {

@@ -5,7 +5,7 @@
 #![expect(clippy::print_stdout, reason = "without --output the configuration itself is the answer")]
 #![expect(clippy::print_stderr, reason = "the command line is where people are told")]
 
-use super::{CliError, EXIT_FAILED, deployment};
+use super::{CliError, EXIT_FAILED, deployment, preset};
 use crate::config::TEMPLATE;
 use crate::core::observation::EventName;
 use crate::core::time::Span;
@@ -24,8 +24,8 @@ pub struct InitArgs {
     /// Where to write it; standard output without.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// The report database, as postgres://user@host/db or sqlite:file.db; a url with a password belongs
-    /// into the environment, see `url_env` in what is written.
+    /// The report database, as postgres://user@host/db, mysql://user@host/db or sqlite:file.db; a url with a
+    /// password belongs into the environment, see `url_env` in what is written.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
     /// The table of reports, where there are several that could be it.
@@ -34,16 +34,23 @@ pub struct InitArgs {
     /// The column of the reason code, where its name doesn't say so.
     #[arg(long, value_name = "NAME", requires = "url")]
     pub category: Option<String>,
+    /// A known platform, whose tables need no mapping by hand: discourse, lemmy, mastodon, ozone, pixelfed or synapse.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["table", "category"])]
+    pub preset: Option<String>,
 }
 
 /// Writes a configuration.
 ///
 /// # Errors
-/// When the database can't be reached, or no table in it looks like one of reports.
+/// When the database can't be reached, or no table in it looks like one of reports, or the preset doesn't fit.
 pub async fn init(args: &InitArgs) -> Result<ExitCode, CliError> {
-    let text = match &args.url {
-        None => TEMPLATE.to_owned(),
-        Some(url) => found(url, look(url, args).await?),
+    let (text, next, notes) = match (&args.preset, &args.url) {
+        (Some(name), url) => {
+            let (text, notes) = preset::fitted(name, url.as_deref()).await?;
+            (text, "read what it could not know", notes)
+        }
+        (None, None) => (TEMPLATE.to_owned(), "fit it to your table", Vec::new()),
+        (None, Some(url)) => (found(url, look(url, args).await?), "sort its categories", Vec::new()),
     };
     let Some(output) = &args.output else {
         print!("{text}");
@@ -52,8 +59,10 @@ pub async fn init(args: &InitArgs) -> Result<ExitCode, CliError> {
     Ok(match write_new(output, &text) {
         Ok(()) => {
             let file = output.display();
-            let next = if args.url.is_some() { "sort its categories" } else { "fit it to your table" };
             eprintln!("wrote {file}; {next}, then: tocsin check --config {file}");
+            for note in notes {
+                eprintln!("* {note}");
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -69,7 +78,9 @@ struct Found {
     id: String,
     category: String,
     received: String,
-    first_response: Option<String>,
+    /// The columns that name the reported item.
+    case: Option<(String, String)>,
+    first_response: Option<(String, Option<String>)>,
     closed: Option<(String, Option<String>)>,
     /// With their numbers of rows, the most frequent first.
     categories: Vec<(String, u64)>,
@@ -91,9 +102,19 @@ const CATEGORIES: &[&str] = &[
 const RECEIVED: &[&str] =
     &["received_at", "reported_at", "created_at", "submitted_at", "inserted_at", "created", "opened_at"];
 const RESPONDED: &[&str] = &["first_response_at", "responded_at", "first_reviewed_at", "reviewed_at", "answered_at"];
+const RESPONDED_BY: &[&str] = &["first_response_by", "responded_by", "reviewed_by", "answered_by"];
 const CLOSED: &[&str] = &["resolved_at", "closed_at", "action_taken_at", "actioned_at", "decided_at", "completed_at"];
 const CLOSED_BY: &[&str] =
     &["resolved_by", "closed_by", "action_taken_by", "action_taken_by_account_id", "actioned_by", "decided_by"];
+
+/// Pairs of columns in which platforms keep what was reported.
+const CASES: &[(&str, &str)] = &[
+    ("item_type", "item_id"),
+    ("subject_type", "subject_id"),
+    ("object_type", "object_id"),
+    ("target_type", "target_id"),
+    ("reportable_type", "reportable_id"),
+];
 
 async fn look(url: &str, args: &InitArgs) -> Result<Found, CliError> {
     let secret = Secret::new(url);
@@ -145,7 +166,8 @@ fn map(table: &str, columns: &[ColumnFound], category: Option<&str>) -> Option<F
         id: of(IDS)?,
         category,
         received: of(RECEIVED)?,
-        first_response: of(RESPONDED),
+        case: CASES.iter().find_map(|(kind, id)| Some((of(&[kind])?, of(&[id])?))),
+        first_response: of(RESPONDED).map(|responded| (responded, of(RESPONDED_BY))),
         closed: of(CLOSED).map(|closed| (closed, of(CLOSED_BY))),
         categories: Vec::new(),
     })
@@ -178,18 +200,13 @@ fn settings(url: &Secret, found: &Found) -> Settings {
 fn found(url: &str, found: Found) -> String {
     let quote = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let mut events = format!("received       = {}\n", quote(&found.received));
-    let column = |name: &str, column: &Option<String>, example: &str| match column {
-        Some(column) => format!("{name} = {}\n", quote(column)),
+    let column = |name: &str, column: &Option<(String, Option<String>)>, example: &str| match column {
+        Some((at, Some(by))) => format!("{name:<14} = {{ column = {}, by = {} }}\n", quote(at), quote(by)),
+        Some((at, None)) => format!("{name:<14} = {}\n", quote(at)),
         None => format!("# {name} = {example}\n"),
     };
     events += &column("first_response", &found.first_response, "{ column = \"responded_at\", by = \"responded_by\" }");
-    events += &match &found.closed {
-        Some((closed, Some(by))) => {
-            format!("closed         = {{ column = {}, by = {} }}\n", quote(closed), quote(by))
-        }
-        Some((closed, None)) => format!("closed         = {}\n", quote(closed)),
-        None => "# closed       = { column = \"resolved_at\", by = \"resolved_by\" }\n".to_owned(),
-    };
+    events += &column("closed", &found.closed, "{ column = \"resolved_at\", by = \"resolved_by\" }");
     let (source, rest) = split(TEMPLATE, "[sources.events]");
     let (_, rest) = split(rest, "# a column of numbers");
     let (between, rest) = split(rest, "[categories]");
@@ -201,7 +218,18 @@ fn found(url: &str, found: Found) -> String {
         .replacen("table    = \"reports\"", &format!("table    = {}", quote(&found.table)), 1)
         .replacen("id       = \"id\"", &format!("id       = {}", quote(&found.id)), 1)
         .replacen("category = \"reason\"", &format!("category = {}", quote(&found.category)), 1);
+    let source = match &found.case {
+        Some((kind, id)) => {
+            let case = format!("case     = [{}, {}]", quote(kind), quote(id));
+            source.replacen("# case   = [\"item_type\", \"item_id\"]", &case, 1)
+        }
+        None => source,
+    };
     let between = between.replacen("outcome  = {", "# outcome = {", 1);
+    // The rule that named it is gone.
+    let (rest, after) = split(rest, "[[escalations]]\nname  = \"on-call\"");
+    let (_, after) = split(after, "[[escalations]]\nname  = \"operators\"");
+    let rest = format!("{rest}{after}");
     let events_title =
         "[sources.events]                         # a time column for each; NULL while it hasn't happened\n";
     format!("{source}{events_title}{events}{between}{}{minor}{rest}", categories(&found))
@@ -264,6 +292,7 @@ mod tests {
                 id: "flag_id".into(),
                 category: "kind".into(),
                 received: "reported_at".into(),
+                case: Some(("object_type".into(), "object_id".into())),
                 first_response: None,
                 closed: Some(("closed_at".into(), Some("closed_by".into()))),
                 categories: vec![("spam".into(), 12_345), (String::new(), 2)],
@@ -275,12 +304,13 @@ mod tests {
             "category = \"kind\"",
             "received       = \"reported_at\"",
             "closed         = { column = \"closed_at\", by = \"closed_by\" }",
+            "case     = [\"object_type\", \"object_id\"]",
             "minor_safety = []",
             "# 12,345 reports",
         ] {
             assert!(text.contains(line), "{line} is missing in:\n{text}");
         }
-        for gone in ["self_harm\", \"spam", "\"csam\"", "resolved_at\", by"] {
+        for gone in ["self_harm\", \"spam", "\"csam\"", "resolved_at\", by", "\"on-call\""] {
             assert!(!text.lines().any(|line| !line.starts_with('#') && line.contains(gone)), "{gone} stayed:\n{text}");
         }
         let sections =

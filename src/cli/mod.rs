@@ -13,6 +13,7 @@ pub mod init;
 mod inspect;
 mod packs;
 mod page;
+mod preset;
 pub mod queue;
 mod quiet;
 mod rejects;
@@ -20,12 +21,14 @@ mod reload;
 mod replay;
 pub mod serve;
 pub mod status;
+mod store;
+mod token;
 mod watch;
 mod weekly;
 
 use crate::config::{Config, Drawing, Need};
 use crate::run::clock::{Clock, SystemClock};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -86,10 +89,19 @@ enum Command {
     Replay(replay::Args),
     /// Say why a report's deadlines are what they are.
     Explain(explain::Args),
+    /// Back the store up, restore, move or adopt it.
+    Store(store::Args),
     /// Write the SLA report of a week.
     Weekly(weekly::Args),
     /// Say what the next shift must know.
     Handover(weekly::HandoverArgs),
+    /// Make, list and revoke the tokens of the board and the API.
+    Token(token::Args),
+    /// Print the completions of a shell.
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
 }
 
 /// What a command ends with when it doesn't succeed. Each says what was tried, on what, and what to do.
@@ -104,6 +116,12 @@ pub enum CliError {
     Store(#[from] crate::store::StoreError),
     #[error(transparent)]
     Open(#[from] crate::store::OpenError),
+    #[error(transparent)]
+    Claim(#[from] crate::store::ClaimError),
+    #[error(transparent)]
+    Backup(#[from] crate::store::BackupError),
+    #[error(transparent)]
+    Move(#[from] crate::store::MoveError),
     #[error(transparent)]
     Queue(#[from] queue::QueueError),
     #[error(transparent)]
@@ -155,8 +173,14 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Doctor(args) => return doctor::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Explain(args) => explain::run(args).await,
+        Command::Store(args) => store::run(args).await,
         Command::Weekly(args) => weekly::run(args).await,
         Command::Handover(args) => weekly::handover(args).await,
+        Command::Token(args) => token::run(args).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "tocsin", &mut std::io::stdout());
+            Ok(())
+        }
     };
     done.map(|()| ExitCode::SUCCESS)
 }

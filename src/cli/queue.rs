@@ -12,6 +12,8 @@ use unicode_width::UnicodeWidthChar;
 
 /// The width of the table.
 pub const COLUMNS: usize = 100;
+/// Where the commands find a token for a monitor that asks who they are.
+const TOKEN_ENV: &str = "TOCSIN_TOKEN";
 /// The running process answers out of memory; longer means that it doesn't.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
@@ -56,7 +58,7 @@ pub fn running(at: Option<String>, config: &Path) -> Result<String, CliError> {
 pub enum QueueError {
     #[error("ask {url}: {cause}; is `tocsin run` or `tocsin demo` running, and is [web] listen its address?")]
     Unreachable { url: String, cause: String },
-    #[error("ask {url}: it answered {status}; is it a tocsin of this version?")]
+    #[error("ask {url}: it answered {status}; is it a tocsin of this version, and TOCSIN_TOKEN a token of it?")]
     Refused { url: String, status: u16 },
     #[error("ask {url}: the answer can't be read ({cause}); is it a tocsin of this version?")]
     Unreadable { url: String, cause: serde_json::Error },
@@ -84,7 +86,12 @@ pub async fn ask(base_url: &str, path: &str) -> Result<(String, String), QueueEr
     // Whoever is first in the process installs it; a second time changes nothing.
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_WITHIN).build().map_err(unreachable)?;
-    let answer = client.get(&url).send().await.map_err(unreachable)?;
+    let request = client.get(&url);
+    let request = match std::env::var(TOKEN_ENV) {
+        Ok(token) if !token.is_empty() => request.bearer_auth(token),
+        _ => request,
+    };
+    let answer = request.send().await.map_err(unreachable)?;
     let status = answer.status();
     if !status.is_success() {
         return Err(QueueError::Refused { url: url.clone(), status: status.as_u16() });

@@ -3,7 +3,7 @@
 //! again, for the years to come. The engine never stops for it.
 
 use crate::cli::serve::known_labels;
-use crate::config::{Config, Need};
+use crate::config::{Config, Need, rolls_at};
 use crate::core::policy::Policy;
 use crate::core::time::Timestamp;
 use crate::metrics::Metrics;
@@ -13,10 +13,12 @@ use crate::run::clock::Clock;
 use crate::run::outbox::OutboxStats;
 use crate::status::{Failure, StatusHandle};
 use crate::store::SqlStore;
+use crate::web::Reload;
 use arc_swap::ArcSwap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
 
 /// What a reload changes.
 pub struct Reloader<C: Clock> {
@@ -37,7 +39,10 @@ pub struct Reloader<C: Clock> {
 
 impl<C: Clock> Reloader<C> {
     /// Reads the file, and hands policy and channels over if all of it holds.
-    pub async fn reload(&mut self) {
+    ///
+    /// # Errors
+    /// Why it is refused; the log and the status say so too.
+    pub async fn reload(&mut self) -> Result<(), String> {
         let now = self.clock.now();
         let read = Config::load_for(&self.file, &|name| std::env::var(name).ok(), Need::All, now);
         let taken = match read {
@@ -53,11 +58,14 @@ impl<C: Clock> Reloader<C> {
         if let Err(cause) = taken {
             tracing::error!(cause, "the configuration is refused, and the one before it holds; see `tocsin check`");
             let refused = Failure { at: now, cause };
+            let cause = refused.cause.clone();
             self.status.update(|status| {
                 status.reload.refused = Some(refused.clone());
                 status.reload.refused_total += 1;
             });
+            return Err(cause);
         }
+        Ok(())
     }
 
     /// Hands over the policy that holds, with its calendars compiled for the horizon of now.
@@ -66,22 +74,9 @@ impl<C: Clock> Reloader<C> {
             tracing::error!(%error, "a calendar can't be compiled for the years to come: mend it and send SIGHUP");
             return;
         }
-        // An engine that has stopped needs no calendars.
-        let _ = self.hand_over().await;
-    }
-
-    /// Gives the policy that holds to the engine, and to everybody else.
-    async fn hand_over(&self) -> Result<(), String> {
-        let policy = Arc::new(self.running.effective_policy());
-        let sent = self.policies.send(policy.clone()).await;
-        sent.map_err(|_| "the engine has stopped".to_owned())?;
-        self.status.update(|status| {
-            for source in &mut status.sources {
-                source.stale_after = policy.sources.get(&source.name).cloned().unwrap_or_default().stale_after();
-            }
-        });
-        self.in_force.store(policy);
-        Ok(())
+        if let Err(error) = self.hand_over().await {
+            tracing::error!(error, "the calendars of the years to come reach nobody");
+        }
     }
 
     async fn take(&mut self, config: Config, now: Timestamp) -> Result<(), String> {
@@ -101,6 +96,65 @@ impl<C: Clock> Reloader<C> {
         self.outbox_stats.know(config.channels.keys());
         self.running = config;
         self.hand_over().await
+    }
+
+    /// Gives the policy that holds to the engine, and to everybody else.
+    async fn hand_over(&self) -> Result<(), String> {
+        let policy = Arc::new(self.running.effective_policy());
+        let sent = self.policies.send(policy.clone()).await;
+        sent.map_err(|_| "the engine has stopped".to_owned())?;
+        self.status.update(|status| {
+            for source in &mut status.sources {
+                source.stale_after = policy.sources.get(&source.name).cloned().unwrap_or_default().stale_after();
+            }
+        });
+        self.in_force.store(policy);
+        Ok(())
+    }
+}
+
+/// A reload that somebody asks for by the web, with where the answer goes.
+pub struct AskedFor(oneshot::Sender<Result<(), String>>);
+
+/// How the web asks, and where it is heard.
+pub fn asked() -> (Reload, mpsc::Receiver<AskedFor>) {
+    let (ask, asked) = mpsc::channel::<AskedFor>(1);
+    let reload: Reload = Arc::new(move || {
+        let ask = ask.clone();
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            let gone = || "the process is stopping".to_owned();
+            ask.send(AskedFor(answer)).await.map_err(|_| gone())?;
+            answered.await.map_err(|_| gone())?
+        })
+    });
+    (reload, asked)
+}
+
+/// SIGHUP, or somebody at the web, makes the configuration be read again, one at a time; the calendars roll by
+/// themselves.
+pub async fn whenever_asked<C: Clock>(mut reloader: Reloader<C>, mut asked: mpsc::Receiver<AskedFor>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        tracing::error!("SIGHUP can't be caught: it will end the process instead of reading the configuration");
+        return;
+    };
+    loop {
+        let answer = tokio::select! {
+            hung_up = hangup.recv() => match hung_up {
+                Some(()) => None,
+                None => return,
+            },
+            Some(AskedFor(answer)) = asked.recv() => Some(answer),
+            () = reloader.clock.sleep_until(rolls_at(reloader.clock.now())) => {
+                reloader.roll().await;
+                continue;
+            }
+        };
+        let taken = reloader.reload().await;
+        if let Some(answer) = answer {
+            // Whoever asked may have gone; the log and the status say what became of it.
+            let _ = answer.send(taken);
+        }
     }
 }
 

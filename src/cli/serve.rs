@@ -1,9 +1,9 @@
 //! `tocsin run`: the monitor over the configured databases, with the page, until SIGTERM or Ctrl-C.
 
-use crate::cli::reload::Reloader;
+use crate::cli::reload::{self, Reloader};
 use crate::cli::watch::Watch;
-use crate::cli::{CliError, deployment, load_config, weekly};
-use crate::config::{Config, Need, rolls_at};
+use crate::cli::{CliError, deployment, event, load_config, weekly};
+use crate::config::{Config, Need};
 use crate::core::id::Name;
 use crate::core::time::Timestamp;
 use crate::core::view::View;
@@ -13,25 +13,31 @@ use crate::metrics::{KnownLabels, Metrics};
 use crate::pager::Channels;
 use crate::run::PolicyInForce;
 use crate::run::clock::{Clock, SystemClock};
+use crate::run::lists::Lists;
 use crate::run::monitor::{self, Parts, Reloads, WatchedSource};
 use crate::run::outbox::OutboxStats;
+use crate::run::service::Manager;
 use crate::run::watch as watch_loop;
 use crate::run::weekly::backfill::Backfill;
 use crate::run::weekly::gather::Reporter;
 use crate::run::weekly::sums::Summing;
 use crate::run::weekly::tell::{Schedule, Teller};
 use crate::run::weekly::watch as watched;
+use crate::run::{lease, retention};
 use crate::source::AnySource;
 use crate::status::{SourceStatus, Status, StatusHandle, StoreStatus};
 use crate::store::SqlStore;
-use crate::web::{self, WebState};
+use crate::web::access::tokens::HeldTokens;
+use crate::web::access::{Access, host_name};
+use crate::web::{self, Demo, WebState};
+use crate::zone::Zone;
 use arc_swap::ArcSwap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -46,7 +52,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         tracing::warn!("configuration: {}; {}", warning.what, warning.advice);
     }
     let listener = listen(&config).await?;
-    serve(config, listener, false).await
+    serve(config, listener, None).await
 }
 
 /// Binds the page's address.
@@ -74,11 +80,11 @@ pub async fn listen_anywhere() -> Result<TcpListener, CliError> {
 ///
 /// # Errors
 /// When the store can't be opened or led, or another process takes the lead.
-pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<(), CliError> {
+pub async fn serve(config: Config, listener: TcpListener, demo: Option<Arc<dyn Demo>>) -> Result<(), CliError> {
     let clock = SystemClock;
     let keys = deployment::keys(&config)?;
     let store = Arc::new(SqlStore::open(&config.store.url, &keys.fingerprint()).await?);
-    release_parked(&store, clock.now()).await?;
+    store.claim(&deployment::claim(&config, &keys), clock.now()).await?;
     let names: Vec<Name> = config.channels.keys().cloned().collect();
     let metrics_failed =
         |error: prometheus::Error| CliError::Failed { operation: "make the metrics", cause: error.to_string() };
@@ -86,28 +92,31 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     let status = StatusHandle::new(status(&config, &keys, clock));
     let view = Arc::new(ArcSwap::from_pointee(View::default()));
     let (stop, stopping) = watch::channel(false);
-    let mut sources = Vec::new();
     tokio::spawn(watch_loop::store(store.clone(), status.clone(), clock, stopping.clone()));
-    for settings in &config.sources {
-        let source = Arc::new(AnySource::open(settings.clone(), keys.clone())?);
-        let name = settings.name.clone();
-        tokio::spawn(watch_loop::source(name, source.clone(), status.clone(), clock, stopping.clone()));
-        sources.push(WatchedSource { name: settings.name.clone(), every: settings.poll, source });
-    }
+    let sources = watched_sources(&config, &keys, &status, &stopping)?;
     let metrics = Arc::new(Metrics::new(known_labels(&config)).map_err(metrics_failed)?);
     outbox_stats.register(metrics.registry()).map_err(metrics_failed)?;
+    let lists = Lists::new();
+    let (reload, reload_asked) = reload::asked();
     let web_state = WebState {
         view: view.clone(),
         status: status.clone(),
         keys: keys.clone(),
         pages: store.clone(),
+        archive: store.clone(),
+        engine: Arc::new(lists.0.clone()),
         desk: store.clone(),
         pagerduty_secrets: Arc::new(config.web.pagerduty_webhook_secrets.clone()),
         metrics: metrics.clone(),
         links: Arc::new(config.links.clone()),
         now: Arc::new(move || clock.now()),
+        zone: config.weekly.as_ref().map_or(Zone::UTC, |weekly| weekly.timezone),
+        access: Arc::new(access(&config, &store, &clock).await),
+        limits: Arc::default(),
+        live: Arc::default(),
+        people: event::people(&config),
+        reload: demo.is_none().then_some(reload),
         demo,
-        reports: store.clone(),
     };
     let channels = Channels::new(config.channels.clone(), config.web.public_url.clone())?;
     let channels = Arc::new(ArcSwap::from_pointee(channels));
@@ -124,17 +133,25 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
         sender: channels.clone(),
         clock,
         keys,
-        holder: holder(),
+        holder: lease::this_process(),
         status: status.clone(),
         view,
         outbox_stats: outbox_stats.clone(),
         metrics: metrics.clone(),
+        lists,
     };
     tokio::spawn(stop_at_a_signal(stop));
-    let file = config.file.clone();
+    if let Some(manager) = Manager::of(&|name| std::env::var(name).ok()) {
+        tokio::spawn(manager.keep_told(status.clone(), clock, stopping.clone()));
+    }
+    let (mark, fingerprint) = (deployment::mark_file(&config), parts.keys.fingerprint());
+    let mut background = JoinSet::new();
+    background.spawn(deployment::keep_mark(mark.clone(), fingerprint.clone(), status.clone()));
+    background.spawn(retention::forget(store.clone(), config.store.keep_months, status.clone(), clock));
+    let (file, told) = (config.file.clone(), status.clone());
     let reloader =
         Reloader { file, running: config, store, channels, policies, in_force, metrics, outbox_stats, status, clock };
-    tokio::spawn(reload_at_a_signal(reloader));
+    tokio::spawn(reload::whenever_asked(reloader, reload_asked));
     let mut watching = watch.start(&stopping);
     let mut stopped = stopping.clone();
     let until_stopped = async move {
@@ -143,8 +160,10 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     };
     let page = tokio::spawn(web::serve(listener, web_state, until_stopped));
     let ended = monitor::run_with(parts, reloads, stopping).await;
-    if ended.is_err() {
-        page.abort();
+    background.shutdown().await;
+    match &ended {
+        Ok(()) => deployment::last_mark(&mark, &fingerprint, &told),
+        Err(_) => page.abort(),
     }
     // What they were at is done again by whoever comes next.
     weekly.iter().for_each(tokio::task::JoinHandle::abort);
@@ -157,6 +176,23 @@ pub async fn serve(config: Config, listener: TcpListener, demo: bool) -> Result<
     Ok(())
 }
 
+/// Opens every source, and watches over what can be measured of it.
+fn watched_sources(
+    config: &Config,
+    keys: &Keys,
+    status: &StatusHandle,
+    stopping: &watch::Receiver<bool>,
+) -> Result<Vec<WatchedSource<AnySource>>, CliError> {
+    let mut sources = Vec::new();
+    for settings in &config.sources {
+        let source = Arc::new(AnySource::open(settings.clone(), keys.clone())?);
+        let name = settings.name.clone();
+        tokio::spawn(watch_loop::source(name.clone(), source.clone(), status.clone(), SystemClock, stopping.clone()));
+        sources.push(WatchedSource { name, every: settings.poll, source });
+    }
+    Ok(sources)
+}
+
 /// What the weekly report needs while the monitor runs: notes of what is in sight, the weeks before the first
 /// start, and the sending of each week.
 fn weekly_loops(
@@ -167,10 +203,10 @@ fn weekly_loops(
     status: &StatusHandle,
     stopping: &watch::Receiver<bool>,
 ) -> Vec<JoinHandle<()>> {
-    let (store, clock) = (reporter.store.clone(), reporter.clock);
+    let (store, clock, zone) = (reporter.store.clone(), reporter.clock, reporter.zone);
     let (policy, sources) = (reporter.policy.clone(), reporter.sources.clone());
     let backfill = Backfill { store: store.clone(), policy, sources, clock };
-    let summing = Summing { store: store.clone(), clock, zone: reporter.zone, status: status.clone() };
+    let summing = Summing { store: store.clone(), clock, zone, status: status.clone() };
     let (stopped, summing_stopped) = (stopping.clone(), stopping.clone());
     let mut loops = vec![
         tokio::spawn(async move { summing.run(summing_stopped).await }),
@@ -210,20 +246,23 @@ pub async fn release_parked(store: &SqlStore, now: Timestamp) -> Result<u64, Cli
     Ok(pages)
 }
 
-/// SIGHUP reads the configuration again, one at a time; the calendars roll by themselves.
-async fn reload_at_a_signal(mut reloader: Reloader<SystemClock>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-        tracing::error!("SIGHUP can't be caught: it will end the process instead of reading the configuration");
-        return;
-    };
-    loop {
-        tokio::select! {
-            signal = hangup.recv() => match signal {
-                Some(()) => reloader.reload().await,
-                None => return,
-            },
-            () = reloader.clock.sleep_until(rolls_at(reloader.clock.now())) => reloader.roll().await,
-        }
+/// How the web tells people apart. Where nobody could come in, it is said; the monitor runs all the same, because
+/// pages must go out.
+async fn access(config: &Config, store: &Arc<SqlStore>, clock: &SystemClock) -> Access {
+    let web = &config.web;
+    let host = web.public_url.as_ref().and_then(|url| Some(url.split_once("://")?.1.split('/').next()?.to_owned()));
+    let in_force = store.tokens_in_force(clock.now()).await.map_or(0, |tokens| tokens.len());
+    if web.access_required && web.trusted_proxies.is_empty() && in_force == 0 {
+        tracing::warn!("nobody can look at the board: no token is in force; `tocsin token create` makes one");
+    }
+    Access {
+        required: web.access_required,
+        proxies: web.trusted_proxies.clone(),
+        user_header: web.user_header.clone(),
+        roles: web.roles.clone(),
+        public_host: host.map(|host| host_name(&host).to_owned()),
+        secure_cookies: web.public_url.as_ref().is_some_and(|url| url.starts_with("https://")),
+        tokens: Arc::new(HeldTokens::new(store.clone())),
     }
 }
 
@@ -274,10 +313,4 @@ fn status(config: &Config, keys: &Keys, clock: SystemClock) -> Status {
         store: StoreStatus::default(),
         reload: crate::status::Reload::default(),
     }
-}
-
-/// Host and process, for whoever reads the lease.
-fn holder() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "host".to_owned());
-    format!("{}:{}", host.trim(), std::process::id())
 }

@@ -18,6 +18,9 @@ pub struct Args {
     at: Option<String>,
     #[arg(long)]
     json: bool,
+    /// Ask only whether the process is alive, as a container's probe does; no token is needed.
+    #[arg(long, conflicts_with = "json")]
+    alive: bool,
 }
 
 /// Prints how the running monitor is.
@@ -27,6 +30,11 @@ pub struct Args {
 #[expect(clippy::print_stdout, reason = "the command's output")]
 pub async fn run(args: Args) -> Result<ExitCode, CliError> {
     let base = queue::running(args.at, &args.config)?;
+    if args.alive {
+        let (_, said) = queue::ask(&base, "/healthz").await?;
+        println!("{}", said.trim_end());
+        return Ok(ExitCode::SUCCESS);
+    }
     let (url, json) = queue::ask(&base, "/api/v1/status").await?;
     let body: StatusBody = serde_json::from_str(&json).map_err(|cause| QueueError::Unreadable { url, cause })?;
     if args.json {

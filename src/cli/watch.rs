@@ -8,7 +8,7 @@ use crate::pager::heartbeat::HeartbeatSender;
 use crate::run::PolicyInForce;
 use crate::run::auditor::{Auditor, LastAudit};
 use crate::run::canary::Canary;
-use crate::run::clock::SystemClock;
+use crate::run::clock::{Clock, SystemClock};
 use crate::run::heartbeat::Heartbeat;
 use crate::run::repeat::Repeater;
 use crate::status::StatusHandle;
@@ -53,7 +53,8 @@ impl Watch {
         };
         let canary = config.canary.as_ref().map(|settings| Canary {
             escalation: settings.escalation.clone(),
-            every: settings.every,
+            rhythm: settings.rhythm.clone(),
+            since: clock.now(),
             store: store.clone(),
             clock,
             status: status.clone(),

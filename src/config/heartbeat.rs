@@ -4,19 +4,21 @@ use super::channels::judge_url;
 use super::read::{Reader, Table, within_bounds};
 use super::rules::Terms;
 use super::secrets::{Purpose, secret};
+use super::weekly;
 use crate::core::id::Name;
 use crate::core::time::Span;
 use crate::pager::heartbeat::{HeartbeatMethod, HeartbeatSettings};
+use crate::zone::cron::Rhythm;
 
 const EVERY_DEFAULT: Span = Span::from_secs(60);
 const EVERY_BOUNDS: (Span, Span) = (Span::from_secs(10), Span::from_hours(1));
 const CANARY_BOUNDS: (Span, Span) = (Span::from_mins(15), Span::from_hours(31 * 24));
 
-/// Which escalation the canary tests, and how often.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Which escalation the canary tests, and when.
+#[derive(Clone, Debug, PartialEq)]
 pub struct CanarySettings {
     pub escalation: Name,
-    pub every: Span,
+    pub rhythm: Rhythm,
 }
 
 pub fn heartbeat(r: &Reader, root: &Table) -> Option<HeartbeatSettings> {
@@ -49,10 +51,27 @@ pub fn heartbeat(r: &Reader, root: &Table) -> Option<HeartbeatSettings> {
 
 pub fn canary(r: &Reader, root: &Table, terms: &Terms) -> Option<CanarySettings> {
     const EXAMPLE: &str = "escalation = \"on-call\"";
-    let table = root.get("canary")?.table(r, "[canary]", &["escalation", "every"], EXAMPLE)?;
+    const KEYS: &[&str] = &["escalation", "every", "cron", "timezone"];
+    let table = root.get("canary")?.table(r, "[canary]", KEYS, EXAMPLE)?;
     let escalation = super::rules::escalation_name(r, &table.require(r, "escalation", EXAMPLE)?, terms);
-    let every = table.require(r, "every", "every = \"24h\"")?;
-    let span = every.duration(r, "every = \"24h\"")?.span;
-    within_bounds(r, &every, span, "15m", "31d", CANARY_BOUNDS).then_some(())?;
-    Some(CanarySettings { escalation: escalation?, every: span })
+    let rhythm = match (table.get("every"), table.get("cron")) {
+        (Some(_), Some(cron)) => {
+            r.refuse(&cron.place, "a canary has either `every` or `cron`", "take one of them out");
+            None
+        }
+        (None, Some(cron)) => {
+            let (cron, zone) =
+                (weekly::cron(r, &cron, "cron = \"0 9 * * *\", each morning at 9"), weekly::zone(r, &table));
+            cron.zip(zone).map(|(cron, zone)| Rhythm::At(cron, zone))
+        }
+        _ => every(r, &table),
+    };
+    Some(CanarySettings { escalation: escalation?, rhythm: rhythm? })
+}
+
+fn every(r: &Reader, table: &Table) -> Option<Rhythm> {
+    const EXAMPLE: &str = "every = \"24h\"";
+    let every = table.require(r, "every", EXAMPLE)?;
+    let span = every.duration(r, EXAMPLE)?.span;
+    within_bounds(r, &every, span, "15m", "31d", CANARY_BOUNDS).then_some(Rhythm::Every(span))
 }

@@ -10,7 +10,6 @@ const RULES: &[&str] = &["[[rules]]"];
 const SOURCES: &[&str] = &["[[sources]]"];
 
 const LATER: &[(&[&str], &str, &str)] = &[
-    (SOURCES, "preset", "spell out `table`, `columns` and `events`"),
+    (SOURCES, "preset", "write it out with: tocsin init --preset NAME --url URL --output tocsin.toml"),
     (RULES, "obligations", "write [[obligations]] beside the rules, with `when`: each that matches applies"),
-    (&["[store]"], "keep_months", "everything is kept for now"),
 ];

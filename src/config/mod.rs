@@ -16,6 +16,7 @@ mod lints;
 mod obligations;
 mod packs;
 mod pagers;
+pub mod preset;
 mod problem;
 mod read;
 mod reading;
@@ -26,6 +27,7 @@ mod sources;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod web;
 mod weekly;
 
 pub use calendars::rolls_at;
@@ -46,12 +48,14 @@ use crate::pager::heartbeat::HeartbeatSettings;
 use crate::secret::Secret;
 use crate::source::settings::Settings;
 pub use crate::status::Mode;
+use crate::web::access::Role;
+use axum::http::HeaderName;
 use read::{Reader, Table};
 use rules::RuleRead;
 use secrets::Surroundings;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
@@ -85,18 +89,28 @@ const KEYS: &[&str] = &[
 
 #[derive(Clone, Debug)]
 pub struct StoreSettings {
+    /// How long what is over is kept, in months.
+    pub keep_months: u32,
     /// postgres://, postgresql:// or sqlite:
     pub url: Secret,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebSettings {
-    /// A loopback address: what listens has no authentication yet.
+    /// Off loopback only where `access_required`.
     pub listen: SocketAddr,
     /// Where people reach it, without a slash at its end.
     pub public_url: Option<String>,
     /// Of PagerDuty's webhooks, several while one rotates.
     pub pagerduty_webhook_secrets: Vec<Secret>,
+    /// Whether nobody is let in who isn't named by a token or a trusted proxy.
+    pub access_required: bool,
+    /// Whose word on the user is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The header in which they say it.
+    pub user_header: Option<HeaderName>,
+    /// Patterns of users with their roles.
+    pub roles: Vec<(String, Role)>,
 }
 
 #[derive(Clone, Debug)]
@@ -237,7 +251,7 @@ fn not_toml(error: &toml::de::Error, text: &str) -> Problem {
 fn build(r: &Reader, path: &Path, root: &Table) -> Option<Config> {
     let mode = settings::mode(r, root);
     let deployment_secret = settings::deployment_secret(r, root);
-    let (store, web) = (settings::store(r, root), settings::web(r, root));
+    let (store, web) = (settings::store(r, root), web::web(r, root));
     let sources = sources::read(r, root);
     let facts = facts::join(r, &sources);
     let channels = channels::read(r, root);

@@ -152,34 +152,41 @@ fn url(r: &Reader, table: &Table, instead: Option<&Secret>) -> Option<Secret> {
 /// Judges a database's url by its scheme. A path that stands in the file starts from the file's directory,
 /// one from the environment from the directory that tocsin was started in.
 pub fn source_url(r: &Reader, found: Found, called: &str) -> Option<Secret> {
-    database_url(r, &found, called)?;
+    database_url(r, &found, called, Role::Source)?;
     let from = if found.written_here { r.surroundings.directory } else { Path::new("") };
     Some(Secret::new(resolve_sqlite(found.secret.expose(), from)))
 }
 
-/// Refuses what isn't a url of a database that can be read; never shows more of it than its scheme.
-pub fn database_url(r: &Reader, found: &Found, called: &str) -> Option<()> {
-    const ADVICE: &str = "write postgres://user@host/database or sqlite:path/to/file.db";
+/// What a database is for; not every kind can serve as a store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Source,
+    Store,
+}
+
+/// Refuses what isn't a url of a database for this role; never shows more of it than its scheme.
+pub fn database_url(r: &Reader, found: &Found, called: &str, role: Role) -> Option<()> {
+    let advice = match role {
+        Role::Source => "write postgres://user@host/database, mysql://user@host/database or sqlite:path/to/file.db",
+        Role::Store => "write postgres://user@host/database or sqlite:path/to/file.db",
+    };
     let url = found.secret.expose();
     let scheme = url.split(':').next().unwrap_or_default();
-    if url.is_empty() || matches!(scheme, "postgres" | "postgresql") && url[scheme.len()..].starts_with("://") {
-        return Some(());
-    }
-    match scheme {
-        "sqlite" if url.len() > "sqlite:".len() => Some(()),
-        "mysql" | "mariadb" => {
-            r.refuse(&found.place, "MySQL is not built yet", ADVICE);
-            None
+    let is_server =
+        matches!(scheme, "postgres" | "postgresql") || matches!(scheme, "mysql" | "mariadb") && role == Role::Source;
+    let what = match scheme {
+        _ if url.is_empty() || is_server && url[scheme.len()..].starts_with("://") => return Some(()),
+        "sqlite" if url.len() > "sqlite:".len() => return Some(()),
+        "mysql" | "mariadb" if role == Role::Store => {
+            format!("{called} names MySQL, which can be read and holds no store")
         }
-        "postgres" | "postgresql" | "sqlite" => {
-            r.refuse(&found.place, format!("{called} has nothing behind \"{scheme}:\" that names a database"), ADVICE);
-            None
+        _ if is_server || scheme == "sqlite" => {
+            format!("{called} has nothing behind \"{scheme}:\" that names a database")
         }
-        _ => {
-            r.refuse(&found.place, format!("{called} begins with no known scheme"), ADVICE);
-            None
-        }
-    }
+        _ => format!("{called} begins with no known scheme"),
+    };
+    r.refuse(&found.place, what, advice);
+    None
 }
 
 fn poll(r: &Reader, table: &Table) -> Option<Span> {

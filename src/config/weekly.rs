@@ -2,13 +2,14 @@
 
 use super::channels::ChannelsRead;
 use super::problem::Place;
-use super::read::{Empty, Reader, Table, nearest};
+use super::read::{Empty, Entry, Reader, Table, nearest};
 use crate::core::id::Name;
 use crate::zone::Zone;
 use crate::zone::cron::Cron;
 use toml::de::DeValue;
 
 const EXAMPLE: &str = "cron = \"0 8 * * 1\"";
+const CRON_EXAMPLE: &str = "cron = \"0 8 * * 1\", mondays at 8";
 const ZONE_EXAMPLE: &str = "timezone = \"Europe/Berlin\"";
 const DELIVER_EXAMPLE: &str = "deliver = [\"reports-dir\"]";
 
@@ -22,24 +23,29 @@ pub struct WeeklySettings {
     pub deliver: Vec<Name>,
 }
 
+/// A schedule.
+pub fn cron(r: &Reader, entry: &Entry, example: &str) -> Option<Cron> {
+    let text = entry.text(r, example)?;
+    let parsed = text.value.parse::<Cron>();
+    parsed.map_err(|error| r.refuse(&text.place, error.to_string(), format!("write: {example}"))).ok()
+}
+
+/// The zone of a schedule, by default UTC.
+pub fn zone(r: &Reader, table: &Table) -> Option<Zone> {
+    let Some(entry) = table.get("timezone") else { return Some(Zone::UTC) };
+    let text = entry.text(r, ZONE_EXAMPLE)?;
+    let refuse = |error: crate::zone::ZoneError| {
+        let said = error.to_string();
+        let (what, advice) = said.split_once("; ").unwrap_or((&said, ZONE_EXAMPLE));
+        r.refuse(&text.place, what, advice);
+    };
+    text.value.parse::<Zone>().map_err(refuse).ok()
+}
+
 pub fn read(r: &Reader, root: &Table, channels: &ChannelsRead) -> Option<WeeklySettings> {
     let table = root.get("weekly")?.table(r, "[weekly]", &["cron", "timezone", "deliver"], EXAMPLE)?;
-    let cron = table.require(r, "cron", EXAMPLE).and_then(|entry| entry.text(r, EXAMPLE)).and_then(|text| {
-        let parsed = text.value.parse::<Cron>();
-        parsed.map_err(|error| r.refuse(&text.place, error.to_string(), format!("write: {EXAMPLE}, mondays at 8"))).ok()
-    });
-    let timezone = match table.get("timezone") {
-        None => Some(Zone::UTC),
-        Some(entry) => entry.text(r, ZONE_EXAMPLE).and_then(|text| {
-            let parsed = text.value.parse::<Zone>();
-            let refuse = |error: crate::zone::ZoneError| {
-                let said = error.to_string();
-                let (what, advice) = said.split_once("; ").unwrap_or((&said, ZONE_EXAMPLE));
-                r.refuse(&text.place, what, advice);
-            };
-            parsed.map_err(refuse).ok()
-        }),
-    };
+    let cron = table.require(r, "cron", EXAMPLE).and_then(|entry| cron(r, &entry, CRON_EXAMPLE));
+    let timezone = zone(r, &table);
     let deliver = table.require(r, "deliver", DELIVER_EXAMPLE)?;
     let mut names = Vec::new();
     for text in deliver.texts(r, Empty::Refused, DELIVER_EXAMPLE) {

@@ -64,8 +64,8 @@ struct Line {
     first_seen_secs: u32,
 }
 
-/// (priority, deadline, slot): with no more than this, lines stand in rank order but for ties.
-type Place = (Priority, Timestamp, Slot);
+/// (priority, deadline, received, slot): with no more than this, lines stand in rank order but for ties.
+type Place = (Priority, Timestamp, Timestamp, Slot);
 
 #[derive(Debug, Default)]
 pub struct Lines {
@@ -104,8 +104,9 @@ impl Lines {
             kind: self.number_of(kind),
             first_seen_secs: u32::try_from(first_seen_secs.max(0)).unwrap_or(u32::MAX),
         };
+        let received = line.received;
         let slot = self.put(line, report.row.subject);
-        self.running.insert((priority, due, slot));
+        self.running.insert((priority, due, received, slot));
         Ok((key.source.clone(), key.id.clone()))
     }
 
@@ -138,7 +139,7 @@ impl Lines {
 
     pub fn remove(&mut self, slot: Slot) {
         let Some(line) = self.slab.get_mut(slot as usize).and_then(Option::take) else { return };
-        let place = (self.kinds[line.kind as usize].priority, line.due, slot);
+        let place = (self.kinds[line.kind as usize].priority, line.due, line.received, slot);
         if !self.running.remove(&place) {
             self.asked.remove(&place);
         }
@@ -156,7 +157,7 @@ impl Lines {
         }
         for slot in changes.asked {
             let Some(line) = self.line(slot) else { continue };
-            let place = (self.kinds[line.kind as usize].priority, line.due, slot);
+            let place = (self.kinds[line.kind as usize].priority, line.due, line.received, slot);
             if self.running.remove(&place) {
                 self.asked.insert(place);
             }
@@ -263,7 +264,7 @@ impl Lines {
 
     /// When the next deadline has passed, since a target met at the very instant is met.
     pub fn wakes_at(&self) -> Option<Timestamp> {
-        let first = |priority| self.running.range((priority, Timestamp::MIN, 0)..).next();
+        let first = |priority| self.running.range((priority, Timestamp::MIN, Timestamp::MIN, 0)..).next();
         let of_priority = |priority| first(priority).filter(|place| place.0 == priority);
         let next = Priority::ALL.into_iter().filter_map(of_priority).map(|place| place.1).min();
         next.filter(|at| *at < Timestamp::MAX).map(past)
@@ -272,10 +273,10 @@ impl Lines {
     /// Lines whose deadline has passed, by priority.
     pub fn due(&self, now: Timestamp) -> impl Iterator<Item = Slot> {
         let of_priority = move |priority| {
-            let places = self.running.range((priority, Timestamp::MIN, 0)..);
+            let places = self.running.range((priority, Timestamp::MIN, Timestamp::MIN, 0)..);
             places.take_while(move |place| place.0 == priority && place.1 < Timestamp::MAX && past(place.1) <= now)
         };
-        Priority::ALL.into_iter().flat_map(of_priority).map(|place| place.2)
+        Priority::ALL.into_iter().flat_map(of_priority).map(|place| place.3)
     }
 
     /// Reports of a source that no read begun since `since` has answered for.
@@ -286,16 +287,19 @@ impl Lines {
         of_source.filter_map(|(slot, line)| Some((self.kinds[line.kind as usize].priority, self.report_key(slot)?)))
     }
 
-    /// The first lines in rank order, at most `limit`.
-    pub fn head(&self, limit: usize) -> Vec<(Rank, Slot)> {
+    /// The first lines in rank order after this place, at most `limit`; from the first where none is given.
+    pub fn after(&self, after: Option<&Rank>, limit: usize) -> Vec<(Rank, Slot)> {
         let mut head = Vec::new();
-        let mut places = merge(self.asked.iter(), self.running.iter()).peekable();
-        while let Some(&(priority, due, slot)) = places.next().filter(|_| head.len() < limit) {
+        let first = (Priority::P0, Timestamp::MIN, Timestamp::MIN, 0);
+        let from = after.map_or(first, |rank| (rank.priority, rank.deadline, rank.received, 0));
+        let mut places = merge(self.asked.range(from..), self.running.range(from..)).peekable();
+        while let Some(&(priority, due, received, slot)) = places.next().filter(|_| head.len() < limit) {
             let mut tied = vec![slot];
-            while let Some(next) = places.next_if(|next| (next.0, next.1) == (priority, due)) {
-                tied.push(next.2);
+            while let Some(next) = places.next_if(|next| (next.0, next.1, next.2) == (priority, due, received)) {
+                tied.push(next.3);
             }
             let mut tied: Vec<_> = tied.into_iter().filter_map(|slot| Some((self.rank(slot)?, slot))).collect();
+            tied.retain(|(rank, _)| after.is_none_or(|after| rank > after));
             tied.sort_unstable();
             head.extend(tied);
         }
@@ -305,9 +309,9 @@ impl Lines {
 
     /// Lines of this priority.
     pub fn of_priority(&self, priority: Priority) -> impl Iterator<Item = Slot> {
-        let from = (priority, Timestamp::MIN, 0);
+        let from = (priority, Timestamp::MIN, Timestamp::MIN, 0);
         let places = self.running.range(from..).take_while(move |place| place.0 == priority);
-        places.chain(self.asked.range(from..).take_while(move |place| place.0 == priority)).map(|place| place.2)
+        places.chain(self.asked.range(from..).take_while(move |place| place.0 == priority)).map(|place| place.3)
     }
 
     /// Lines in the order in which they lie, from this slot on.

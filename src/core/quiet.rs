@@ -136,6 +136,14 @@ impl Core {
         Ok(())
     }
 
+    /// Whether this may be kept quiet at all, as of now.
+    ///
+    /// # Errors
+    /// Why it can't be.
+    pub fn judge_quiet(&self, scope: &Scope, now: Timestamp) -> Result<(), Refusal> {
+        self.may_be_quiet(&Draft::new(self, now), scope).map(drop)
+    }
+
     fn forget_what_is_over(&self, draft: &mut Draft<'_>, now: Timestamp) {
         let over = self.quiets.values().filter(|quiet| quiet.is_over(now));
         draft.plan.quiets.extend(over.map(|quiet| (quiet.no, None)));
@@ -164,8 +172,7 @@ impl Core {
                 }
             }
             Scope::Case(key) => {
-                let mut held = self.cases().filter(|case| case.key.case == *key);
-                let case = held.find(|case| case.ended.is_none() || case.is_overdue());
+                let case = self.held(key).filter(|case| case.ended.is_none() || case.is_overdue());
                 let case = case.ok_or("it is not an open case")?;
                 if case.is_p0() { Err(REFUSED_P0) } else { Ok(case.priority) }
             }
@@ -187,7 +194,7 @@ impl Core {
         let no = match scope {
             Scope::Incident(no) => Some(*no),
             Scope::Case(key) => {
-                let of_case = self.cases().filter(|case| case.key.case == *key).flat_map(|case| members_of(&case));
+                let of_case = self.held(key).into_iter().flat_map(|case| members_of(&case));
                 let alone = of_case.map(|(no, _)| no).find(|no| draft.members(*no, 1).0 == 1);
                 alone.filter(|no| draft.incident(*no).is_some_and(|incident| !incident.is_p0()))
             }

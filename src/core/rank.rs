@@ -4,10 +4,11 @@
 use super::id::EpisodeKey;
 use super::policy::{Priority, Standing};
 use super::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 
 /// A case's place in the queue; the smallest comes first. The order is that of the fields.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Rank {
     /// 1. P0 before everything.
     pub priority: Priority,

@@ -4,13 +4,16 @@
 use super::case::Case;
 use super::draft::members_of;
 use super::engine::Core;
-use super::id::{ReportId, ReportKey};
+use super::explain::{Explanation, explain};
+use super::id::{CaseKey, EpisodeKey, IncidentNo, ReportId, ReportKey};
 use super::incident::{Incident, IncidentKind};
 use super::policy::Priority;
+use super::rank::Rank;
 use super::time::Timestamp;
 use super::view::{IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 impl Core {
     /// What the rest of the house may see.
@@ -74,9 +77,74 @@ impl Core {
         self.head(usize::MAX).map(Cow::into_owned)
     }
 
+    /// The rows of the queue after this place, at most `limit`; from its head where no place is given. It costs what
+    /// it gives, however long the queue is.
+    pub fn rows_after(&self, after: Option<&Rank>, limit: usize) -> Vec<QueueRow> {
+        self.from(after, limit).map(|case| queue_row(&case)).collect()
+    }
+
+    /// The open cases after this place by their keys alone, at most `limit`, for whoever looks for one by its
+    /// reference, and the place of the last.
+    pub fn keys_after(&self, after: Option<&Rank>, limit: usize) -> (Vec<CaseKey>, Option<Rank>) {
+        let ranks = self.ranks_from(after, limit);
+        let last = if ranks.len() < limit { None } else { ranks.last().cloned() };
+        (ranks.into_iter().map(|rank| rank.key.case).collect(), last)
+    }
+
+    /// An open case, with the reason for each of its deadlines.
+    pub fn open_case(&self, key: &CaseKey, now: Timestamp) -> Option<(Case, Explanation)> {
+        let case = self.held(key)?.into_owned();
+        let explanation = explain(&case, &self.policy, now);
+        Some((case, explanation))
+    }
+
+    /// The reason for each deadline of a case that the store remembers, by the policy of now.
+    pub fn explain(&self, case: &Case, now: Timestamp) -> Explanation {
+        explain(case, &self.policy, now)
+    }
+
     fn head(&self, limit: usize) -> impl Iterator<Item = Cow<'_, Case>> {
-        let mut whole = self.queue.iter().take(limit).peekable();
-        let mut lines = self.lines.head(limit).into_iter().peekable();
+        self.from(None, limit)
+    }
+
+    /// An open incident, and the first of its overdue cases in rank order, at most `limit`.
+    pub fn open_incident(&self, no: IncidentNo, limit: usize) -> Option<(IncidentRow, Vec<QueueRow>)> {
+        let incident = self.incidents.get(&no).filter(|incident| incident.is_open())?;
+        let members = self.members.get(&no).into_iter().flatten().take(limit);
+        let cases = members.filter_map(|(_, _, key)| self.cases.get(key)).map(|case| queue_row(case));
+        Some((self.incident_row(incident), cases.collect()))
+    }
+
+    /// The latest episode of a case that is in memory.
+    pub(super) fn held(&self, key: &CaseKey) -> Option<Cow<'_, Case>> {
+        let episode = |episode| EpisodeKey { case: key.clone(), episode };
+        if let Some((_, case)) = self.cases.range(episode(0)..=episode(u32::MAX)).next_back() {
+            return Some(Cow::Borrowed(&**case));
+        }
+        let CaseKey::Report(report) = key else { return None };
+        let slot = self.lines.slot(&report.source, &report.id)?;
+        self.lines.whole(slot, &self.policy).map(Cow::Owned)
+    }
+
+    fn ranks_from(&self, after: Option<&Rank>, limit: usize) -> Vec<Rank> {
+        let mut whole = self.whole_after(after).take(limit).peekable();
+        let mut lines = self.lines.after(after, limit).into_iter().map(|(rank, _)| rank).peekable();
+        let next = move || match (whole.peek(), lines.peek()) {
+            (Some(one), Some(other)) if other < *one => lines.next(),
+            (None, _) => lines.next(),
+            _ => whole.next().cloned(),
+        };
+        std::iter::from_fn(next).take(limit).collect()
+    }
+
+    fn whole_after(&self, after: Option<&Rank>) -> impl Iterator<Item = &Rank> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.queue.range((from, Bound::Unbounded))
+    }
+
+    fn from(&self, after: Option<&Rank>, limit: usize) -> impl Iterator<Item = Cow<'_, Case>> {
+        let mut whole = self.whole_after(after).take(limit).peekable();
+        let mut lines = self.lines.after(after, limit).into_iter().peekable();
         let next = move || {
             let is_line = match (whole.peek(), lines.peek()) {
                 (Some(one), Some((other, _))) => other < one,
@@ -111,6 +179,7 @@ fn queue_row(case: &Case) -> QueueRow {
         }),
         overdue: case.is_overdue(),
         unverified: case.clocks.iter().any(|c| matches!(c.state, super::clock::ClockState::Unverified { .. })),
+        rank: case.rank(),
         incident: members_of(case).into_iter().min_by(|a, b| a.1.cmp(&b.1)).map(|(no, _)| no).or(case.incident),
     }
 }

@@ -7,6 +7,7 @@ use super::observation::EventName;
 use super::pace::PaceView;
 use super::policy::{Priority, Standing};
 use super::quiet::Quiet;
+use super::rank::Rank;
 use super::time::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -50,6 +51,9 @@ pub struct Counts {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct QueueRow {
+    /// Its place; the rows after it are asked for by this.
+    #[serde(skip)]
+    pub rank: Rank,
     pub episode: EpisodeKey,
     /// The report by which people know the case: the earliest.
     pub first_report: ReportKey,

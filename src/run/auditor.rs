@@ -71,7 +71,9 @@ impl<C: Clock> Auditor<C> {
             }
             let now = self.clock.now();
             next = now.plus(AUDIT_EVERY);
-            if !self.status.load().leader {
+            let status = self.status.load();
+            // A standby that has just taken over has what was due meanwhile still before it.
+            if !status.leader || now < status.started_at.plus(GRACE) {
                 continue;
             }
             match self.pass(now).await {

@@ -7,6 +7,7 @@ use crate::core::time::{Span, Timestamp};
 use crate::run::clock::Clock;
 use crate::status::StatusHandle;
 use crate::store::{Result, SqlStore};
+use crate::zone::cron::Rhythm;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -18,7 +19,9 @@ const LOOK_EVERY: Span = Span::from_secs(30);
 
 pub struct Canary<C> {
     pub escalation: Name,
-    pub every: Span,
+    pub rhythm: Rhythm,
+    /// Since when this process has looked whether it is due.
+    pub since: Timestamp,
     pub store: Arc<SqlStore>,
     pub clock: C,
     pub status: StatusHandle,
@@ -37,17 +40,16 @@ impl<C: Clock> Canary<C> {
             tokio::select! {
                 biased;
                 _ = shutdown.wait_for(|stop| *stop) => return,
-                () = self.clock.sleep_until(now.plus(LOOK_EVERY.min(self.every))) => {}
+                () = self.clock.sleep_until(now.plus(LOOK_EVERY)) => {}
             }
         }
     }
 
-    /// Puts a test page into the inbox if one is due: the first at once, the next `every` after the last,
-    /// whichever process that was.
+    /// Puts a test page into the inbox if one is due, whichever process put the last.
     pub async fn pass(&self, now: Timestamp) -> Result<bool> {
         let deed = Deed::TestPage { escalation: self.escalation.clone() };
         let last = self.store.last_deed(deed.kind(), CANARY).await?;
-        if last.is_some_and(|last| now < last.plus(self.every)) {
+        if !self.rhythm.is_due(last, self.since, now) {
             return Ok(false);
         }
         self.store.put_deed_once(&deed, CANARY, now).await

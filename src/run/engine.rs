@@ -51,19 +51,19 @@ pub struct Fed {
 }
 
 impl<S: Store, C: Clock> Engine<S, C> {
-    /// Takes the lead and starts from what the store remembers: P0 is back before any source is read.
+    /// Starts from what the store remembers, under the token of this process's lead: P0 is back before any
+    /// source is read.
     ///
     /// # Errors
-    /// When the store can't be led or read; nothing has been changed then but the leader's token.
+    /// When the store can't be read.
     pub async fn start(
         policy: Arc<Policy>,
         store: Arc<S>,
         clock: C,
         keys: Keys,
         status: StatusHandle,
-        holder: &str,
+        token: u64,
     ) -> Result<Self, StoreError> {
-        let token = store.lead(holder, clock.now()).await?;
         let stored = store.load().await?;
         tracing::info!(
             sequence = stored.sequence,

@@ -16,7 +16,7 @@ use crate::run::lists::{Lists, Question};
 use crate::run::outbox::{Outbox, OutboxStats};
 use crate::run::poller::{Inputs, PollError, Poller};
 use crate::run::watcher::{Polled, Watcher};
-use crate::run::{inbox, troubles};
+use crate::run::{inbox, lease, troubles};
 use crate::source::Source;
 use crate::status::{Failure, STORE, SourceStatus, StatusHandle};
 use crate::store::{Lane, Store, StoreError};
@@ -34,6 +34,8 @@ const ACT_INPUTS: usize = 16;
 const VIEW_EVERY: Span = Span::from_micros(250_000);
 /// How long a plan may take to reach the store once the process is told to stop.
 const STOP_WITHIN: Span = Span::from_secs(5);
+/// How long a store that is asked to be handed over may take.
+const HAND_OVER_WITHIN: Span = Span::from_secs(2);
 /// How often the core is told whether the sources can be seen.
 const SIGHT_EVERY: Span = Span::from_secs(1);
 /// The engine shows that it is alive at least this often.
@@ -53,6 +55,8 @@ pub struct Parts<St, So, Se, C> {
     pub view: Arc<ArcSwap<View>>,
     pub outbox_stats: OutboxStats,
     pub metrics: Arc<Metrics>,
+    /// Where polls and the web ask the core.
+    pub lists: (Lists, mpsc::Receiver<Question>),
 }
 
 pub struct WatchedSource<So> {
@@ -102,14 +106,14 @@ where
     run_with(parts, Reloads::channel().1, shutdown).await
 }
 
-/// Runs until `shutdown` turns true.
+/// Waits for the lead, and runs until `shutdown` turns true.
 ///
 /// # Errors
-/// When the store can't be led or read at the start, or another process has taken the lead.
+/// When the store can't be read at the start, or another process has taken the lead.
 pub async fn run_with<St, So, Se, C>(
     parts: Parts<St, So, Se, C>,
     reloads: Reloads,
-    shutdown: watch::Receiver<bool>,
+    mut shutdown: watch::Receiver<bool>,
 ) -> Result<(), MonitorError>
 where
     St: Store,
@@ -117,15 +121,24 @@ where
     Se: Sender,
     C: Clock,
 {
-    let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats, metrics } = parts;
-    let engine = Engine::start(policy, store.clone(), clock.clone(), keys.clone(), status.clone(), &holder).await?;
+    let Parts { policy, sources, store, sender, clock, keys, holder, status, view, outbox_stats, metrics, lists } =
+        parts;
+    let Some(token) = lease::take(&*store, &holder, &clock, &status, &mut shutdown).await? else { return Ok(()) };
+    let (tell_lost, lost) = oneshot::channel();
+    let mut keeper = JoinSet::new();
+    let leased = store.clone();
+    keeper.spawn(async move {
+        // The receiver is gone when the engine has ended.
+        let _ = tell_lost.send(lease::keep(leased, token).await);
+    });
+    let engine = Engine::start(policy, store.clone(), clock.clone(), keys.clone(), status.clone(), token).await?;
     view.store(Arc::new(engine.core().view(clock.now())));
     let (proof, proof_inputs) = mpsc::channel(PROOF_INPUTS);
     let (scan, scan_inputs) = mpsc::channel(SCAN_INPUTS);
     let (acts, act_inputs) = mpsc::channel(ACT_INPUTS);
     let inputs = Inputs { proof, scan };
     let lanes = [Arc::new(Notify::new()), Arc::new(Notify::new())];
-    let (lists, questions) = Lists::new();
+    let (lists, questions) = lists;
     let mut loops = JoinSet::new();
     let mut asks = BTreeMap::new();
     for WatchedSource { name, every, source } in sources {
@@ -140,14 +153,14 @@ where
     drop((inputs, lists));
     loops.spawn(troubles::watch(store.clone(), clock.clone(), status.clone(), acts.clone(), shutdown.clone()));
     loops.spawn(inbox::watch(store.clone(), clock.clone(), status.clone(), acts, shutdown.clone()));
-    let outbox = Outbox::new(store, sender, clock.clone(), keys, outbox_stats);
+    let outbox = Outbox::new(store.clone(), sender, clock.clone(), keys, outbox_stats);
     for (lane, wake) in [Lane::P0, Lane::Lesser].into_iter().zip(&lanes) {
         let (outbox, wake, shutdown) = (outbox.clone(), wake.clone(), shutdown.clone());
         loops.spawn(async move { outbox.run(lane, wake, shutdown).await });
     }
     let seat = Seat {
         engine,
-        clock,
+        clock: clock.clone(),
         status,
         metrics,
         view,
@@ -160,8 +173,12 @@ where
         reloads: reloads.0,
         shutdown,
     };
-    let ended = on_a_thread_of_its_own(seat).await;
-    if ended.is_err() {
+    let ended = on_a_thread_of_its_own(seat, lost).await;
+    keeper.shutdown().await;
+    if ended.is_ok() {
+        // What is on its way stays ours; everything else is the next leader's, from now on.
+        hand_over(&*store, token, &clock).await;
+    } else {
         // Without an engine nothing may be read or sent; what is on its way goes again under its key.
         loops.shutdown().await;
     }
@@ -169,13 +186,26 @@ where
     ended
 }
 
-async fn on_a_thread_of_its_own<St: Store, C: Clock>(seat: Seat<St, C>) -> Result<(), MonitorError> {
+async fn hand_over<St: Store, C: Clock>(store: &St, token: u64, clock: &C) {
+    let handed = tokio::select! {
+        handed = store.hand_over(token) => handed.map_err(|error| error.to_string()),
+        () = clock.sleep_until(clock.now().plus(HAND_OVER_WITHIN)) => Err("no answer".to_owned()),
+    };
+    if let Err(cause) = handed {
+        tracing::warn!(cause, "the lead is not handed over; a standby takes it when the lease runs out");
+    }
+}
+
+async fn on_a_thread_of_its_own<St: Store, C: Clock>(
+    seat: Seat<St, C>,
+    lost: oneshot::Receiver<StoreError>,
+) -> Result<(), MonitorError> {
     let (tell, told) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
     let thread = std::thread::Builder::new().name("engine".to_owned());
     let spawned = thread.spawn(move || {
         // The receiver is gone only when the process is.
-        let _ = tell.send(runtime.block_on(seat.sit()));
+        let _ = tell.send(runtime.block_on(seat.sit(lost)));
     });
     spawned.map_err(MonitorError::Thread)?;
     told.await.map_err(|_| MonitorError::EngineLost)?.map_err(MonitorError::Store)
@@ -199,13 +229,14 @@ struct Seat<St: Store, C: Clock> {
 }
 
 impl<St: Store, C: Clock> Seat<St, C> {
-    /// Works until the process is told to stop, and then at most until a store that is away has had its
+    /// Works until the lead is lost or the process is told to stop, and then at most until a store that is away has had its
     /// time: what it didn't take is seen again at the next start.
-    async fn sit(self) -> Result<(), StoreError> {
+    async fn sit(self, lost: oneshot::Receiver<StoreError>) -> Result<(), StoreError> {
         let give_up = stopped_for(STOP_WITHIN, self.shutdown.clone(), self.clock.clone());
         tokio::select! {
             biased;
             ended = self.work() => ended,
+            Ok(error) = lost => Err(error),
             () = give_up => {
                 tracing::warn!("stopping while the store is away: what it did not take is seen again at the next start");
                 Ok(())

@@ -28,6 +28,8 @@ const TIME_END_MICROS: i64 = 253_402_300_800_000_000;
 pub enum Cell<'r> {
     Null,
     Int(i64),
+    /// A whole number beyond the range of `Int`.
+    Large(u64),
     Float(f64),
     Bool(bool),
     Text(&'r str),
@@ -326,6 +328,7 @@ fn fact(cell: Cell<'_>, kind: FactType) -> Result<Fact, Flaw> {
 pub fn report_id(cell: Cell<'_>) -> Result<ReportId, Flaw> {
     match cell {
         Cell::Int(id) => Ok(ReportId::Int(id)),
+        Cell::Large(id) => Ok(ReportId::Text(id.to_string().into())),
         Cell::Uuid(id) => Ok(ReportId::Uuid(id)),
         Cell::Null | Cell::Text("") => Err(Flaw::NoId),
         Cell::Text(id) if is_short(id) => Ok(ReportId::Text(id.into())),
@@ -344,6 +347,7 @@ fn text<'a>(cell: Cell<'a>, buffer: &'a mut String) -> Result<Option<&'a str>, F
         Cell::Null => return Ok(None),
         Cell::Text(text) => return Ok(Some(text)),
         Cell::Int(value) => value.to_string(),
+        Cell::Large(value) => value.to_string(),
         Cell::Float(value) => value.to_string(),
         Cell::Bool(value) => value.to_string(),
         Cell::Uuid(id) => ReportId::Uuid(id).to_string(),
@@ -370,9 +374,10 @@ fn moment(cell: Cell<'_>, unit: Option<Unit>, zone: Zone) -> Moment {
         (Cell::Time(micros), _) => ranged(micros),
         (Cell::LocalTime(micros), _) => local(micros, zone),
         (Cell::Int(0), Some(_)) => Moment::Absent,
+        (Cell::Large(_), Some(_)) => OUT_OF_RANGE,
         (Cell::Int(number), Some(unit)) => number.checked_mul(micros_per(unit)).map_or(OUT_OF_RANGE, ranged),
         (Cell::Float(number), Some(unit)) => float(number, unit),
-        (Cell::Int(_) | Cell::Float(_), None) | (Cell::BadText, _) => Moment::Flawed(Flaw::NotATime),
+        (Cell::Int(_) | Cell::Large(_) | Cell::Float(_), None) | (Cell::BadText, _) => Moment::Flawed(Flaw::NotATime),
         (Cell::Text(text), unit) => written(text.trim(), unit, zone),
         (Cell::Bool(_) | Cell::Uuid(_) | Cell::Other, _) => Moment::Flawed(Flaw::WrongType),
     }

@@ -41,9 +41,12 @@ impl Fault {
 fn is_lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
-        // Connection exceptions, and a server that shuts down, crashed or starts up.
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| code.starts_with("08") || matches!(&*code, "57P01" | "57P02" | "57P03"))
+        // Connection exceptions, and a server that shuts down, crashed or starts up, or ended the session.
+        sqlx::Error::Database(reason) => {
+            let code = reason.code().unwrap_or_default();
+            code.starts_with("08")
+                || matches!(&*code, "57P01" | "57P02" | "57P03")
+                || matches!(mysql_number(error), Some(1053 | 1927 | 4031))
         }
         _ => false,
     }
@@ -51,6 +54,9 @@ fn is_lost(error: &sqlx::Error) -> bool {
 
 /// A statement that was cut off at its time limit, or that waited too long for a lock.
 fn is_slow(error: &sqlx::Error) -> bool {
+    if let Some(number) = mysql_number(error) {
+        return matches!(number, mysql::LOCK_WAIT | mysql::TOO_LONG | mysql::MARIADB_TOO_LONG);
+    }
     let sqlx::Error::Database(error) = error else { return false };
     // 5 is SQLite's busy, which lasts for its whole timeout.
     error.code().is_some_and(|code| matches!(&*code, "57014" | "55P03" | "5"))
@@ -58,6 +64,9 @@ fn is_slow(error: &sqlx::Error) -> bool {
 
 /// Whether a table or column is not what it was: gone, renamed or of another type.
 pub fn is_schema(error: &sqlx::Error) -> bool {
+    if let Some(number) = mysql_number(error) {
+        return matches!(number, 1049 | 1051 | 1054 | 1146 | 1356 | 1412 | 1615);
+    }
     let sqlx::Error::Database(error) = error else { return false };
     let known_code = error.code().is_some_and(|code| {
         matches!(&*code, "42P01" | "42703" | "3F000" | "42804" | "42883")
@@ -66,8 +75,81 @@ pub fn is_schema(error: &sqlx::Error) -> bool {
     known_code || error.message().starts_with("no such ")
 }
 
+/// The number that MySQL and MariaDB give to an error; none of another database's.
+pub fn mysql_number(error: &sqlx::Error) -> Option<u16> {
+    let reason = error.as_database_error()?.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()?;
+    Some(reason.number())
+}
+
+/// Numbers of MySQL's and MariaDB's errors.
+mod mysql {
+    pub const LOCK_WAIT: u16 = 1205;
+    pub const TOO_LONG: u16 = 3024;
+    pub const MARIADB_TOO_LONG: u16 = 1969;
+    /// Of errors that name objects, privileges and limits, and never what stands in a cell.
+    pub const TELLING: &[u16] = &[
+        1040,
+        1041,
+        1046,
+        1049,
+        1053,
+        1054,
+        1059,
+        1060,
+        1064,
+        1115,
+        1129,
+        1142,
+        1143,
+        1146,
+        1203,
+        1226,
+        1227,
+        1248,
+        1267,
+        1317,
+        1356,
+        1370,
+        1412,
+        1461,
+        1615,
+        1792,
+        1820,
+        1862,
+        1927,
+        LOCK_WAIT,
+        TOO_LONG,
+        MARIADB_TOO_LONG,
+        4031,
+    ];
+}
+
+/// What an error of MySQL's may say. Most of its messages can quote a cell, and no class of codes tells which.
+fn mysql_cause(number: u16, code: &str, message: &str) -> String {
+    let hint = match number {
+        // The message names who asked and from where.
+        1044 | 1045 | 1130 | 1698 | 3118 | 4151 => {
+            return format!(
+                "access denied (code {number}): the user, its password, the database, or the machine that it may come \
+                 from is wrong"
+            );
+        }
+        1142 | 1143 => "; grant the monitor's role SELECT on the mapped columns",
+        mysql::LOCK_WAIT => "; another session holds a lock on the table",
+        mysql::TOO_LONG | mysql::MARIADB_TOO_LONG => {
+            "; the statement took longer than the monitor allows itself: look for a missing index"
+        }
+        number if mysql::TELLING.contains(&number) => "",
+        _ => return format!("code {number}, SQLSTATE {code}; its text is withheld, because it can quote a cell"),
+    };
+    format!("{message} (code {number}){hint}")
+}
+
 /// A cause that may be logged and shown.
 pub fn cause(error: &sqlx::Error) -> String {
+    if let (Some(number), sqlx::Error::Database(reason)) = (mysql_number(error), error) {
+        return mysql_cause(number, &reason.code().unwrap_or_default(), reason.message());
+    }
     match error {
         sqlx::Error::Database(error) => {
             let code = error.code().unwrap_or_default();

@@ -6,7 +6,7 @@ use super::settings::Unit;
 use super::{Batch, ScanPosition};
 use crate::core::id::{Name, ReportId};
 use crate::core::observation::{Observation, Reject};
-use crate::core::time::Timestamp;
+use crate::core::time::{Span, Timestamp};
 use crate::zone::Zone;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -129,7 +129,7 @@ impl Stamp {
             Cell::Int(number) => Some(Stamp::Int(number)),
             Cell::Float(number) => Some(Stamp::Float(number)),
             Cell::Text(text) => Some(Stamp::Text(text.to_owned())),
-            Cell::Null | Cell::Bool(_) | Cell::BadText | Cell::Uuid(_) | Cell::Other => None,
+            Cell::Null | Cell::Large(_) | Cell::Bool(_) | Cell::BadText | Cell::Uuid(_) | Cell::Other => None,
         }
     }
 
@@ -157,6 +157,18 @@ impl Stamp {
     }
 }
 
+/// When the clocks go back, a table of local times writes an hour for the second time: the place that was
+/// reached lies ahead of the clock then, and what is new lies before it.
+pub fn behind_the_fold(place: &Place, clock: Timestamp, zone: Zone) -> Place {
+    const STRETCH: Span = Span::from_mins(1);
+    match (&place.stamp, Stamp::local(clock, zone)) {
+        (Stamp::Local(reached), Stamp::Local(now)) if *reached > now => {
+            Place { stamp: Stamp::local(clock.minus(STRETCH), zone), id: None }
+        }
+        _ => place.clone(),
+    }
+}
+
 /// A number by which a row is known to be the same as before.
 pub fn fingerprint(cells: &[Cell<'_>]) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -165,6 +177,7 @@ pub fn fingerprint(cells: &[Cell<'_>]) -> u64 {
         match cell {
             Cell::Null | Cell::BadText | Cell::Other => {}
             Cell::Int(value) | Cell::Time(value) | Cell::LocalTime(value) => value.hash(&mut hasher),
+            Cell::Large(value) => value.hash(&mut hasher),
             Cell::Float(value) => value.to_bits().hash(&mut hasher),
             Cell::Bool(value) => value.hash(&mut hasher),
             Cell::Text(value) => value.hash(&mut hasher),
@@ -190,6 +203,17 @@ mod tests {
         assert_eq!(like("éééééééééé until Zürich"), Stamp::Text("2025-06-15T15:06:40".into()));
         assert_eq!(Stamp::number(at, Unit::Milliseconds), 1_750_000_000_999);
         assert_eq!(Stamp::local(at, new_york), Stamp::Local(1_749_985_600_999_999));
+    }
+
+    #[test]
+    fn in_the_hour_that_comes_twice_the_cursor_goes_back_with_the_clock() {
+        let berlin: Zone = "Europe/Berlin".parse().expect("a zone");
+        // 2025-10-26T00:59:00Z is 02:59 in summer time, a minute and a half later it is 02:00:30.
+        let before = Timestamp::from_secs(1_761_440_340);
+        let place = Place { stamp: Stamp::local(before, berlin), id: None };
+        assert_eq!(behind_the_fold(&place, before.plus(Span::from_secs(30)), berlin), place);
+        let back = behind_the_fold(&place, before.plus(Span::from_secs(90)), berlin);
+        assert_eq!(back.stamp, Stamp::local(before.plus(Span::from_secs(30)), berlin));
     }
 
     #[test]

@@ -11,6 +11,12 @@ pub mod gaps;
 mod history;
 mod horizon;
 mod line;
+mod mysql;
+mod mysql_feed;
+mod mysql_plans;
+mod mysql_standing;
+mod mysql_text;
+mod mysql_types;
 mod plans;
 mod postgres;
 mod postgres_feed;
@@ -24,10 +30,11 @@ mod sqlite_feed;
 use self::feed::{Begin, Changes, FeedKind, Moment, Replayed};
 use self::history::HistoryMapping;
 use self::line::{Answer, Line, Mapping, Request};
+use self::mysql::MysqlSession;
 pub use self::plans::PlanFound;
 use self::postgres::PostgresSession;
 use self::selection::Selection;
-use self::settings::Settings;
+use self::settings::{CategoryFrom, Settings};
 use self::sql::Which;
 use self::sqlite::SqliteSession;
 use crate::core::id::ReportId;
@@ -92,6 +99,8 @@ pub struct Vitals {
     pub clock: Option<Timestamp>,
     /// Set on a replica.
     pub lag: Option<Lag>,
+    /// What could not be asked about it, and what would let it.
+    pub unchecked: Option<&'static str>,
 }
 
 pub type Result<T> = std::result::Result<T, SourceError>;
@@ -184,6 +193,7 @@ pub const PAGE_MAX: u32 = 10_000;
 #[derive(Debug)]
 pub enum AnySource {
     Postgres(Lines<PostgresSession>),
+    Mysql(Lines<MysqlSession>),
     Sqlite(Lines<SqliteSession>),
 }
 
@@ -216,6 +226,7 @@ pub struct ColumnFound {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Postgres,
+    Mysql,
     Sqlite,
 }
 
@@ -223,10 +234,11 @@ impl Kind {
     fn of(url: &Secret, source_name: &str) -> Result<Kind> {
         match url.expose().split_once(':').map(|(scheme, _)| scheme) {
             Some("postgres" | "postgresql") => Ok(Kind::Postgres),
+            Some("mysql" | "mariadb") => Ok(Kind::Mysql),
             Some("sqlite") => Ok(Kind::Sqlite),
             _ => Err(SourceError::Mapping {
                 source_name: source_name.to_owned(),
-                what: "the url names no database that can be read; write postgres://, postgresql:// or sqlite:".into(),
+                what: "the url names no database that can be read; write postgres://, mysql:// or sqlite:".into(),
             }),
         }
     }
@@ -246,6 +258,7 @@ impl AnySource {
         let (scan, read) = (mapping(settings), mapping(verify));
         Ok(match kind {
             Kind::Postgres => AnySource::Postgres(Lines { scan: Line::new(scan), read: Line::new(read) }),
+            Kind::Mysql => AnySource::Mysql(Lines { scan: Line::new(scan), read: Line::new(read) }),
             Kind::Sqlite => AnySource::Sqlite(Lines { scan: Line::new(scan), read: Line::new(read) }),
         })
     }
@@ -274,7 +287,11 @@ impl AnySource {
     /// Every category of the table with its number of rows, the most frequent first, at most 1,000; NULL
     /// is the empty one.
     pub async fn categories(&self) -> Result<Vec<(String, u64)>> {
-        Ok(self.scan(&Request::Categories).await?.categories)
+        let mut found = self.scan(&Request::Categories).await?.categories;
+        if let CategoryFrom::Value(value) = &self.settings().columns.category {
+            found.iter_mut().for_each(|(name, _)| *name = value.to_string());
+        }
+        Ok(found)
     }
 
     /// How the database would run the polling statements, and which index they lack.
@@ -297,6 +314,7 @@ impl AnySource {
     pub async fn vitals(&self) -> Result<Vitals> {
         match self {
             AnySource::Postgres(lines) => Ok(lines.read.ask(&Request::Vitals).await?.vitals),
+            AnySource::Mysql(lines) => Ok(lines.read.ask(&Request::Vitals).await?.vitals),
             AnySource::Sqlite(_) => Ok(Vitals::default()),
         }
     }
@@ -314,6 +332,7 @@ impl AnySource {
     async fn scan(&self, request: &Request<'_>) -> Result<Answer> {
         match self {
             AnySource::Postgres(lines) => lines.scan.ask(request).await,
+            AnySource::Mysql(lines) => lines.scan.ask(request).await,
             AnySource::Sqlite(lines) => lines.scan.ask(request).await,
         }
     }
@@ -321,6 +340,7 @@ impl AnySource {
     async fn prove(&self, request: &Request<'_>) -> Result<Answer> {
         match self {
             AnySource::Postgres(lines) => lines.read.ask(request).await,
+            AnySource::Mysql(lines) => lines.read.ask(request).await,
             AnySource::Sqlite(lines) => lines.read.ask(request).await,
         }
     }
@@ -328,6 +348,7 @@ impl AnySource {
     fn settings(&self) -> &Settings {
         match self {
             AnySource::Postgres(lines) => &lines.scan.mapping().settings,
+            AnySource::Mysql(lines) => &lines.scan.mapping().settings,
             AnySource::Sqlite(lines) => &lines.scan.mapping().settings,
         }
     }
@@ -415,6 +436,10 @@ pub async fn tables(url: &Secret) -> Result<Vec<String>> {
             let mut conn = line::in_time(postgres::connect(url.expose())).await.map_err(refused)?;
             postgres::tables(&mut conn).await.map_err(failed)
         }
+        Kind::Mysql => {
+            let mut conn = line::in_time(mysql::connect(url.expose())).await.map_err(refused)?;
+            mysql::tables(&mut conn).await.map_err(failed)
+        }
         Kind::Sqlite => {
             let mut conn = line::in_time(sqlite::connect(url.expose())).await.map_err(refused)?;
             sqlite::tables(&mut conn).await.map_err(failed)
@@ -431,6 +456,10 @@ pub async fn columns_of(url: &Secret, table: &str) -> Result<Vec<ColumnFound>> {
         Kind::Postgres => {
             let mut conn = line::in_time(postgres::connect(url.expose())).await.map_err(refused)?;
             postgres::columns_of(&mut conn, &relation).await.map_err(failed)
+        }
+        Kind::Mysql => {
+            let mut conn = line::in_time(mysql::connect(url.expose())).await.map_err(refused)?;
+            mysql::columns_of(&mut conn, table).await.map_err(failed)
         }
         Kind::Sqlite => {
             let mut conn = line::in_time(sqlite::connect(url.expose())).await.map_err(refused)?;

@@ -19,12 +19,12 @@ pub struct PlanFound {
 }
 
 /// Above this many rows a whole scan at every poll is felt.
-const ROWS_LARGE: i64 = 10_000;
+pub(super) const ROWS_LARGE: i64 = 10_000;
 /// Below this share of open rows an index of the open ones alone is worth it, in percent.
-const OPEN_PERCENT: i64 = 20;
+pub(super) const OPEN_PERCENT: i64 = 20;
 
-const PAGE: &str = "a page of the open rows";
-const BY_ID: &str = "rows by their ids";
+pub(super) const PAGE: &str = "a page of the open rows";
+pub(super) const BY_ID: &str = "rows by their ids";
 
 /// What PostgreSQL would do; `table` is set where the rows are those of one table.
 pub async fn of_postgres(

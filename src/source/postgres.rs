@@ -247,7 +247,7 @@ impl PostgresSession {
         let (clock, behind, cut_off) =
             query.fetch_one(&mut self.conn).await.map_err(Fault::statement("reading the database's clock"))?;
         let lag = behind.map(|behind| Lag { behind: Span::from_micros(behind.max(0)), cut_off });
-        let vitals = Vitals { clock: Some(Timestamp::from_micros(clock)), lag };
+        let vitals = Vitals { clock: Some(Timestamp::from_micros(clock)), lag, unchecked: None };
         Ok(Answer { vitals, ..Answer::default() })
     }
 

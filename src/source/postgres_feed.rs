@@ -4,7 +4,7 @@
 use super::Batch;
 use super::decode::Cell;
 use super::fault::Fault;
-use super::feed::{Begin, Changes, FeedKind, Live, Moment, Place, Replayed, Stamp};
+use super::feed::{Begin, Changes, FeedKind, Live, Moment, Place, Replayed, Stamp, behind_the_fold};
 use super::history::{ACTIONS_PER_READ, Actions, HistoryMapping};
 use super::line::{change_of_row, decode_changes};
 use super::postgres::{PostgresSession, Query, Table, cells_of, explain, position_of};
@@ -12,7 +12,7 @@ use super::postgres_types::{Column, IdKind, Kind, id_kind, learn_types, mapped, 
 use super::settings::Unit;
 use super::sql::{self, Parts};
 use crate::core::id::{Name, ReportId};
-use crate::core::time::{Span, Timestamp};
+use crate::core::time::Timestamp;
 use crate::zone::Zone;
 use chrono::DateTime;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -61,7 +61,7 @@ impl FeedStatements {
     pub fn all(parts: &Parts) -> BTreeMap<FeedKind, FeedStatements> {
         let statements = parts.feeds.iter().map(|(kind, feed)| {
             let (since, behind) = (parts.feed_since(feed).into(), parts.feed_behind(feed).into());
-            (*kind, FeedStatements { since, behind, sample: parts.feed_sample(feed).into() })
+            (*kind, FeedStatements { since, behind, sample: parts.feed_sample(feed, "text").into() })
         });
         statements.collect()
     }
@@ -265,32 +265,4 @@ async fn stamp_of(
             Stamp::text_like(&sample.unwrap_or_default(), at, zone)
         }
     })
-}
-
-/// When the clocks go back, a table of local times writes an hour for the second time: the place that was
-/// reached lies ahead of the clock then, and what is new lies before it.
-fn behind_the_fold(place: &Place, clock: Timestamp, zone: Zone) -> Place {
-    const STRETCH: Span = Span::from_mins(1);
-    match (&place.stamp, Stamp::local(clock, zone)) {
-        (Stamp::Local(reached), Stamp::Local(now)) if *reached > now => {
-            Place { stamp: Stamp::local(clock.minus(STRETCH), zone), id: None }
-        }
-        _ => place.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn in_the_hour_that_comes_twice_the_cursor_goes_back_with_the_clock() {
-        let berlin: Zone = "Europe/Berlin".parse().expect("a zone");
-        // 2025-10-26T00:59:00Z is 02:59 in summer time, a minute and a half later it is 02:00:30.
-        let before = Timestamp::from_secs(1_761_440_340);
-        let place = Place { stamp: Stamp::local(before, berlin), id: None };
-        assert_eq!(behind_the_fold(&place, before.plus(Span::from_secs(30)), berlin), place);
-        let back = behind_the_fold(&place, before.plus(Span::from_secs(90)), berlin);
-        assert_eq!(back.stamp, Stamp::local(before.plus(Span::from_secs(30)), berlin));
-    }
 }

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub struct Settings {
     /// Lower-case letters, digits, '-' and '_': it stands in keys, logs and metrics.
     pub name: Name,
-    /// postgres://, postgresql:// or sqlite:
+    /// postgres://, postgresql://, mysql://, mariadb:// or sqlite:
     pub url: Secret,
     pub poll: Span,
     /// Of columns that carry no zone.

@@ -22,21 +22,31 @@ impl fmt::Display for BadName {
     }
 }
 
+/// The mark around an identifier in standard SQL.
+const STANDARD: char = '"';
+/// MySQL's own, which it reads whatever its sql_mode is.
+pub const BACKTICK: char = '`';
+
 /// An identifier as SQL reads it, whatever is in it.
-pub fn quote(name: &str) -> Result<String, BadName> {
+fn quote(name: &str, mark: char) -> Result<String, BadName> {
     match name {
         "" => Err(BadName::Empty),
         name if name.contains('\0') => Err(BadName::Nul),
-        name => Ok(format!("\"{}\"", name.replace('"', "\"\""))),
+        name => Ok(format!("{mark}{}{mark}", name.replace(mark, &format!("{mark}{mark}")))),
     }
 }
 
 /// What stands behind FROM: the quoted table, or the query as a derived table.
 pub fn relation(rows: &RowsFrom) -> Result<String, BadName> {
+    relation_in(rows, STANDARD)
+}
+
+/// As `relation`, with this mark around names.
+pub fn relation_in(rows: &RowsFrom, mark: char) -> Result<String, BadName> {
     match rows {
         RowsFrom::Table(name) => match name.split_once('.') {
-            Some((schema, table)) => Ok(format!("{}.{}", quote(schema)?, quote(table)?)),
-            None => quote(name),
+            Some((schema, table)) => Ok(format!("{}.{}", quote(schema, mark)?, quote(table, mark)?)),
+            None => quote(name, mark),
         },
         RowsFrom::Query(query) => {
             if query.contains('\0') {
@@ -51,7 +61,12 @@ pub fn relation(rows: &RowsFrom) -> Result<String, BadName> {
 
 /// A column of the relation. Always behind its alias: SQLite takes an unknown bare "name" for a text.
 pub fn column(name: &str) -> Result<String, BadName> {
-    Ok(format!("r.{}", quote(name)?))
+    column_in(name, STANDARD)
+}
+
+/// As `column`, with this mark around the name.
+pub fn column_in(name: &str, mark: char) -> Result<String, BadName> {
+    Ok(format!("r.{}", quote(name, mark)?))
 }
 
 /// Seconds or milliseconds of the year 9999; a number from here on is no time.
@@ -171,10 +186,10 @@ impl Parts {
         format!("SELECT {}{rows} ORDER BY {stamp}, {} LIMIT $3", self.select.join(", "), self.id_order)
     }
 
-    /// One written stamp, from which the form of a column of texts is learnt.
-    pub fn feed_sample(&self, feed: &FeedParts) -> String {
+    /// One written stamp, from which the form of a column of texts is learnt; `text` is that type's name.
+    pub fn feed_sample(&self, feed: &FeedParts, text: &str) -> String {
         let rows = self.rows_where(Which::All, &[&feed.is_time]);
-        format!("SELECT CAST({} AS text){rows} LIMIT 1", feed.stamp)
+        format!("SELECT CAST({} AS {text}){rows} LIMIT 1", feed.stamp)
     }
 
     /// The rows of some ids.
@@ -184,8 +199,8 @@ impl Parts {
 
     /// The rows that were received last; `received` is that column.
     pub fn newest(&self, received: &str) -> String {
-        let rows = self.rows_where(Which::All, &[&self.has_id]);
-        format!("SELECT {}{rows} ORDER BY {received} DESC NULLS LAST LIMIT {NEWEST_ROWS}", self.select.join(", "))
+        let rows = self.rows_where(Which::All, &[&self.has_id, &format!("{received} IS NOT NULL")]);
+        format!("SELECT {}{rows} ORDER BY {received} DESC LIMIT {NEWEST_ROWS}", self.select.join(", "))
     }
 
     /// How many rows have no id that can be read: (whether it is NULL, count).
@@ -221,10 +236,11 @@ mod tests {
 
     #[test]
     fn a_name_is_quoted_whatever_is_in_it_and_a_nul_is_refused() {
-        assert_eq!(quote("Order"), Ok("\"Order\"".into()));
-        assert_eq!(quote("my \"odd\" name"), Ok("\"my \"\"odd\"\" name\"".into()));
-        assert_eq!(quote("x\0y"), Err(BadName::Nul));
-        assert_eq!(quote(""), Err(BadName::Empty));
+        assert_eq!(quote("Order", STANDARD), Ok("\"Order\"".into()));
+        assert_eq!(quote("my \"odd\" name", STANDARD), Ok("\"my \"\"odd\"\" name\"".into()));
+        assert_eq!(quote("x\0y", STANDARD), Err(BadName::Nul));
+        assert_eq!(quote("", BACKTICK), Err(BadName::Empty));
+        assert_eq!(quote("my `odd\" name", BACKTICK), Ok("`my ``odd\" name`".into()));
         assert_eq!(column("a;--"), Ok("r.\"a;--\"".into()));
     }
 

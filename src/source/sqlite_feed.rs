@@ -87,7 +87,7 @@ impl SqliteSession {
         let (Some((stamp_at, unit)), Some(behind), Some(since)) = (stamped, behind, since) else {
             return Ok(Changes::default());
         };
-        let sample = parts.feed_sample(history.map_or(&since, |history| &history.feed));
+        let sample = parts.feed_sample(history.map_or(&since, |history| &history.feed), "text");
         let place = match begin {
             Begin::Since(at) => Place { stamp: stamp_of(*at, unit, zone, sample, &mut self.conn).await?, id: None },
             Begin::Behind(place) => place.clone(),

@@ -3,7 +3,7 @@
 
 use super::db::{Answer, Arg, Db, Tx, args};
 use super::sql::{committed, failed, json};
-use super::{Commit, NewPage, Result, StoreError, audit, fallback, observations, outbox, quiets, segments, sight};
+use super::{Commit, NewPage, Result, StoreError, audit, fallback, observations, quiets, segments, sight};
 use crate::core::clock::Ending;
 use crate::core::incident::{Incident, IncidentKind};
 use crate::core::outcome::Basis;
@@ -61,28 +61,11 @@ const TAKE_SEQUENCE: &str = "UPDATE deployment SET sequence = $1, next_incident 
 /// Takes the lock that a commit holds from its first statement to its end, and changes nothing.
 const SETTLE: &str = "UPDATE deployment SET sequence = sequence WHERE id = 1 RETURNING sequence, leader_token";
 
-const TAKE_LEAD: &str = "UPDATE deployment SET leader_token = leader_token + 1, leader_holder = $1, \
-     leader_since = $2 WHERE id = 1 RETURNING leader_token";
-
 /// Rows of one table, ready before the transaction begins so that it stays short.
 struct Rows {
     head: &'static str,
     tail: &'static str,
     rows: Vec<Vec<Arg>>,
-}
-
-pub(super) async fn lead(db: &Db, holder: &str, now: Timestamp) -> Result<u64> {
-    const OPERATION: &str = "take the lead";
-    let take = async {
-        let mut tx = db.begin().await?;
-        let token = tx.fetch_one(TAKE_LEAD, args![holder, now]).await?.count(0)?;
-        // Whoever held a lease is gone or fenced, and a page that waited for it to run out would be late.
-        tx.execute(outbox::END_LEASES, args![now]).await?;
-        Ok((tx, token))
-    };
-    let (tx, token) = take.await.map_err(failed(OPERATION))?;
-    committed(tx, OPERATION).await?;
-    Ok(token)
 }
 
 pub(super) async fn commit(db: &Db, commit: &Commit<'_>) -> Result<()> {

@@ -40,6 +40,11 @@ const BREACHES_OF: &str = concat!(
     " FROM breaches WHERE first_report = $1 OR episode IN (SELECT episode FROM cases WHERE case_key IN ($2, $3)) \
      ORDER BY detected_at, episode, target, report, deadline LIMIT 1000"
 );
+const BREACHES_OF_EPISODE: &str = concat!(
+    "SELECT ",
+    breach_columns!(),
+    " FROM breaches WHERE episode = $1 ORDER BY deadline, target, report LIMIT 1000"
+);
 const OUTCOME: &str = "SELECT category, rule, priority, standing, received, first_response, ended_at, conclusion, \
      reports, reopenings, targets, second_review, overturned FROM outcomes WHERE episode = $1";
 
@@ -148,6 +153,13 @@ pub(super) async fn breaches_of(db: &Db, report: &ReportKey, subject: Option<&Ca
     let own = CaseKey::Report(report.clone());
     let keys = args![report.to_string(), own.to_string(), subject.unwrap_or(&own).to_string()];
     let rows = db.fetch(BREACHES_OF, keys).await.map_err(failed(OPERATION))?;
+    rows.iter().map(|row| read_breach(row, OPERATION)).collect()
+}
+
+/// The breaches of one episode, by their deadlines.
+pub(super) async fn breaches_of_episode(db: &Db, episode: &EpisodeKey) -> Result<Vec<BreachRecord>> {
+    const OPERATION: &str = "list the breaches of a case";
+    let rows = db.fetch(BREACHES_OF_EPISODE, args![episode.to_string()]).await.map_err(failed(OPERATION))?;
     rows.iter().map(|row| read_breach(row, OPERATION)).collect()
 }
 

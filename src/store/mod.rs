@@ -2,13 +2,18 @@
 //! the leader's token; what is committed happened, nothing else did. One SQL text serves SQLite and
 //! PostgreSQL.
 
+mod adoption;
 mod audit;
 mod auditor;
+pub mod backup;
+mod board;
 mod commit;
 mod db;
 mod fallback;
 mod firing;
+mod lease;
 mod load;
+mod migrate;
 mod observations;
 mod open;
 mod outbox;
@@ -16,21 +21,31 @@ mod pages;
 mod people;
 mod probe;
 mod quiets;
+mod record;
 mod rejects;
+mod retention;
 mod segments;
 mod sight;
 mod sql;
 pub mod sums;
+mod tokens;
 pub mod told;
 pub mod weekly;
 
+pub use adoption::{Claim, ClaimError};
 pub use auditor::{UnheardRound, UnrungBreach};
-pub use open::OpenError;
+pub use backup::BackupError;
+pub use board::{Days, OfDay};
+pub use lease::LEASE;
+pub use migrate::{MoveError, move_store};
+pub use open::{OpenError, file, place};
 pub use pages::PastAttempt;
 pub use people::WEBHOOKS_KEPT;
 pub use probe::{Probe, probe};
+pub use record::{AuditLine, Noted};
 pub use rejects::{RejectRow, RejectTotal};
 pub use sql::SqlStore;
+pub use tokens::{NewToken, TokenRow};
 
 use crate::core::arrivals::{Arrived, Watched};
 use crate::core::case::Case;
@@ -40,7 +55,7 @@ use crate::core::plan::{PageKind, Plan};
 use crate::core::policy::Priority;
 use crate::core::quiet::Quiet;
 use crate::core::segments::Segment;
-use crate::core::time::Timestamp;
+use crate::core::time::{Span, Timestamp};
 use std::future::Future;
 
 /// Everything the engine starts from.
@@ -59,6 +74,25 @@ pub struct Stored {
     /// How many reports came in each hour of the weeks before, and which hours were watched.
     pub arrived: Vec<Arrived>,
     pub watched: Vec<Watched>,
+}
+
+/// What became of a try to lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lead {
+    /// This process leads, under a token higher than any before.
+    Taken {
+        token: u64,
+        /// Parked pages that are sent again: a new leader may have a new configuration.
+        released: u64,
+    },
+    /// Another process leads.
+    Held {
+        token: u64,
+        /// As it named itself.
+        holder: String,
+        /// Of its lease.
+        left: Span,
+    },
 }
 
 /// One plan on its way into the store.
@@ -256,8 +290,13 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// The port. Tests decorate it; `SqlStore` is the one implementation.
 pub trait Store: Send + Sync + 'static {
-    /// Takes the lead under a token higher than any before.
-    fn lead(&self, holder: &str, now: Timestamp) -> impl Future<Output = Result<u64>> + Send;
+    /// Takes the lead where nobody has it, the lease of who has it is over, or its token is `gone`: that of
+    /// a process known to be dead.
+    fn lead(&self, holder: &str, now: Timestamp, gone: Option<u64>) -> impl Future<Output = Result<Lead>> + Send;
+    /// Keeps the lead for another [`LEASE`]; `Fenced` once somebody else has it.
+    fn renew(&self, token: u64) -> impl Future<Output = Result<()>> + Send;
+    /// Gives the lead up, so that a standby takes it at once. Pages already leased stay this process's own.
+    fn hand_over(&self, token: u64) -> impl Future<Output = Result<()>> + Send;
     fn load(&self) -> impl Future<Output = Result<Stored>> + Send;
     /// The sequence number of the last commit, once every commit of this leader has ended one way or the
     /// other: what is still under way is waited for.

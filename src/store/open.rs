@@ -45,8 +45,8 @@ pub enum OpenError {
     NotDurable { place: String, setting: &'static str, value: String, needed: &'static str },
     #[error(
         "open the store {place}: it belongs to another deployment (fingerprint {theirs}, the deployment secret given \
-         here has {ours}); give the secret that this store was made with, or name a store of this deployment's own: \
-         with another secret every page would ring again under new keys"
+         here has {ours}); give the secret that this store was made with, or name a store of this deployment's own. \
+         If that secret is lost: tocsin store adopt --by YOUR-NAME; every open incident then rings again under new keys"
     )]
     OtherDeployment { place: String, theirs: String, ours: String },
 }
@@ -61,6 +61,16 @@ impl SqlStore {
     /// Opens the store at `url`, creates or migrates its schema, and makes it this deployment's own if
     /// it is new. `fingerprint` is that of the deployment secret.
     pub async fn open(url: &Secret, fingerprint: &str) -> Result<SqlStore, OpenError> {
+        let (store, theirs) = SqlStore::open_of_any(url, fingerprint).await?;
+        if theirs != fingerprint {
+            let place = Target::of(url)?.place();
+            return Err(OpenError::OtherDeployment { place, theirs, ours: fingerprint.to_owned() });
+        }
+        Ok(store)
+    }
+
+    /// As `open`, but whichever deployment the store belongs to; gives the fingerprint that it has.
+    pub async fn open_of_any(url: &Secret, fingerprint: &str) -> Result<(SqlStore, String), OpenError> {
         let target = Target::of(url)?;
         let place = target.place();
         let unreachable = |source| OpenError::Unreachable { place: place.clone(), source };
@@ -75,11 +85,33 @@ impl SqlStore {
         if schema > SCHEMA_VERSION {
             return Err(OpenError::NewerSchema { place, theirs: schema, ours: SCHEMA_VERSION });
         }
-        if theirs != fingerprint {
-            return Err(OpenError::OtherDeployment { place, theirs, ours: fingerprint.to_owned() });
-        }
-        Ok(SqlStore::of(db))
+        Ok((SqlStore::of(db), theirs))
     }
+}
+
+/// Opens a file that holds a store already.
+pub(super) async fn sqlite_file(file: &Path) -> Result<Db, OpenError> {
+    let place = format!("sqlite:{}", file.display());
+    open_sqlite(SqliteConnectOptions::new().filename(file), &place).await
+}
+
+/// Where a store is, by its url, without user, password and parameters.
+///
+/// # Errors
+/// Where the url names no store.
+pub fn place(url: &Secret) -> Result<String, OpenError> {
+    Target::of(url).map(|target| target.place())
+}
+
+/// The file of a store in SQLite; `None` where it is elsewhere.
+///
+/// # Errors
+/// Where the url names no store.
+pub fn file(url: &Secret) -> Result<Option<std::path::PathBuf>, OpenError> {
+    Ok(match Target::of(url)? {
+        Target::Sqlite(options) => Some(options.get_filename().to_owned()),
+        Target::Postgres(_) => None,
+    })
 }
 
 impl Target {

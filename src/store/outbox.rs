@@ -4,7 +4,7 @@
 use super::db::{Answer, Db, Row, Tx, args};
 use super::load::{priority, unreadable};
 use super::sql::{committed, failed};
-use super::{Attempt, Delivery, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, fallback};
+use super::{Attempt, Delivery, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, fallback, lease};
 use crate::core::id::{IncidentNo, Name};
 use crate::core::plan::PageKind;
 use crate::core::time::Timestamp;
@@ -72,8 +72,10 @@ const UNANSWERED: &str = concat!(
      AND failing = 0 AND fallbacks <> '' ORDER BY created_at, id LIMIT $3"
 );
 
+/// `token` is that of this process's lead, or 0 where it never led.
 pub(super) async fn lease_pages(
     db: &Db,
+    token: u64,
     lane: Lane,
     now: Timestamp,
     until: Timestamp,
@@ -84,11 +86,16 @@ pub(super) async fn lease_pages(
     let (from, to) = priorities(lane);
     let lease = async {
         // A lease that a failing machine forgets lets the page go again under its key, as its end does.
-        let mut tx = db.begin_forgettable().await?;
-        let rows = tx.fetch(LEASE, args![from, to, listed(full), until, now, limit]).await?;
+        let mut tx = db.begin_forgettable().await.map_err(failed(OPERATION))?;
+        if token != 0 {
+            // What a process sends that was replaced, its successor sends as well.
+            lease::still_leads(&mut tx, token, OPERATION).await?;
+        }
+        let rows =
+            tx.fetch(LEASE, args![from, to, listed(full), until, now, limit]).await.map_err(failed(OPERATION))?;
         Ok((tx, rows))
     };
-    let (tx, rows) = lease.await.map_err(failed(OPERATION))?;
+    let (tx, rows) = lease.await?;
     let mut pages = rows.iter().map(|row| leased(row, OPERATION)).collect::<Result<Vec<_>>>()?;
     if !pages.is_empty() {
         committed(tx, OPERATION).await?;
@@ -151,17 +158,10 @@ const SUPERSEDE_PARKED: &str = "UPDATE pages SET state = 'superseded' WHERE stat
 
 const RELEASE_PARKED: &str = "UPDATE pages SET state = 'queued', due_at = $1 WHERE state = 'parked'";
 
-pub(super) async fn release_parked(db: &Db, now: Timestamp) -> Result<u64> {
-    const OPERATION: &str = "release parked pages";
-    let run = async {
-        let mut tx = db.begin().await?;
-        tx.execute(SUPERSEDE_PARKED, args![]).await?;
-        let released = tx.execute(RELEASE_PARKED, args![now]).await?;
-        Ok((tx, released))
-    };
-    let (tx, released) = run.await.map_err(failed(OPERATION))?;
-    committed(tx, OPERATION).await?;
-    Ok(released)
+/// Gives the number of pages that go again.
+pub(super) async fn release_parked(tx: &mut Tx, now: Timestamp) -> Answer<u64> {
+    tx.execute(SUPERSEDE_PARKED, args![]).await?;
+    tx.execute(RELEASE_PARKED, args![now]).await
 }
 
 /// Ends every lease: a page sent twice carries the same key.

@@ -3,24 +3,27 @@
 
 use super::db::{Answer, CommitError, Db, Tx, args};
 use super::{
-    Attempt, Commit, InboxEntry, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, Store, StoreError, Stored,
-    commit, fallback, load, outbox, segments,
+    Attempt, Commit, InboxEntry, Lane, Lead, LeasedPage, NewPage, PageCount, PageRow, Result, Store, StoreError,
+    Stored, commit, fallback, lease, load, outbox, segments,
 };
 use crate::core::case::Case;
 use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportKey};
 use crate::core::plan::{BreachRecord, Outcome};
 use crate::core::segments::Segment;
 use crate::core::time::Timestamp;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An open store. Cloning is not needed: every operation takes `&self`.
 #[derive(Debug)]
 pub struct SqlStore {
     pub(super) db: Db,
+    /// Under which it led last; 0 where it never has.
+    token: AtomicU64,
 }
 
 impl SqlStore {
     pub(super) fn of(db: Db) -> SqlStore {
-        SqlStore { db }
+        SqlStore { db, token: AtomicU64::new(0) }
     }
 
     pub(super) fn db(&self) -> &Db {
@@ -71,7 +74,15 @@ impl SqlStore {
     /// Queues every parked page again, as after a reload, but for rings that were resolved meanwhile. Gives
     /// their number.
     pub async fn release_parked(&self, now: Timestamp) -> Result<u64> {
-        outbox::release_parked(&self.db, now).await
+        const OPERATION: &str = "release parked pages";
+        let release = async {
+            let mut tx = self.db.begin().await?;
+            let released = outbox::release_parked(&mut tx, now).await?;
+            Ok((tx, released))
+        };
+        let (tx, released) = release.await.map_err(failed(OPERATION))?;
+        committed(tx, OPERATION).await?;
+        Ok(released)
     }
 }
 
@@ -80,8 +91,22 @@ impl Store for SqlStore {
         load::inbox(&self.db).await
     }
 
-    async fn lead(&self, holder: &str, now: Timestamp) -> Result<u64> {
-        commit::lead(&self.db, holder, now).await
+    async fn lead(&self, holder: &str, now: Timestamp, gone: Option<u64>) -> Result<Lead> {
+        let lead = lease::lead(&self.db, holder, now, gone).await?;
+        if let Lead::Taken { token, .. } = lead {
+            self.token.store(token, Ordering::Release);
+            // Reports that a permanent error parked, like pages: they may pass under a new configuration.
+            self.release_deliveries(now).await?;
+        }
+        Ok(lead)
+    }
+
+    async fn renew(&self, token: u64) -> Result<()> {
+        lease::renew(&self.db, token).await
+    }
+
+    async fn hand_over(&self, token: u64) -> Result<()> {
+        lease::hand_over(&self.db, token).await
     }
 
     async fn load(&self) -> Result<Stored> {
@@ -112,7 +137,8 @@ impl Store for SqlStore {
         limit: u32,
         full: &[Name],
     ) -> Result<Vec<LeasedPage>> {
-        outbox::lease_pages(&self.db, lane, now, until, limit, full).await
+        let token = self.token.load(Ordering::Acquire);
+        outbox::lease_pages(&self.db, token, lane, now, until, limit, full).await
     }
 
     async fn next_page_at(&self, lane: Lane, full: &[Name]) -> Result<Option<Timestamp>> {

@@ -20,7 +20,7 @@ pub struct Summed {
 const BATCH: u32 = 32;
 
 const MARK: &str = "INSERT INTO sums (began, zone, ended, marked_at)";
-const SLICES: &str = "SELECT began, ended, marked_at, CASE WHEN sums IS NULL THEN 0 ELSE 1 END FROM sums \
+const SLICES: &str = "SELECT began, ended, marked_at, CAST(CASE WHEN sums IS NULL THEN 0 ELSE 1 END AS BIGINT) FROM sums \
      WHERE zone = $1 AND began >= $2 AND began < $3 ORDER BY began";
 const SUMS: &str = "SELECT began, ended, sums FROM sums \
      WHERE zone = $1 AND began >= $2 AND began < $3 AND sums IS NOT NULL ORDER BY began LIMIT $4";

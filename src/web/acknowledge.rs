@@ -1,18 +1,18 @@
-//! Taking an incident from where people are: the signed link of a page, and the API. A GET only asks, because
+//! Taking an incident from where people are: the signed link of a page. A GET only asks, because
 //! scanners of mail follow links; the POST acknowledges. No cookie is needed: the link proves that it was sent.
 
-use super::desk::{NAME_BYTES_MAX, person};
-use super::{WebState, page, problem};
+use super::desk::{NAME_BYTES_MAX, Signed, person};
+use super::{WebState, assets};
 use crate::core::act::Deed;
 use crate::core::id::IncidentNo;
 use crate::core::incident::Incident;
 use crate::keys::AckLink;
 use crate::zone;
 use askama::Template;
-use axum::extract::rejection::{FormRejection, JsonRejection};
+use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse, Json, Response};
+use axum::response::Response;
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
@@ -23,7 +23,7 @@ pub struct Answered {
 #[derive(Template)]
 #[template(path = "acknowledge.html", config = "src/web/askama.toml")]
 struct AskPage {
-    style: &'static str,
+    style: String,
     title: String,
     lines: Vec<String>,
     /// What went wrong with the last answer.
@@ -34,17 +34,11 @@ struct AskPage {
 
 impl AskPage {
     fn says(title: &str, lines: Vec<String>) -> Self {
-        AskPage { style: page::STYLE, title: title.to_owned(), lines, complaint: None, asks: false }
+        AskPage { style: assets::style(), title: title.to_owned(), lines, complaint: None, asks: false }
     }
 
     fn answer(&self, code: StatusCode) -> Response {
-        match self.render() {
-            Ok(html) => (code, Html(html)).into_response(),
-            Err(error) => {
-                tracing::error!(%error, "the page that asks for a name can't be rendered");
-                (StatusCode::INTERNAL_SERVER_ERROR, "the page can't be rendered; the log says why\n").into_response()
-            }
-        }
+        super::page(code, self.render())
     }
 }
 
@@ -71,7 +65,7 @@ pub async fn take(
         return question(&state, &link, incident.as_ref(), Some(complaint)).answer(StatusCode::BAD_REQUEST);
     };
     let deed = Deed::AcknowledgePage { incident: link.incident, round: link.round };
-    match state.within(state.desk.put(&deed, &name, (state.now)())).await {
+    match state.within(state.desk.put(&deed, Signed { by: &name, from: "link", at: (state.now)() })).await {
         Some(()) => taken(link.incident, &name).answer(StatusCode::OK),
         None => not_taken().answer(StatusCode::SERVICE_UNAVAILABLE),
     }
@@ -137,36 +131,4 @@ fn question(state: &WebState, link: &AckLink, incident: Option<&Incident>, compl
     lines.push("Acknowledging says that you take it: its escalation stops. Its deadlines still run.".to_owned());
     let title = format!("Acknowledge {}?", link.incident);
     AskPage { complaint, asks: true, ..AskPage::says(&title, lines) }
-}
-
-#[derive(Debug, Deserialize)]
-pub struct ApiAnswer {
-    by: String,
-}
-
-/// POST /api/v1/incidents/{no}/acknowledge with {"by": "ada"}. The listener is on loopback.
-pub async fn api(
-    State(state): State<WebState>,
-    Path(no): Path<String>,
-    body: Result<Json<ApiAnswer>, JsonRejection>,
-) -> Response {
-    let Ok(no) = no.strip_prefix("I-").unwrap_or(&no).parse().map(IncidentNo) else {
-        return problem(StatusCode::NOT_FOUND, "write the incident as I-42");
-    };
-    let Some(by) = body.ok().and_then(|body| person(&body.0.by).map(str::to_owned)) else {
-        let detail = format!("send {{\"by\": \"a name\"}} as application/json, of at most {NAME_BYTES_MAX} bytes");
-        return problem(StatusCode::BAD_REQUEST, &detail);
-    };
-    match state.within(state.desk.is_incident_open(no)).await {
-        Some(true) => {}
-        Some(false) => return problem(StatusCode::NOT_FOUND, &format!("{no} is not open")),
-        None => return problem(StatusCode::SERVICE_UNAVAILABLE, "the store did not answer; try again"),
-    }
-    match state.within(state.desk.put(&Deed::Acknowledge { incident: no }, &by, (state.now)())).await {
-        Some(()) => {
-            let body = serde_json::json!({ "incident": no.to_string(), "by": by });
-            (StatusCode::ACCEPTED, Json(body)).into_response()
-        }
-        None => problem(StatusCode::SERVICE_UNAVAILABLE, "the store did not answer; nobody has taken it"),
-    }
 }

@@ -13,6 +13,7 @@ use crate::zone;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use utoipa::ToSchema;
 
 /// What a body is built from: one moment of the monitor.
 #[derive(Clone, Copy)]
@@ -25,8 +26,8 @@ pub struct Moment<'a> {
     pub now: Timestamp,
 }
 
-/// Of GET /api/v1/queue: the head of the queue in rank order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Of GET /api/v1/queue: the queue in rank order, from its head or from a cursor. `rank` counts within the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueueBody {
     /// RFC 3339 in UTC, like every time here.
     pub now: String,
@@ -39,9 +40,12 @@ pub struct QueueBody {
     /// Categories in no list of the configuration: their reports are presumed minor safety.
     pub presumed_categories: Vec<PresumedCategory>,
     pub queue: Vec<QueueEntry>,
+    /// The cursor of the next page of it; null at its end.
+    #[serde(default)]
+    pub next: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UnseenSource {
     pub source: String,
     /// "blind", "in_doubt" or "not_yet_read"
@@ -50,13 +54,13 @@ pub struct UnseenSource {
     pub cause: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PresumedCategory {
     pub source: String,
     pub category: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueueEntry {
     pub rank: usize,
     /// tocsin's own name of the case, "C-XXXXX-XXXXX"; the only one that leaves the house.
@@ -69,7 +73,10 @@ pub struct QueueEntry {
     pub reports: u32,
     pub episode: u32,
     pub category: String,
+    #[schema(value_type = String, example = "P0")]
     pub priority: Priority,
+    /// "known" or "presumed"
+    #[schema(value_type = String, example = "known")]
     pub standing: Standing,
     pub rule: String,
     pub received: String,
@@ -84,7 +91,7 @@ pub struct QueueEntry {
     pub link: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NextEntry {
     pub target: String,
     pub until: String,
@@ -94,8 +101,8 @@ pub struct NextEntry {
 }
 
 impl QueueBody {
-    /// At most `limit` entries.
-    pub fn of(moment: Moment<'_>, limit: usize) -> Self {
+    /// Of these rows.
+    pub fn of(moment: Moment<'_>, rows: &[QueueRow]) -> Self {
         let Moment { view, status, now, .. } = moment;
         let presumed = view.presumed_categories.iter();
         QueueBody {
@@ -110,7 +117,8 @@ impl QueueBody {
                     category: category.to_string(),
                 })
                 .collect(),
-            queue: view.queue.iter().take(limit).enumerate().map(|(i, row)| entry(moment, i + 1, row)).collect(),
+            queue: rows.iter().enumerate().map(|(i, row)| QueueEntry::of(moment, i + 1, row)).collect(),
+            next: None,
         }
     }
 }
@@ -128,37 +136,37 @@ impl UnseenSource {
     }
 }
 
-fn entry(moment: Moment<'_>, rank: usize, row: &QueueRow) -> QueueEntry {
-    let source = &row.first_report.source;
-    let now = moment.now;
-    QueueEntry {
-        rank,
-        reference: moment.keys.reference(&row.episode.case),
-        source: source.to_string(),
-        source_seen: moment.status.sees(source, now),
-        report_id: row.first_report.id.to_string(),
-        reports: row.reports,
-        episode: row.episode.episode,
-        category: row.category.to_string(),
-        priority: row.priority,
-        standing: row.standing,
-        rule: row.rule.to_string(),
-        received: zone::rfc3339(row.received),
-        received_age_secs: now.since(row.received).secs(),
-        next: row.next.as_ref().map(|next| NextEntry {
-            target: next.target.to_string(),
-            until: next.until.to_string(),
-            deadline: zone::rfc3339(next.deadline),
-            due_in_secs: next.deadline.since(now).secs(),
-        }),
-        overdue: row.overdue,
-        unverified: row.unverified,
-        incident: row.incident.map(|no| no.to_string()),
-        link: moment.links.get(source).and_then(|template| link(template, &row.first_report.id)),
-    }
-}
-
 impl QueueEntry {
+    pub fn of(moment: Moment<'_>, rank: usize, row: &QueueRow) -> QueueEntry {
+        let source = &row.first_report.source;
+        let now = moment.now;
+        QueueEntry {
+            rank,
+            reference: moment.keys.reference(&row.episode.case),
+            source: source.to_string(),
+            source_seen: moment.status.sees(source, now),
+            report_id: row.first_report.id.to_string(),
+            reports: row.reports,
+            episode: row.episode.episode,
+            category: row.category.to_string(),
+            priority: row.priority,
+            standing: row.standing,
+            rule: row.rule.to_string(),
+            received: zone::rfc3339(row.received),
+            received_age_secs: now.since(row.received).secs(),
+            next: row.next.as_ref().map(|next| NextEntry {
+                target: next.target.to_string(),
+                until: next.until.to_string(),
+                deadline: zone::rfc3339(next.deadline),
+                due_in_secs: next.deadline.since(now).secs(),
+            }),
+            overdue: row.overdue,
+            unverified: row.unverified,
+            incident: row.incident.map(|no| no.to_string()),
+            link: moment.links.get(source).and_then(|template| link(template, &row.first_report.id)),
+        }
+    }
+
     pub fn priority_words(&self) -> &'static str {
         words::priority_words(self.priority, self.standing)
     }
@@ -182,7 +190,7 @@ impl QueueEntry {
 
 /// Puts the id into the configured link, percent-encoded so that no id can change where it leads.
 /// Anything but http and https is no link.
-fn link(template: &str, id: &ReportId) -> Option<String> {
+pub fn link(template: &str, id: &ReportId) -> Option<String> {
     if !template.starts_with("https://") && !template.starts_with("http://") {
         return None;
     }
@@ -199,7 +207,7 @@ fn link(template: &str, id: &ReportId) -> Option<String> {
 }
 
 /// Of GET /api/v1/status.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StatusBody {
     pub version: String,
     pub mode: String,
@@ -217,7 +225,7 @@ pub struct StatusBody {
     pub reload_refused: Option<FailureBody>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StoreBody {
     pub writable: bool,
     pub sequence: u64,
@@ -228,7 +236,7 @@ pub struct StoreBody {
     pub blind: Vec<BlindBody>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SourceBody {
     pub name: String,
     /// "seen", "failing", "in_doubt", "not_yet_read" or "blind"
@@ -252,7 +260,7 @@ pub struct SourceBody {
 }
 
 /// One way to be blind: its name, since when and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BlindBody {
     /// "stale", "refused", "timed_out", "failed", "replica_lag", "clocks_apart", "rejects", "silent" or "too_few"
     pub kind: String,
@@ -273,20 +281,20 @@ impl BlindBody {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailureBody {
     pub at: String,
     pub cause: String,
 }
 
 /// Of GET /readyz, and the reason of its 503.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReadyBody {
     pub ready: bool,
     pub reasons: Vec<ReasonBody>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReasonBody {
     /// "engine_silent", "not_leading", "store_not_writable", "source_not_seen" or "source_in_doubt"
     pub reason: String,
@@ -370,7 +378,12 @@ impl ReasonBody {
                 let detail = format!("the engine has taken up nothing for {}", Span::from_secs(*secs));
                 of("engine_silent", None, None, detail)
             }
-            Unready::NotLeading => of("not_leading", None, None, "this process does not lead its store".to_owned()),
+            Unready::NotLeading => of(
+                "not_leading",
+                None,
+                None,
+                "standby: another process leads this store, and this one takes over".to_owned(),
+            ),
             Unready::StoreNotWritable { cause } => of("store_not_writable", None, None, cause.clone()),
             Unready::SourceNotYetRead { source } => {
                 of("source_not_seen", Some(source), None, "the first read is under way".to_owned())

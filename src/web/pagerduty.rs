@@ -2,7 +2,7 @@
 //! delivered at least once and counted once; a "resolve" pressed there is an acknowledgement, and what an
 //! integration does is nobody's.
 
-use super::desk::{NAME_BYTES_MAX, person};
+use super::desk::{NAME_BYTES_MAX, Signed, person};
 use super::{WebState, problem};
 use crate::core::act::Deed;
 use crate::core::time::{Span, Timestamp};
@@ -93,7 +93,7 @@ pub async fn receive(State(state): State<WebState>, headers: HeaderMap, body: By
         return StatusCode::OK.into_response();
     };
     let deed = Deed::AcknowledgePage { incident, round };
-    match state.within(state.desk.put_once(&event.id, &deed, &by, now)).await {
+    match state.within(state.desk.put_once(&event.id, &deed, Signed { by: &by, from: "PagerDuty", at: now })).await {
         Some(true) => StatusCode::ACCEPTED.into_response(),
         Some(false) => StatusCode::OK.into_response(),
         None => problem(StatusCode::SERVICE_UNAVAILABLE, "the store did not answer; send it again"),

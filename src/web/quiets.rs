@@ -1,14 +1,16 @@
 //! Snoozes and maintenance windows as the page and GET /api/v1/quiets say them: never silent about silence.
 
 use super::api::Moment;
+use super::when::{Spoken, When};
 use super::words::utc_words;
 use crate::core::quiet::{Quiet, Scope};
+use crate::core::time::Timestamp;
 use crate::keys::Keys;
 use crate::zone;
 use serde::Serialize;
 
 /// One of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct QuietEntry {
     /// "Q-17": what ends it before its time.
     pub no: String,
@@ -20,9 +22,21 @@ pub struct QuietEntry {
     pub reason: String,
     pub in_force: bool,
     #[serde(skip)]
+    #[schema(ignore)]
     pub from_words: String,
     #[serde(skip)]
+    #[schema(ignore)]
     pub until_words: String,
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub until_at: Timestamp,
+}
+
+impl QuietEntry {
+    /// How long it lasts yet.
+    pub fn left(&self, spoken: &Option<Timestamp>) -> When {
+        When::new(self.until_at, Spoken::In, *spoken)
+    }
 }
 
 /// Those in force or to come.
@@ -37,6 +51,7 @@ pub fn entries(moment: Moment<'_>) -> Vec<QuietEntry> {
         in_force: quiet.is_in_force(moment.now),
         from_words: utc_words(quiet.from, moment.now),
         until_words: utc_words(quiet.until, moment.now),
+        until_at: quiet.until,
     };
     moment.view.quiets.iter().filter(|quiet| !quiet.is_over(moment.now)).map(entry).collect()
 }

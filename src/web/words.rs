@@ -26,7 +26,7 @@ pub fn about_no_case(kind: &IncidentKind) -> String {
 }
 
 /// How bad it is, for the colour beside the words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Minor safety is overdue, or the monitor can't do its work.
@@ -50,7 +50,7 @@ impl Level {
 }
 
 /// The first line of every answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Summary {
     /// "2 P0 overdue · 5 others overdue"
     pub headline: String,

@@ -10,7 +10,7 @@ pub mod paging;
 pub mod sight;
 pub mod slice;
 pub mod survival;
-mod svg;
+pub mod svg;
 #[cfg(test)]
 mod tests;
 pub mod week;

@@ -13,8 +13,12 @@ const RIGHT: f64 = 200.0;
 
 /// One chart with its title and text; `id` is unique on the page.
 fn chart(id: &str, title: &str, text: &str, height: f64, body: &str) -> String {
+    sized_chart(id, title, text, (WIDTH, height), body)
+}
+
+fn sized_chart(id: &str, title: &str, text: &str, (width, height): (f64, f64), body: &str) -> String {
     format!(
-        "<figure><figcaption>{caption}</figcaption><svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-text\">\
+        "<figure><figcaption>{caption}</figcaption><svg class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-text\">\
          <title id=\"{id}-title\">{}</title><desc id=\"{id}-text\">{}</desc>{body}</svg></figure>\n",
         escaped(title),
         escaped(text),
@@ -182,4 +186,59 @@ pub fn ages(figures: &Figures) -> String {
         let _ = write!(body, "<text x=\"{x:.1}\" y=\"{:.0}\" class=\"tick\">{}</text>", floor + 16.0, escaped(label));
     }
     chart("ages", "Open cases by age, by priority", text.trim_end(), floor + 24.0, &body)
+}
+
+/// Small bars, one a day of the week so far, a row for each label on a scale of its own. Days to come are left out of
+/// the text; `misses` says which colour.
+pub fn days(id: &str, title: &str, rows: &[(String, [u64; 7])], today: usize, misses: bool) -> String {
+    const ROW: f64 = 46.0;
+    const BAR: f64 = 26.0;
+    const NAMES: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+    if rows.is_empty() {
+        return String::new();
+    }
+    const NARROW: f64 = 340.0;
+    const LABEL: f64 = 36.0;
+    let step = (NARROW - LABEL) / 7.0;
+    let (mut body, mut text) = (String::new(), String::new());
+    for (place, (label, counts)) in rows.iter().enumerate() {
+        let floor = place as f64 * ROW + 40.0;
+        let most = counts.iter().copied().max().unwrap_or(0).max(1);
+        let _ = write!(
+            body,
+            "<text x=\"{:.0}\" y=\"{floor:.0}\" class=\"name\">{}</text>\
+             <line x1=\"{LABEL}\" x2=\"{NARROW}\" y1=\"{floor}\" y2=\"{floor}\" class=\"axis\"/>",
+            LABEL - 8.0,
+            escaped(label)
+        );
+        let mut said = Vec::new();
+        for (day, count) in counts.iter().enumerate().take(today + 1) {
+            let x = LABEL + day as f64 * step;
+            said.push(format!("{} {count}", NAMES[day]));
+            if *count == 0 {
+                continue;
+            }
+            let height = (BAR * *count as f64 / most as f64).max(1.5);
+            let class = if misses { "missed" } else { "open" };
+            let _ = write!(
+                body,
+                "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{height:.1}\" class=\"{class}\"/>\
+                 <text x=\"{:.1}\" y=\"{:.1}\" class=\"count\">{}</text>",
+                x + 4.0,
+                floor - height,
+                step - 8.0,
+                x + step / 2.0,
+                floor - height - 3.0,
+                words::grouped(*count)
+            );
+        }
+        let _ = write!(text, "{label}: {}. ", said.join(", "));
+    }
+    let floor = (rows.len() - 1) as f64 * ROW + 40.0;
+    for (day, name) in NAMES.iter().enumerate() {
+        let x = LABEL + (day as f64 + 0.5) * step;
+        let class = if day == today { "tick today" } else { "tick" };
+        let _ = write!(body, "<text x=\"{x:.1}\" y=\"{:.0}\" class=\"{class}\">{}</text>", floor + 15.0, &name[..2]);
+    }
+    sized_chart(id, title, text.trim_end(), (NARROW, floor + 22.0), &body)
 }

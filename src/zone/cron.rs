@@ -153,6 +153,24 @@ impl Cron {
     }
 }
 
+/// When something is done again and again.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rhythm {
+    /// At once, and then so long after each time.
+    Every(Span),
+    At(Cron, Zone),
+}
+
+impl Rhythm {
+    /// Whether it is due at `now`: it was last done at `last`, and is watched over since `since`.
+    pub fn is_due(&self, last: Option<Timestamp>, since: Timestamp, now: Timestamp) -> bool {
+        match self {
+            Rhythm::Every(span) => last.is_none_or(|last| now >= last.plus(*span)),
+            Rhythm::At(cron, zone) => cron.last(now, *zone).is_some_and(|at| at > last.unwrap_or(since)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,9 +3,8 @@
 //! the messages anew.
 
 use crate::kit::minute;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use tocsin::config::{Config, ConfigErrors, Drawing, Need, Weight};
+use tocsin::config::{Config, ConfigErrors, Drawing, Need};
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
@@ -78,16 +77,9 @@ fn each_configuration_that_would_hurt_at_night_loads_and_says_where_and_what_wou
 }
 
 #[test]
-fn the_sketch_is_refused_only_for_what_is_not_built_yet() {
-    let errors = refused(&data().join("config/sketch.toml"));
-    let mut named = BTreeSet::new();
-    for problem in errors.0.problems() {
-        assert_eq!(problem.weight, Weight::Refusal);
-        assert!(problem.what.ends_with("not built yet"), "{} {}", problem.what, problem.advice);
-        named.insert(problem.what.as_str());
-    }
-    let expected = ["`keep_months` is not built yet"];
-    assert_eq!(named.into_iter().collect::<Vec<_>>(), expected);
+fn the_whole_sketch_is_built_and_loads() {
+    let file = data().join("config/sketch.toml");
+    Config::load(&file, &env, minute(0)).unwrap_or_else(|errors| panic!("{}:\n{errors}", file.display()));
 }
 
 #[test]

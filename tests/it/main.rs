@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails loudly, and says what it measured")]
 
 mod binary;
+mod browser;
 mod calendar_model;
 mod calendar_properties;
 mod config_refused;
 mod dashboards;
 mod delivery;
+mod deploy;
 mod escalation;
 mod explain;
 mod fuzz;
@@ -20,6 +22,7 @@ mod lessons;
 mod obligations;
 mod operators;
 mod port;
+mod presets;
 mod properties;
 mod quiet;
 mod real_data;

@@ -5,7 +5,7 @@ use crate::kit::*;
 use tocsin::compile::when::compile;
 use tocsin::core::facts::{Fact, FactType, Predicate, Real};
 use tocsin::core::observation::{EventName, Row, Verdict};
-use tocsin::core::plan::Alarm;
+use tocsin::core::plan::{Alarm, Input};
 use tocsin::core::policy::{Categories, CategoryClass, Policy, Priority, Spread, Standing};
 use tocsin::core::time::Span;
 
@@ -341,7 +341,10 @@ fn f06_what_crossed_stays_across_a_restart_and_a_rule_that_asks_no_more_tightens
     let restored = |policy: Policy| {
         let core = tocsin::core::engine::Core::restore(std::sync::Arc::new(policy), cases.clone(), Vec::new(), 1);
         let mut again = Bench { core, ..Bench::with(modified_policy()) };
-        again.feed(tocsin::core::plan::Input::Reassess { recalled: Vec::new() });
+        while again.core.stale() != (0, 0) {
+            again.feed(Input::Reassess { recalled: Vec::new() });
+        }
+        again.put(1, row("threat", minute(0)).views(5_000));
         again.core.cases().next().unwrap().next_deadline()
     };
     assert_eq!(restored(modified_policy()), Some(minute(15)));

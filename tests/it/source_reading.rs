@@ -1,5 +1,7 @@
 //! Reading report databases: what the port promises, held against real databases.
 
+pub mod mysql;
+mod mysql_faults;
 pub mod postgres;
 mod postgres_faults;
 mod sqlite;

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use flate2::read::GzDecoder;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, QueryBuilder, Sqlite};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, MySqlConnection, PgConnection, QueryBuilder, Sqlite};
 
 /// Rows in one INSERT: with SQLite's limit of 32,766 parameters a table may have 65 columns.
 const ROWS_PER_INSERT: usize = 500;
@@ -38,6 +39,116 @@ pub async fn fresh_postgres_database(name_hint: &str) -> String {
 
     let mut admin = PgConnection::connect(&admin_url).await.expect("connect to the server of TOCSIN_TEST_POSTGRES");
     admin.execute(AssertSqlSafe(format!("create database {}", quoted(&name)))).await.expect("create a database");
+    admin.close().await.expect("close the connection");
+    format!("{server}/{name}")
+}
+
+/// A PostgreSQL server of one test's own, which may be stopped and started; it ends with the test.
+pub struct PrivatePostgres {
+    home: PathBuf,
+    bin: PathBuf,
+    port: u16,
+}
+
+impl PrivatePostgres {
+    /// # Panics
+    /// Where PostgreSQL isn't installed: tests/run installs it.
+    pub async fn start() -> Self {
+        let home = std::env::temp_dir().join(format!("tocsin-postgres-{:016x}", random()));
+        std::fs::create_dir(&home).expect("create a directory");
+        let server = Self { bin: postgres_bin(), port: free_port(), home };
+        if is_root() {
+            assert!(Command::new("chown").arg("postgres").arg(&server.home).status().expect("chown").success());
+        }
+        server.run("initdb", &["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
+        server.control("start", "fast");
+        server
+    }
+
+    pub fn restart(&self, how: &str) {
+        self.control("restart", how);
+    }
+
+    /// The URL of a new database.
+    pub async fn database(&self, name: &str) -> String {
+        let server = format!("postgres://postgres@127.0.0.1:{}", self.port);
+        let mut admin = PgConnection::connect(&format!("{server}/postgres")).await.expect("connect");
+        admin.execute(AssertSqlSafe(format!("create database {}", quoted(name)))).await.expect("create a database");
+        format!("{server}/{name}")
+    }
+
+    fn control(&self, what: &str, how: &str) {
+        let options = format!("-p {} -h 127.0.0.1 -k {}", self.port, self.home.display());
+        let log = self.home.join("log").display().to_string();
+        let arguments = [what, "-w", "-s", "-t", "60", "-m", how, "-l", &log, "-o", &options];
+        let arguments = if what == "stop" { &arguments[..7] } else { &arguments[..] };
+        self.run("pg_ctl", arguments);
+    }
+
+    /// PostgreSQL refuses to run as root; root hands it to an unprivileged user.
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let program = self.bin.join(program);
+        let mut command = if is_root() { Command::new("runuser") } else { Command::new(&program) };
+        if is_root() {
+            command.args(["-u", "postgres", "--"]).arg(&program);
+        }
+        let data = self.home.join("data");
+        let command = command.args(arguments).arg("-D").arg(data).current_dir("/").stdout(Stdio::null());
+        assert!(command.status().expect("run a program of PostgreSQL").success(), "{}", program.display());
+    }
+}
+
+impl Drop for PrivatePostgres {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.control("stop", "immediate");
+        } else {
+            // The test has failed already; a server that stays ends with the machine.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.control("stop", "immediate")));
+        }
+        let _ = std::fs::remove_dir_all(&self.home);
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").expect("this process").uid() == 0
+}
+
+fn postgres_bin() -> PathBuf {
+    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|versions| versions.flatten().map(|version| version.path().join("bin")).collect())
+        .unwrap_or_default();
+    found.retain(|bin| bin.join("pg_ctl").exists());
+    found.sort();
+    let on_path =
+        || std::env::split_paths(&std::env::var_os("PATH")?).find(|directory| directory.join("pg_ctl").exists());
+    found.pop().or_else(on_path).expect("this test needs a PostgreSQL server: run tests/run, which installs one")
+}
+
+/// The URL of the MariaDB server that `tests/run` started, as a user who may do everything.
+///
+/// # Panics
+/// When no server was started for the tests.
+pub fn mysql_admin_url() -> String {
+    std::env::var("TOCSIN_TEST_MYSQL").unwrap_or_else(|_| {
+        panic!("this test needs a MariaDB server and TOCSIN_TEST_MYSQL is not set: run tests/run, which starts one")
+    })
+}
+
+/// Creates an empty MySQL database of a name that nothing else has and returns its URL. It goes with the server.
+pub async fn fresh_mysql_database(name_hint: &str) -> String {
+    let admin_url = mysql_admin_url();
+    let (server, _) = admin_url.rsplit_once('/').expect("TOCSIN_TEST_MYSQL ends in /database");
+    let name = format!("{name_hint}_{:012x}", random() >> 16);
+    let mut admin = MySqlConnection::connect(&admin_url).await.expect("connect to the server of TOCSIN_TEST_MYSQL");
+    let create = format!("create database {name} character set utf8mb4");
+    admin.execute(AssertSqlSafe(create)).await.expect("create a database");
     admin.close().await.expect("close the connection");
     format!("{server}/{name}")
 }

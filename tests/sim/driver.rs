@@ -3,6 +3,7 @@
 
 use crate::kit::minute;
 use crate::model_store::ModelStore;
+use crate::port::lead;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -131,7 +132,8 @@ pub struct Life<St: Store, So: Source> {
 
 impl<St: Store, So: Source> Life<St, So> {
     pub async fn start(policy: Arc<Policy>, store: Arc<St>, source: Arc<So>, clock: VirtualClock) -> Self {
-        let engine = Engine::start(policy, store.clone(), clock.clone(), keys(), status(), "test").await.unwrap();
+        let token = lead(&*store, "test", clock.now()).await;
+        let engine = Engine::start(policy, store.clone(), clock.clone(), keys(), status(), token).await.unwrap();
         let (proof, proofs) = mpsc::channel(100);
         let (scan, scans) = mpsc::channel(100);
         let asks = Arc::new(Asks::default());

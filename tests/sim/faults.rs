@@ -61,8 +61,16 @@ pub struct Faulty<T> {
 }
 
 impl<S: Store> Store for Faulty<S> {
-    async fn lead(&self, holder: &str, now: Timestamp) -> Result<u64> {
-        self.faults.effect(self.inner.lead(holder, now)).await
+    async fn lead(&self, holder: &str, now: Timestamp, gone: Option<u64>) -> Result<Lead> {
+        self.faults.effect(self.inner.lead(holder, now, gone)).await
+    }
+
+    async fn renew(&self, token: u64) -> Result<()> {
+        self.faults.effect(self.inner.renew(token)).await
+    }
+
+    async fn hand_over(&self, token: u64) -> Result<()> {
+        self.faults.effect(self.inner.hand_over(token)).await
     }
 
     async fn load(&self) -> Result<Stored> {

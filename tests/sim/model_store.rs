@@ -12,8 +12,8 @@ use tocsin::core::policy::Priority;
 use tocsin::core::time::Timestamp;
 use tocsin::run::inbox;
 use tocsin::store::{
-    Attempt, Commit, Delivery, InboxEntry, Lane, LeasedPage, NewPage, PageCount, PageRow, Result, Store, StoreError,
-    Stored,
+    Attempt, Commit, Delivery, InboxEntry, Lane, Lead, LeasedPage, NewPage, PageCount, PageRow, Result, Store,
+    StoreError, Stored,
 };
 
 type BreachKey = (EpisodeKey, Name, Option<ReportKey>, Timestamp);
@@ -120,14 +120,24 @@ fn lane(page: &NewPage) -> Lane {
 }
 
 impl Store for ModelStore {
-    async fn lead(&self, _holder: &str, now: Timestamp) -> Result<u64> {
+    /// Nobody else is alive to have it, and whoever held a lease on a page is gone.
+    async fn lead(&self, _holder: &str, now: Timestamp, _gone: Option<u64>) -> Result<Lead> {
         let mut tables = self.tables();
         tables.token += 1;
-        // Whoever held a lease is gone.
+        let mut released = 0;
         for state in tables.pages.iter_mut().filter(|state| state.state == "leased") {
             (state.state, state.due_at) = ("queued", now);
+            released += 1;
         }
-        Ok(tables.token)
+        Ok(Lead::Taken { token: tables.token, released })
+    }
+
+    async fn renew(&self, token: u64) -> Result<()> {
+        self.settle(token).await.map(drop)
+    }
+
+    async fn hand_over(&self, _token: u64) -> Result<()> {
+        Ok(())
     }
 
     async fn load(&self) -> Result<Stored> {

@@ -1,13 +1,17 @@
 //! `tocsin demo`: a synthetic platform in a temporary SQLite file, and the real monitor over it. Nothing
 //! leaves this machine, and everything is gone when it stops.
 
+mod quarter;
 mod world;
 
 use crate::cli::{CliError, load_config, serve};
 use crate::config::Need;
+use crate::run::clock::Clock;
 use crate::run::clock::SystemClock;
+use crate::web::Demo;
 use std::path::PathBuf;
-use world::World;
+use std::sync::Arc;
+use world::{Presses, World};
 
 const CONFIG: &str = include_str!("demo.toml");
 
@@ -34,13 +38,14 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let failed =
         |error: sqlx::Error| CliError::Failed { operation: "make the synthetic platform", cause: error.to_string() };
     let world = World::create(&directory.0.join("reports.db"), args.seed, SystemClock).await.map_err(failed)?;
+    let buttons = Arc::new(Buttons { seed: args.seed, presses: world.presses() });
     tokio::spawn(async move {
         if let Err(error) = world.live().await {
             tracing::error!(%error, "the synthetic platform stopped");
         }
     });
     welcome(&listener)?;
-    serve::serve(config, listener, true).await
+    serve::serve(config, listener, Some(buttons)).await
 }
 
 #[expect(clippy::print_stdout, reason = "the command's output")]
@@ -51,9 +56,30 @@ fn welcome(listener: &tokio::net::TcpListener) -> Result<(), CliError> {
     println!("tocsin demo: every report here is synthetic; targets are seconds where yours are hours");
     println!("  the queue and the pages:  http://{address}/");
     println!("  metrics and health:       http://{address}/metrics  /healthz  /readyz");
+    println!("  the board has buttons for a storm of reports and for a blind minute");
     println!("  pages ring below as they fire, the first within 30 seconds; Ctrl-C stops");
     println!();
     Ok(())
+}
+
+/// What the board's buttons do.
+struct Buttons {
+    seed: u64,
+    presses: Arc<Presses>,
+}
+
+impl Demo for Buttons {
+    fn storm(&self) {
+        self.presses.storm();
+    }
+
+    fn blind(&self) {
+        self.presses.blind();
+    }
+
+    fn week(&self) -> String {
+        quarter::report(self.seed, SystemClock.now())
+    }
 }
 
 /// A directory of the demo's own, gone when it ends.

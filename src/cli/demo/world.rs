@@ -9,6 +9,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Executor};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const TABLE: &str = "
 create table reports (
@@ -43,6 +45,30 @@ const BACKLOG_AGE: Span = Span::from_mins(4);
 /// One report comes in this often on average.
 const ARRIVES_EVERY: Span = Span::from_micros(1_500_000);
 
+/// What a press of the storm's button files.
+const STORM: u32 = 400;
+/// How long the platform's table is away after the other button.
+const BLIND_FOR: Span = Span::from_secs(60);
+/// How often the buttons are looked at.
+const LOOK_EVERY: Span = Span::from_micros(250_000);
+
+/// The buttons that were pressed and not yet obeyed.
+#[derive(Debug, Default)]
+pub struct Presses {
+    storm: AtomicBool,
+    blind: AtomicBool,
+}
+
+impl Presses {
+    pub fn storm(&self) {
+        self.storm.store(true, Ordering::Relaxed);
+    }
+
+    pub fn blind(&self) {
+        self.blind.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Something that will happen to a report.
 enum Deed {
     Respond { by: String },
@@ -56,6 +82,9 @@ pub struct World<C: Clock> {
     next_id: i64,
     /// What people will do, by when.
     agenda: BTreeMap<(Timestamp, i64, u8), Deed>,
+    presses: Arc<Presses>,
+    /// Until when the table is away.
+    away_until: Option<Timestamp>,
 }
 
 impl<C: Clock> World<C> {
@@ -70,7 +99,15 @@ impl<C: Clock> World<C> {
             .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal);
         let mut connection = SqliteConnection::connect_with(&options).await?;
         connection.execute(TABLE).await?;
-        let mut world = World { connection, clock, rng: Rng::with_seed(seed), next_id: 1, agenda: BTreeMap::new() };
+        let mut world = World {
+            connection,
+            clock,
+            rng: Rng::with_seed(seed),
+            next_id: 1,
+            agenda: BTreeMap::new(),
+            presses: Arc::default(),
+            away_until: None,
+        };
         let now = world.clock.now();
         for n in 0..BACKLOG {
             let age = BACKLOG_AGE.micros() * i64::from(BACKLOG - n) / i64::from(BACKLOG);
@@ -85,13 +122,43 @@ impl<C: Clock> World<C> {
     /// # Errors
     /// When the file can't be written any more.
     pub async fn live(mut self) -> Result<(), sqlx::Error> {
+        let mut next = self.clock.now();
         loop {
-            let pause = self.rng.i64(ARRIVES_EVERY.micros() / 3..ARRIVES_EVERY.micros() * 5 / 3);
-            self.clock.sleep_until(self.clock.now().plus(Span::from_micros(pause))).await;
+            let look = self.clock.now().plus(LOOK_EVERY);
+            // While the table is away, what is overdue to be filed waits as well.
+            self.clock.sleep_until(if self.away_until.is_some() { look } else { next.min(look) }).await;
             let now = self.clock.now();
-            self.file_report(now).await?;
-            self.act(now).await?;
+            self.obey(now).await?;
+            if now >= next && self.away_until.is_none() {
+                self.file_report(now).await?;
+                self.act(now).await?;
+                let pause = self.rng.i64(ARRIVES_EVERY.micros() / 3..ARRIVES_EVERY.micros() * 5 / 3);
+                next = now.plus(Span::from_micros(pause));
+            }
         }
+    }
+
+    /// The board's buttons.
+    pub fn presses(&self) -> Arc<Presses> {
+        self.presses.clone()
+    }
+
+    /// Does what a button asked for: the table goes and comes back under its name, and reports come in a storm.
+    async fn obey(&mut self, now: Timestamp) -> Result<(), sqlx::Error> {
+        if self.away_until.is_some_and(|until| now >= until) {
+            self.away_until = None;
+            self.connection.execute("alter table reports_away rename to reports").await?;
+        }
+        if self.presses.blind.swap(false, Ordering::Relaxed) && self.away_until.is_none() {
+            self.away_until = Some(now.plus(BLIND_FOR));
+            self.connection.execute("alter table reports rename to reports_away").await?;
+        }
+        if self.away_until.is_none() && self.presses.storm.swap(false, Ordering::Relaxed) {
+            for _ in 0..STORM {
+                self.file_report(now).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Somebody reports something. One in six reports is about an item that was reported before.

@@ -10,7 +10,8 @@ use tocsin::zone::rfc3339;
 #[tokio::test]
 async fn rows_of_nonsense_are_taken_for_the_strictest_they_could_be() {
     let lite = nonsense("nonsense_lite", Base::Sqlite, "'the day before yesterday'");
-    tokio::join!(lite, nonsense("nonsense_pg", Base::Postgres, "'infinity'"));
+    let pg = nonsense("nonsense_pg", Base::Postgres, "'infinity'");
+    tokio::join!(lite, pg, nonsense("nonsense_my", Base::Mysql, "'0000-00-00 00:00:00'"));
 }
 
 async fn nonsense(hint: &str, source: Base, unreadable: &str) {

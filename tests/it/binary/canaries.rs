@@ -125,6 +125,11 @@ async fn f17_no_value_of_a_report_in_postgres_is_told_by_any_channel_log_metric_
     nothing_is_told("canary_pg", Base::Postgres).await;
 }
 
+#[tokio::test]
+async fn f17_no_value_of_a_report_in_mysql_is_told_by_any_channel_log_metric_page_or_row() {
+    nothing_is_told("canary_my", Base::Mysql).await;
+}
+
 async fn nothing_is_told(hint: &str, source: Base) {
     let ((http_url, http), (smtp_url, mails)) = (http_sink().await, mail_sink().await);
     let mut rig = Rig::new(hint, source, Base::Sqlite).await;

@@ -10,7 +10,8 @@ use super::{eventually, hold, now, secs, throughout};
 /// Side by side, because a source counts as blind only after a minute.
 #[tokio::test]
 async fn a_report_database_that_goes_away_and_comes_back_costs_no_page() {
-    tokio::join!(source_goes_away("away_lite", Base::Sqlite), source_goes_away("away_pg", Base::Postgres));
+    let (lite, pg) = (source_goes_away("away_lite", Base::Sqlite), source_goes_away("away_pg", Base::Postgres));
+    tokio::join!(lite, pg, source_goes_away("away_my", Base::Mysql));
 }
 
 async fn source_goes_away(hint: &str, source: Base) {

@@ -27,6 +27,16 @@ async fn a_missed_deadline_rings_once_and_resolves_from_postgres_with_a_postgres
     rings_once_and_resolves("page_pg_pg", Base::Postgres, Base::Postgres).await;
 }
 
+#[tokio::test]
+async fn a_missed_deadline_rings_once_and_resolves_from_mysql_with_a_sqlite_store() {
+    rings_once_and_resolves("page_my_lite", Base::Mysql, Base::Sqlite).await;
+}
+
+#[tokio::test]
+async fn a_missed_deadline_rings_once_and_resolves_from_mysql_with_a_postgres_store() {
+    rings_once_and_resolves("page_my_pg", Base::Mysql, Base::Postgres).await;
+}
+
 /// Everything in the row that a page, a log line or a metric must not hold.
 const CANARIES: [&str; 7] = [
     "item-canary",

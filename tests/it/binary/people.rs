@@ -51,7 +51,7 @@ async fn an_incident_is_taken_by_link_by_pagerduty_and_by_the_api_and_the_board_
     board_says(&rig, "<bdi>nobody</bdi>").await;
     let form = "application/x-www-form-urlencoded";
     assert_eq!(post(&rig.address(), &path, form, &[], "name=Ada").await.0, 200);
-    board_says(&rig, "Ada, ").await;
+    board_says(&rig, "<bdi>Ada</bdi>, <time").await;
 
     rig.platform.file("two", "csam", now()).await;
     let page = ringing(&rig, &rig.p0_reference("two")).await;
@@ -69,13 +69,13 @@ async fn an_incident_is_taken_by_link_by_pagerduty_and_by_the_api_and_the_board_
     assert_eq!(post(&rig.address(), "/webhooks/pagerduty", json, &[], &event).await.0, 401);
     assert_eq!(post(&rig.address(), "/webhooks/pagerduty", json, &signed, &event).await.0, 202);
     assert_eq!(post(&rig.address(), "/webhooks/pagerduty", json, &signed, &event).await.0, 200);
-    board_says(&rig, "Grace (PagerDuty), ").await;
+    board_says(&rig, "<bdi>Grace (PagerDuty)</bdi>, <time").await;
 
     rig.platform.file("three", "threat", now()).await;
     let page = ringing(&rig, &rig.reference("three")).await;
     let path = format!("/api/v1/incidents/{}/acknowledge", page["incident"].as_str().unwrap());
     assert_eq!(post(&rig.address(), &path, json, &[], "{\"by\":\"Joan\"}").await.0, 202);
-    board_says(&rig, "Joan, ").await;
+    board_says(&rig, "<bdi>Joan</bdi>, <time").await;
 }
 
 #[tokio::test]

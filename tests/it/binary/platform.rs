@@ -1,16 +1,19 @@
-//! A platform's report database, in SQLite or in PostgreSQL, as its own people write it. In PostgreSQL the monitor
-//! reads through a role that may select the mapped columns and nothing else.
+//! A platform's report database, in SQLite, PostgreSQL or MySQL, as its own people write it. On a server the monitor
+//! reads as a role that may select the mapped columns and nothing else.
 
 use super::now;
-use crate::support::{ScratchDir, fresh_postgres_database, open_sqlite, postgres_admin_url};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use crate::support::{
+    ScratchDir, fresh_mysql_database, fresh_postgres_database, mysql_admin_url, open_sqlite, postgres_admin_url,
+};
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection};
 use tocsin::core::time::Timestamp;
-use tocsin::zone::rfc3339;
+use tocsin::zone::{parse_rfc3339, rfc3339};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
     Sqlite,
     Postgres,
+    Mysql,
 }
 
 /// The last three columns are mapped to nothing.
@@ -35,6 +38,12 @@ create role READER login password 'READER';
 grant usage on schema public to READER;
 grant select (id, item, reason, created_at, responded_at, responded_by, resolved_at, resolved_by, resolution, state)
   on reports to READER;
+";
+
+const MYSQL_READER: &str = "
+create user 'READER'@'%' identified by 'READER';
+grant select (id, item, reason, created_at, responded_at, responded_by, resolved_at, resolved_by, resolution, state)
+  on reports to 'READER'@'%';
 ";
 
 pub struct Platform {
@@ -66,12 +75,31 @@ impl Platform {
                 platform.sql(&READER.replace("READER", &reader)).await;
                 platform
             }
+            Base::Mysql => {
+                let owner_url = fresh_mysql_database(hint).await;
+                let (server, database) = owner_url.rsplit_once('/').unwrap();
+                let (_, server) = server.rsplit_once('@').unwrap();
+                let reader = format!("{database}_reader");
+                let reader_url = format!("mysql://{reader}:{reader}@{server}/{database}");
+                let platform = Platform { base, owner_url: owner_url.clone(), reader_url };
+                let table = TABLE.replace("TIME", "timestamp(6) null");
+                platform.sql(&table.replace("id            text", "id            varchar(190)")).await;
+                platform.sql(&MYSQL_READER.replace("READER", &reader)).await;
+                platform
+            }
         }
     }
 
     /// Does what the platform's own people do.
     pub async fn sql(&self, text: &str) {
         let done = match self.base {
+            Base::Mysql => {
+                let mut mysql = mysql_of_its_own_mode(&self.owner_url).await;
+                let text = sqlx::raw_sql(AssertSqlSafe(as_mysql_writes(text)));
+                let done = mysql.execute(text).await.map(drop);
+                mysql.close().await.unwrap();
+                done
+            }
             Base::Sqlite => {
                 let mut sqlite = open_sqlite(&self.owner_url).await;
                 let done = sqlite.execute(AssertSqlSafe(text.to_owned())).await.map(drop);
@@ -99,6 +127,10 @@ impl Platform {
             Base::Postgres => {
                 let mut postgres = PgConnection::connect(&self.owner_url).await.unwrap();
                 sqlx::query_scalar(query).fetch_all(&mut postgres).await.unwrap()
+            }
+            Base::Mysql => {
+                let mut mysql = mysql_of_its_own_mode(&self.owner_url).await;
+                sqlx::query_scalar(query).fetch_all(&mut mysql).await.unwrap()
             }
         }
     }
@@ -138,6 +170,11 @@ impl Platform {
                 ))
                 .await;
             }
+            Base::Mysql => {
+                let reader = format!("{}_reader", self.database());
+                in_the_mysql_server(&format!("alter user '{reader}'@'%' account lock")).await;
+                in_the_mysql_server(&format!("kill user '{reader}'")).await;
+            }
         }
     }
 
@@ -146,6 +183,9 @@ impl Platform {
             Base::Sqlite => self.move_to(&self.reader_url.clone()),
             Base::Postgres => {
                 in_the_server(&format!("alter database \"{}\" allow_connections true", self.database())).await;
+            }
+            Base::Mysql => {
+                in_the_mysql_server(&format!("alter user '{}_reader'@'%' account unlock", self.database())).await;
             }
         }
     }
@@ -165,4 +205,26 @@ async fn in_the_server(text: &str) {
     let mut server = PgConnection::connect(&postgres_admin_url()).await.unwrap();
     server.execute(AssertSqlSafe(text.to_owned())).await.unwrap();
     server.close().await.unwrap();
+}
+
+async fn in_the_mysql_server(text: &str) {
+    let mut server = MySqlConnection::connect(&mysql_admin_url()).await.unwrap();
+    server.execute(sqlx::raw_sql(AssertSqlSafe(text.to_owned()))).await.unwrap();
+    server.close().await.unwrap();
+}
+
+/// A session that takes zero dates, as old platforms write them.
+async fn mysql_of_its_own_mode(url: &str) -> MySqlConnection {
+    let mut mysql = MySqlConnection::connect(url).await.unwrap();
+    mysql.execute("set session sql_mode = 'PIPES_AS_CONCAT'").await.unwrap();
+    mysql
+}
+
+/// The same statement with its times in the form that MySQL takes; the session runs in UTC.
+fn as_mysql_writes(text: &str) -> String {
+    let written = |part: &str| match parse_rfc3339(part) {
+        Some(_) => part.replace('T', " ").replace('Z', ""),
+        None => part.to_owned(),
+    };
+    text.split('\'').map(written).collect::<Vec<_>>().join("'")
 }

@@ -68,7 +68,7 @@ async fn what_a_reload_names_has_its_series_before_anything_counts_in_them_and_n
     monitor.signal("HUP");
     let breaches = |category: &str| {
         format!(
-            "tocsin_breaches_total{{category=\"{category}\",priority=\"P0\",source=\"reports\",target=\"first_response\"}} 0"
+            "tocsin_breaches_total{{source=\"reports\",category=\"{category}\",priority=\"P0\",target=\"first_response\"}} 0"
         )
     };
     let wanted = [

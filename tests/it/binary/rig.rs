@@ -120,7 +120,8 @@ pub struct Rig {
     pub platform: Platform,
     pub receiver: Receiver,
     pub settings: Settings,
-    port: u16,
+    /// Of the monitor and of another one beside it.
+    ports: [u16; 2],
     pub keys: Keys,
 }
 
@@ -137,6 +138,7 @@ impl Rig {
         let store_url = match store {
             Base::Sqlite => scratch.sqlite_url("tocsin.db"),
             Base::Postgres => fresh_postgres_database(&format!("{hint}_store")).await,
+            Base::Mysql => panic!("MySQL holds no store"),
         };
         let settings = Settings {
             mode: "live",
@@ -152,7 +154,14 @@ impl Rig {
             variables: Vec::new(),
             more: String::new(),
         };
-        Rig { scratch, platform, receiver, settings, port: free_port(), keys: Keys::new(DEPLOYMENT_SECRET.as_bytes()) }
+        Rig {
+            scratch,
+            platform,
+            receiver,
+            settings,
+            ports: [free_port(), free_port()],
+            keys: Keys::new(DEPLOYMENT_SECRET.as_bytes()),
+        }
     }
 
     /// Pages pass a wire from the next start on.
@@ -175,22 +184,27 @@ impl Rig {
 
     /// Writes the configuration and starts the monitor.
     pub fn start(&self) -> Process {
-        self.start_as("tocsin", self.port)
+        self.start_either(0)
     }
 
     /// A second installation over the same databases, on a port of its own.
     pub fn start_another(&self) -> Process {
-        self.start_as("another", free_port())
+        self.start_either(1)
+    }
+
+    /// The monitor (0) or the one beside it (1).
+    pub fn start_either(&self, which: usize) -> Process {
+        self.start_as(["tocsin", "another"][which], self.ports[which])
     }
 
     /// Writes the configuration of now over the one that the monitor was started with.
     pub fn rewrite(&self) {
-        self.write("tocsin", self.port);
+        self.write("tocsin", self.ports[0]);
     }
 
     /// Writes the configuration alone, for a command that ends by itself.
     pub fn write_config(&self) {
-        self.write("tocsin", self.port);
+        self.write("tocsin", self.ports[0]);
     }
 
     /// The sequence number of the store's last commit, as the monitor tells it.
@@ -238,9 +252,15 @@ impl Rig {
         variables
     }
 
+    /// Runs a command over the configuration of the last start: exit code, output and what it told the person.
+    pub fn command(&self, arguments: &[&str]) -> (i32, String, String) {
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--config", "tocsin.toml"]).collect();
+        super::process::run(self.scratch.path(), &arguments, &self.variables())
+    }
+
     /// Where the board is served.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.ports[0])
     }
 
     /// Runs a command under the configuration of the started monitor: exit code, output, what it told the person.
@@ -254,11 +274,28 @@ impl Rig {
         get(&self.address(), path).await
     }
 
+    pub async fn get_of(&self, which: usize, path: &str) -> (u16, String) {
+        get(&format!("127.0.0.1:{}", self.ports[which]), path).await
+    }
+
     /// Waits until the monitor says that it does its whole work.
     pub async fn is_ready(&self) {
-        eventually("the monitor is ready", secs(30), async || {
-            let (status, body) = self.get("/readyz").await;
+        self.either_is_ready(0, 30).await;
+    }
+
+    pub async fn either_is_ready(&self, which: usize, within_secs: i64) {
+        eventually("the monitor is ready", secs(within_secs), async || {
+            let (status, body) = self.get_of(which, "/readyz").await;
             hold(status == 200, || format!("{status} {body}"))
+        })
+        .await;
+    }
+
+    /// Waits until it says that it waits for the lead.
+    pub async fn is_standby(&self, which: usize) {
+        eventually("the monitor stands by", secs(30), async || {
+            let (status, body) = self.get_of(which, "/readyz").await;
+            hold(status == 503 && body.contains("standby"), || format!("{status} {body}"))
         })
         .await;
     }

@@ -11,7 +11,8 @@ use tocsin::store::Store;
 
 #[tokio::test]
 async fn f12_a_database_that_refuses_is_named_since_when_and_why_wherever_one_looks() {
-    tokio::join!(refuses("refuses_lite", Base::Sqlite), refuses("refuses_pg", Base::Postgres));
+    let (lite, pg) = (refuses("refuses_lite", Base::Sqlite), refuses("refuses_pg", Base::Postgres));
+    tokio::join!(lite, pg, refuses("refuses_my", Base::Mysql));
 }
 
 async fn refuses(hint: &str, source: Base) {
@@ -52,7 +53,8 @@ async fn refuses(hint: &str, source: Base) {
 #[tokio::test]
 async fn f13_what_vanished_or_was_closed_while_the_monitor_was_down_has_an_outcome_after_the_next_start() {
     let lite = vanishes("vanish_lite", Base::Sqlite, Base::Postgres);
-    tokio::join!(lite, vanishes("vanish_pg", Base::Postgres, Base::Sqlite));
+    let pg = vanishes("vanish_pg", Base::Postgres, Base::Sqlite);
+    tokio::join!(lite, pg, vanishes("vanish_my", Base::Mysql, Base::Sqlite));
 }
 
 async fn vanishes(hint: &str, source: Base, store: Base) {
@@ -133,7 +135,8 @@ async fn rejects_lists_what_cannot_be_read_and_why_and_never_what_stands_there()
 
 #[tokio::test]
 async fn init_writes_what_it_found_and_does_not_load_before_a_person_has_sorted_the_categories() {
-    tokio::join!(sorts("init_lite", Base::Sqlite), sorts("init_pg", Base::Postgres));
+    let (lite, pg) = (sorts("init_lite", Base::Sqlite), sorts("init_pg", Base::Postgres));
+    tokio::join!(lite, pg, sorts("init_my", Base::Mysql));
 }
 
 async fn sorts(hint: &str, source: Base) {
@@ -163,11 +166,13 @@ async fn sorts(hint: &str, source: Base) {
 
 #[tokio::test]
 async fn doctor_names_the_true_cause_a_wrong_zone_an_unsorted_category_and_prints_the_missing_index() {
-    tokio::join!(doctor("doctor_lite", Base::Sqlite), doctor("doctor_pg", Base::Postgres));
+    let lite = doctor("doctor_lite", Base::Sqlite, Base::Sqlite);
+    let pg = doctor("doctor_pg", Base::Postgres, Base::Postgres);
+    tokio::join!(lite, pg, doctor("doctor_my", Base::Mysql, Base::Sqlite));
 }
 
-async fn doctor(hint: &str, source: Base) {
-    let mut rig = Rig::new(hint, source, source).await;
+async fn doctor(hint: &str, source: Base, store: Base) {
+    let mut rig = Rig::new(hint, source, store).await;
     rig.platform.file("early", "brand_new", now().plus(secs(7_200))).await;
     rig.write_config();
     let look = |rig: &Rig| -> (i32, Vec<(String, String)>, Vec<String>) {

@@ -179,7 +179,15 @@ impl Store for Shelf {
         Ok(())
     }
 
-    async fn lead(&self, _: &str, _: Timestamp) -> Result<u64> {
+    async fn lead(&self, _: &str, _: Timestamp, _: Option<u64>) -> Result<tocsin::store::Lead> {
+        unreachable!("the outbox doesn't lead")
+    }
+
+    async fn renew(&self, _: u64) -> Result<()> {
+        unreachable!("the outbox doesn't lead")
+    }
+
+    async fn hand_over(&self, _: u64) -> Result<()> {
         unreachable!("the outbox doesn't lead")
     }
 

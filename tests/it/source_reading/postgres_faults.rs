@@ -98,9 +98,9 @@ async fn a_refused_connection_names_the_cause_and_never_the_url() {
     for error in [error, bad, wrong] {
         assert!(!["hunter2", "watcher", "nowhere", "127.0.0.1"].iter().any(|part| error.contains(part)), "{error}");
     }
-    match AnySource::open(settings("mysql://hunter2@db/reports", "reports"), Keys::new(b"a secret")) {
+    match AnySource::open(settings("oracle://hunter2@db/reports", "reports"), Keys::new(b"a secret")) {
         Err(error) => assert!(!error.to_string().contains("hunter2"), "{error}"),
-        Ok(_) => panic!("expected that mysql is refused"),
+        Ok(_) => panic!("expected that it is refused"),
     }
     database.end().await;
 }

@@ -1,7 +1,6 @@
 //! A commit happens once, under its number and its leader's token, or not at all.
 
-use super::home::{Home, breach, case, commit, episode, keeping, ring};
-use crate::kit::minute;
+use super::home::{Home, breach, case, commit, episode, keeping, ring, take_the_lead};
 use tocsin::core::plan::{BreachStatus, Plan};
 use tocsin::core::policy::Priority;
 use tocsin::store::{Store, StoreError};
@@ -40,7 +39,7 @@ async fn an_older_leader_is_fenced_before_it_writes_anything(home: Home) {
     let mut first = home.lead().await;
     first.commit(&keeping([case(episode(1), Priority::P0)])).await.unwrap();
     let second = home.open().await;
-    let token = second.lead("second", minute(1)).await.unwrap();
+    let token = take_the_lead(&second, "second").await;
     assert!(token > first.token);
 
     let late = first.commit(&keeping([case(episode(2), Priority::P0)])).await;

@@ -11,7 +11,7 @@ use tocsin::core::observation::EventName;
 use tocsin::core::plan::{BreachRecord, BreachStatus, KeptCase, PageKind, Plan};
 use tocsin::core::policy::{Priority, Standing};
 use tocsin::secret::Secret;
-use tocsin::store::{Commit, NewPage, Result, SqlStore, Store};
+use tocsin::store::{Commit, Lead, NewPage, Result, SqlStore, Store};
 
 pub const FINGERPRINT: &str = "this deployment";
 
@@ -46,7 +46,7 @@ impl Home {
     /// An open store and the token of its leader.
     pub async fn lead(&self) -> Led {
         let store = self.open().await;
-        let token = store.lead("test", minute(0)).await.unwrap();
+        let token = take_the_lead(&store, "test").await;
         Led { store, token, sequence: 0 }
     }
 
@@ -76,6 +76,18 @@ impl Home {
             let mut conn = PgConnection::connect(&self.url).await.unwrap();
             sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap()
         }
+    }
+}
+
+/// Leads as after the death of whoever led.
+pub async fn take_the_lead(store: &SqlStore, holder: &str) -> u64 {
+    let gone = match store.lead(holder, minute(0), None).await.unwrap() {
+        Lead::Taken { token, .. } => return token,
+        Lead::Held { token, .. } => token,
+    };
+    match store.lead(holder, minute(0), Some(gone)).await.unwrap() {
+        Lead::Taken { token, .. } => token,
+        held @ Lead::Held { .. } => panic!("{held:?}"),
     }
 }
 

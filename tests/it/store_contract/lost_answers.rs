@@ -1,8 +1,7 @@
 //! A network that swallows the answer to COMMIT: what happened is settled by the sequence, both ways, even
 //! while the COMMIT is still on its way.
 
-use super::home::{Home, case, commit, episode, keeping, ring};
-use crate::kit::minute;
+use super::home::{Home, case, commit, episode, keeping, ring, take_the_lead};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,7 +86,7 @@ async fn ambiguous(name: &str, lost: Lost) -> (SqlStore, u64) {
     let home = Home::postgres(name).await;
     let wire = Wire::to(&home.url, lost);
     let store = SqlStore::open(&Secret::new(wire.url), super::home::FINGERPRINT).await.unwrap();
-    let token = store.lead("test", minute(0)).await.unwrap();
+    let token = take_the_lead(&store, "test").await;
     wire.armed.store(true, Ordering::SeqCst);
     let plan = keeping([case(episode(1), Priority::P0)]);
     let answer = store.commit(&commit(1, token, &plan, vec![ring(1, "pager", Priority::P0, 1)])).await;
@@ -107,7 +106,7 @@ async fn a_commit_whose_answer_was_lost_happened_when_the_sequence_says_so() {
 #[tokio::test]
 async fn a_commit_in_doubt_is_not_settled_for_a_leader_who_was_replaced() {
     let (store, token) = ambiguous("replaced", Lost::After).await;
-    store.lead("another", minute(9)).await.unwrap();
+    take_the_lead(&store, "another").await;
     let settled = store.settle(token).await;
     assert!(matches!(settled, Err(StoreError::Fenced { ours: 1, theirs: 2, .. })), "{settled:?}");
 }

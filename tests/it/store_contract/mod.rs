@@ -1,16 +1,20 @@
 //! What a store promises, once for SQLite and once for PostgreSQL: the same sentences, one of them the
 //! embedded file and the other a server.
 
+mod adoption;
+mod board;
 mod commits;
 mod fallbacks;
 pub mod home;
 mod lost_answers;
 mod measure;
+mod moving;
 mod opening;
 mod outbox;
 mod port;
 mod reading;
 mod records;
+mod retention;
 mod sums;
 mod weekly;
 

@@ -6,7 +6,7 @@ use crate::kit::minute;
 use tocsin::core::plan::PageKind;
 use tocsin::core::policy::Priority;
 use tocsin::core::time::Timestamp;
-use tocsin::store::{Attempt, Delivery, Lane, LeasedPage, NewPage, SqlStore, Store};
+use tocsin::store::{Attempt, Delivery, Lane, Lead, LeasedPage, NewPage, SqlStore, Store};
 
 super::on_both! {
     a_page_queued_twice_is_one_page_and_the_first_stands,
@@ -192,11 +192,12 @@ async fn a_start_sends_what_is_parked_again_but_no_ring_that_is_over(home: Home)
     let parked = lease(&led.store, Lane::P0, minute(2)).await;
     answer(&led.store, parked[0].id, Delivery::Parked, "400").await;
 
-    assert_eq!(tocsin::cli::serve::release_parked(&led.store, minute(9)).await.unwrap(), 3);
+    let start = led.store.lead("a start", minute(9), Some(led.token)).await.unwrap();
+    assert_eq!(start, Lead::Taken { token: led.token + 1, released: 3 });
     let again = lease(&led.store, Lane::P0, minute(9)).await;
     assert_eq!(keys(&again), ["delivery 1 mail ring", "delivery 2 pager ring", "delivery 1 pager resolve"]);
     assert_eq!(home.number("SELECT COUNT(*) FROM pages WHERE state = 'superseded'").await, 1);
-    assert_eq!(tocsin::cli::serve::release_parked(&led.store, minute(9)).await.unwrap(), 0);
+    assert_eq!(led.store.release_parked(minute(9)).await.unwrap(), 0);
 }
 
 async fn a_late_answer_does_not_take_back_an_acceptance(home: Home) {

@@ -185,7 +185,7 @@ async fn l17_an_escalation_that_never_resumed_is_found_and_rings_the_operators(h
     let (store, clock) = (auditor.store.clone(), VirtualClock::new(at));
     let keys = Keys::new(b"a deployment's secret");
     let policy = Arc::new(with_operators());
-    let mut engine = Engine::start(policy, store, clock, keys, well(at), "test").await.unwrap();
+    let mut engine = Engine::start(policy, store, clock, keys, well(at), led.token).await.unwrap();
     let entry = led.store.inbox().await.unwrap().remove(0);
     let fed = engine.feed(Input::Act(inbox::act(&entry))).await.unwrap();
     assert!(fed.pages_lesser, "it rings");

@@ -1,6 +1,7 @@
 //! The log of actions: what happens more than once and by whom, joined to the reports at every kind of read.
 
 use super::{Desk, settings, with_updated};
+use crate::kit::minute;
 use crate::source_reading::postgres::Database;
 use crate::support::{ScratchDir, open_sqlite};
 use sqlx::sqlite::SqliteConnection;
@@ -11,7 +12,7 @@ use tocsin::core::id::ReportId;
 use tocsin::core::observation::{Actor, EventName};
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::keys::Keys;
-use tocsin::run::clock::{Clock, SystemClock};
+use tocsin::run::clock::Clock;
 use tocsin::source::settings::{Actors, History, Reading, RowsFrom, Settings, TimeColumn};
 use tocsin::source::{AnySource, Source};
 use tocsin::zone::rfc3339;
@@ -205,8 +206,7 @@ async fn an_obligation_runs_between_two_actions_of_a_log_and_is_refused_where_th
     let file = scratch.path().join("tocsin.toml");
     let load = |events: &str| {
         std::fs::write(&file, OBLIGED.replace("URL", &url).replace("EVENTS", events)).unwrap();
-        Config::load_for(&file, &|_| None, Need::All, SystemClock.now())
-            .map_err(|errors| errors.0.problems()[0].what.clone())
+        Config::load_for(&file, &|_| None, Need::All, minute(0)).map_err(|errors| errors.0.problems()[0].what.clone())
     };
     assert_eq!(
         load("removed = [\"takedown\"]").err().unwrap(),

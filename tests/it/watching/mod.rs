@@ -5,6 +5,7 @@ mod faults;
 mod feeds;
 mod history;
 mod late_commits;
+mod mysql;
 mod vanishing;
 
 use crate::kit;

@@ -1,22 +1,27 @@
 //! A monitor in the middle of a bad night, made up, and a server that shows it.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::future::ready;
 use std::sync::{Arc, Mutex};
 
+use super::stands_in::{Purse, Shelves, Silent};
 use arc_swap::ArcSwap;
 use tocsin::core::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use tocsin::core::incident::{Incident, IncidentKind};
 use tocsin::core::observation::EventName;
 use tocsin::core::plan::PageKind;
 use tocsin::core::policy::{Priority, Standing};
+use tocsin::core::rank::Rank;
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::core::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, View};
 use tocsin::keys::Keys;
 use tocsin::metrics::{KnownLabels, Metrics};
 use tocsin::status::{Failure, Mode, SourceStatus, Status, StatusHandle, StoreStatus};
-use tocsin::store::{NewPage, PageCount, PageRow, StoreError};
-use tocsin::web::{PagesFuture, PagesReader, ReportsReader, WebState, serve};
+use tocsin::store::{AuditLine, NewPage, Noted, PageCount, PageRow, StoreError};
+use tocsin::web::access::Access;
+use tocsin::web::desk::Signed;
+use tocsin::web::{PagesFuture, PagesReader, WebState, serve};
 
 /// 2026-11-23T03:12:05Z, a Monday at night.
 pub const NOW: Timestamp = Timestamp::from_secs(1_795_403_525);
@@ -33,7 +38,17 @@ pub fn group(source: &str, category: &str, priority: Priority) -> Group {
 pub fn row(source: &str, id: i64, category: &str, priority: Priority, due_in_secs: Option<i64>) -> QueueRow {
     let key = ReportKey { source: source.into(), id: ReportId::Int(id), incarnation: 0 };
     let due = due_in_secs.unwrap_or(0);
+    let episode = EpisodeKey { case: CaseKey::Report(key.clone()), episode: 0 };
     QueueRow {
+        rank: Rank {
+            priority,
+            standing: Standing::Known,
+            raised: Reverse(false),
+            deadline: due_in_secs.map_or(Timestamp::MAX, |due| NOW.plus(Span::from_secs(due))),
+            spread: Reverse(0),
+            received: ago(900 - due.min(0)),
+            key: episode,
+        },
         episode: EpisodeKey { case: CaseKey::Report(key.clone()), episode: 0 },
         first_report: key,
         reports: 1,
@@ -215,15 +230,6 @@ impl PagesReader for Pages {
     }
 }
 
-/// A store that keeps no weekly report.
-struct NoReports;
-
-impl ReportsReader for NoReports {
-    fn kept<'a>(&'a self, _: &'a str) -> PagesFuture<'a, Option<String>> {
-        Box::pin(ready(Ok(None)))
-    }
-}
-
 pub fn state(view: View, status: Status, rows: Vec<PageRow>) -> WebState {
     let sources = status.sources.iter().map(|source| source.name.clone()).collect();
     let channels = ["log", "webhook-minor", "webhook-tns"].map(Name::from).to_vec();
@@ -238,8 +244,15 @@ pub fn state(view: View, status: Status, rows: Vec<PageRow>) -> WebState {
         metrics: Arc::new(Metrics::new(known).expect("the instruments have different names")),
         links: Arc::new(BTreeMap::from([("reports".into(), "https://mod.example.org/reports/{id}".into())])),
         now: Arc::new(|| NOW),
-        demo: false,
-        reports: Arc::new(NoReports),
+        archive: Arc::new(Shelves::default()),
+        engine: Arc::new(Silent),
+        zone: tocsin::zone::Zone::UTC,
+        access: Arc::new(Access::open(Arc::new(Purse::default()))),
+        limits: Arc::default(),
+        live: Arc::default(),
+        people: Arc::new(|_, by| Ok(("reports".into(), by.to_owned()))),
+        reload: None,
+        demo: None,
     }
 }
 
@@ -282,6 +295,10 @@ pub struct Tray {
     pub alerts: Vec<(String, IncidentNo, u32)>,
     /// Incidents that are open beside those that the view shows.
     pub open: Vec<IncidentNo>,
+    /// Lines of the audit log, newest first.
+    pub audit: Vec<AuditLine>,
+    /// What was noted: (kind, by, origin).
+    pub noted: Mutex<Vec<(String, String, String)>>,
     pub broken: bool,
 }
 
@@ -299,15 +316,15 @@ impl Tray {
 }
 
 impl tocsin::web::desk::Desk for Tray {
-    fn put(&self, deed: &tocsin::core::act::Deed, by: &str, _at: Timestamp) -> PagesFuture<'_, ()> {
-        self.keep(deed, by);
+    fn put(&self, deed: &tocsin::core::act::Deed, signed: Signed<'_>) -> PagesFuture<'_, ()> {
+        self.keep(deed, signed.by);
         self.answer(())
     }
 
-    fn put_once(&self, id: &str, deed: &tocsin::core::act::Deed, by: &str, _at: Timestamp) -> PagesFuture<'_, bool> {
+    fn put_once(&self, id: &str, deed: &tocsin::core::act::Deed, signed: Signed<'_>) -> PagesFuture<'_, bool> {
         let is_new = !self.broken && self.once.lock().expect("no test panics under it").insert(id.to_owned());
         if is_new {
-            self.keep(deed, by);
+            self.keep(deed, signed.by);
         }
         self.answer(is_new)
     }
@@ -318,6 +335,17 @@ impl tocsin::web::desk::Desk for Tray {
 
     fn is_incident_open(&self, no: IncidentNo) -> PagesFuture<'_, bool> {
         self.answer(self.open.contains(&no))
+    }
+
+    fn note<'a>(&'a self, noted: Noted<'a>) -> PagesFuture<'a, ()> {
+        let line = (noted.kind.to_owned(), noted.by.to_owned(), noted.origin.to_owned());
+        self.noted.lock().expect("no test panics under it").push(line);
+        self.answer(())
+    }
+
+    fn audit(&self, before: i64, limit: u32) -> PagesFuture<'_, Vec<AuditLine>> {
+        let lines = self.audit.iter().filter(|line| line.id < before).take(limit as usize);
+        self.answer(lines.cloned().collect())
     }
 }
 
