@@ -15,7 +15,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Instant;
 use support::backlog::{Base, Kind};
-use support::{MINOR_SAFETY, SOURCE, alone, heading, line, millis, not_measured, quantile};
+use support::{SOURCE, alone, heading, line, millis, not_measured, quantile};
 use tocsin::core::engine::Core;
 use tocsin::core::plan::Input;
 use tocsin::core::time::Span;
