@@ -85,10 +85,6 @@ impl Browser {
         assert!(answer.is_null(), "{url}: {answer}");
     }
 
-    pub async fn url(&self) -> String {
-        self.ask("GET", "/url", Value::Null).await.as_str().unwrap_or_default().to_owned()
-    }
-
     /// The value of a script's `return`.
     pub async fn run(&self, script: &str) -> Value {
         self.ask("POST", "/execute/sync", json!({ "script": script, "args": [] })).await
