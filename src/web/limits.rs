@@ -12,8 +12,9 @@ pub struct Rate {
     pub per_sec: u32,
 }
 
-/// Of everything that one asker asks.
-pub const REQUESTS: Rate = Rate { burst: 200, per_sec: 50 };
+/// Of everything that one asker asks; whoever isn't named shares it with all of their address, who may all come back to
+/// the board at once.
+pub const REQUESTS: Rate = Rate { burst: 400, per_sec: 50 };
 /// Of wrong tokens from one address. Guessing one of 2^256 is hopeless anyway; this keeps it from being noise.
 pub const WRONG: Rate = Rate { burst: 20, per_sec: 1 };
 

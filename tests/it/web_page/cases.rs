@@ -40,7 +40,7 @@ async fn a_cases_page_gives_the_reason_of_every_deadline_and_what_happened() {
     }
     assert!(!html.contains("mod-1"), "who works there is nobody's business on this page");
     let body = json(&served, &format!("/api/v1/cases/{reference}")).await;
-    assert_eq!(body["targets"][0]["walk"][0]["counted"], true, "{body}");
+    assert_eq!(body["targets"][1]["walk"][0]["counted"], true, "{body}");
     assert_eq!(body["reports"][0], "4711");
 }
 

@@ -130,7 +130,7 @@ async fn a_calm_page_says_that_nothing_is_overdue() {
     let html = get(&served, "/").await;
     assert!(html.contains("<h1 id=\"headline\">Nothing overdue</h1>"), "{html}");
     assert!(html.contains("No open cases.") && html.contains("No page has been sent yet."), "{html}");
-    assert!(!html.contains("class=\"alarm\"") && !html.contains("<li"), "a calm page has no notices: {html}");
+    assert!(!html.contains("class=\"alarm\"") && !html.contains("<li class"), "a calm page has no notices: {html}");
 }
 
 #[tokio::test]
