@@ -141,13 +141,8 @@ where
     } = parts;
     let sender = Arc::new(sender);
     let Some(token) = lease::take(&*store, &holder, &clock, &status, &mut shutdown).await? else { return Ok(()) };
-    let (tell_lost, lost) = oneshot::channel();
     let mut keeper = JoinSet::new();
-    let leased = store.clone();
-    keeper.spawn(async move {
-        // The receiver is gone when the engine has ended.
-        let _ = tell_lost.send(lease::keep(leased, token).await);
-    });
+    let lost = keep_the_lead(&mut keeper, store.clone(), token);
     let mut engine = Engine::start(policy, store.clone(), clock.clone(), keys.clone(), status.clone(), token).await?;
     if let Some(spool) = &spool {
         engine.remember_spool(spool.clone());
@@ -214,6 +209,16 @@ where
     }
     while loops.join_next().await.is_some() {}
     ended
+}
+
+/// Keeps the lead beside the engine; the receiver hears when it is lost.
+fn keep_the_lead<St: Store>(keeper: &mut JoinSet<()>, store: Arc<St>, token: u64) -> oneshot::Receiver<StoreError> {
+    let (tell_lost, lost) = oneshot::channel();
+    keeper.spawn(async move {
+        // The receiver is gone when the engine has ended.
+        let _ = tell_lost.send(lease::keep(store, token).await);
+    });
+    lost
 }
 
 async fn hand_over<St: Store, C: Clock>(store: &St, token: u64, clock: &C) {
