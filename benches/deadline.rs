@@ -235,6 +235,7 @@ async fn monitored(
         view: Arc::new(ArcSwap::from_pointee(View::default())),
         outbox_stats: OutboxStats::new(&["hook".into()]).unwrap(),
         metrics: Arc::new(Metrics::new(known).unwrap()),
+        lists: tocsin::run::lists::Lists::new(),
     };
     let (stop, stopping) = watch::channel(false);
     let running = tokio::spawn(monitor::run(parts, stopping));
