@@ -41,7 +41,7 @@ pub struct Taken {
 }
 
 /// The name for the record.
-fn name(who: &Who, given: Option<&str>) -> Result<String, Response> {
+fn name(who: &Who, given: Option<&str>) -> Result<String, Box<Response>> {
     let given = given.map(|name| person(name).ok_or(())).transpose();
     match (who.name(), given) {
         (Some(known), Ok(None)) => Ok(known.to_owned()),
@@ -49,7 +49,7 @@ fn name(who: &Who, given: Option<&str>) -> Result<String, Response> {
         (None, Ok(Some(said))) => Ok(said.to_owned()),
         _ => {
             let detail = format!("send {{\"by\": \"a name\"}}, on one line of at most {NAME_BYTES_MAX} bytes");
-            Err(problem(StatusCode::BAD_REQUEST, &detail))
+            Err(Box::new(problem(StatusCode::BAD_REQUEST, &detail)))
         }
     }
 }
@@ -93,7 +93,7 @@ pub async fn acknowledge(
     let Ok(Json(body)) = body else { return not_json("{\"by\": \"a name\"}") };
     let by = match name(&who, body.by.as_deref()) {
         Ok(by) => by,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     match state.within(state.desk.is_incident_open(no)).await {
         Some(true) => {}
@@ -214,7 +214,7 @@ async fn keep_quiet(state: &WebState, who: &Who, from: From, asked: Asked) -> Re
     let now = (state.now)();
     let by = match name(who, asked.by.as_deref()) {
         Ok(by) => by,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let reason = asked.reason.trim();
     if reason.is_empty() || reason.len() > REASON_BYTES_MAX || reason.contains(char::is_control) {
@@ -275,7 +275,7 @@ pub async fn end_quiet(
     let Ok(Json(body)) = body else { return not_json("{\"by\": \"a name\"}") };
     let by = match name(&who, body.by.as_deref()) {
         Ok(by) => by,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let view = state.view.load_full();
     let number = no.strip_prefix("Q-").unwrap_or(&no).parse::<i64>().ok();

@@ -39,8 +39,9 @@ pub struct ListQuery {
 }
 
 /// How many, and after what; the refusal where the query is none.
-fn asked(query: Result<Query<ListQuery>, QueryRejection>) -> Result<(usize, Option<String>), Response> {
-    let refused = || problem(StatusCode::BAD_REQUEST, &format!("limit must be a whole number from 1 to {VIEW_ROWS}"));
+fn asked(query: Result<Query<ListQuery>, QueryRejection>) -> Result<(usize, Option<String>), Box<Response>> {
+    let refused =
+        || Box::new(problem(StatusCode::BAD_REQUEST, &format!("limit must be a whole number from 1 to {VIEW_ROWS}")));
     let Ok(Query(query)) = query else { return Err(refused()) };
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
     if (1..=VIEW_ROWS).contains(&limit) { Ok((limit, query.cursor)) } else { Err(refused()) }
@@ -60,15 +61,15 @@ async fn rows(
     view: &View,
     limit: usize,
     after: Option<String>,
-) -> Result<(Vec<QueueRow>, Option<String>), Response> {
+) -> Result<(Vec<QueueRow>, Option<String>), Box<Response>> {
     let mut rows: Vec<QueueRow> = match after {
         None if view.queue.len() >= limit => view.queue.iter().take(limit + 1).cloned().collect(),
         None => view.queue.clone(),
         Some(text) => {
-            let after = cursor::read(&text, &state.keys).ok_or_else(no_cursor)?;
+            let after = cursor::read(&text, &state.keys).ok_or_else(|| Box::new(no_cursor()))?;
             match state.look(Look::Rows { after: Some(after), limit: limit + 1 }).await {
                 Some(Seen::Rows(rows)) => rows,
-                _ => return Err(no_engine()),
+                _ => return Err(Box::new(no_engine())),
             }
         }
     };
@@ -95,12 +96,12 @@ pub async fn queue(
 ) -> Response {
     let (limit, after) = match asked(query) {
         Ok(asked) => asked,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let view = state.view.load_full();
     let (rows, next) = match rows(&state, &view, limit, after).await {
         Ok(found) => found,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let (status, now) = (state.status.load(), (state.now)());
     let moment = state.moment(&view, &status, now);
@@ -122,12 +123,12 @@ pub async fn cases(
 ) -> Response {
     let (limit, after) = match asked(query) {
         Ok(asked) => asked,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let view = state.view.load_full();
     let (rows, next) = match rows(&state, &view, limit, after).await {
         Ok(found) => found,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let (status, now) = (state.status.load(), (state.now)());
     let moment = state.moment(&view, &status, now);
@@ -231,7 +232,7 @@ pub async fn incidents(
 ) -> Response {
     let (limit, after) = match asked(query) {
         Ok(asked) => asked,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let before = match after.as_deref().map(incident::number) {
         None => IncidentNo(u64::MAX),
@@ -426,7 +427,7 @@ pub async fn audit(
 ) -> Response {
     let (limit, after) = match asked(query) {
         Ok(asked) => asked,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let before = match after.as_deref().map(str::parse::<i64>) {
         None => i64::MAX,

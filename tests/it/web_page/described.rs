@@ -199,8 +199,7 @@ async fn without_an_engine_nothing_is_said_to_have_been_done() {
 
 #[tokio::test]
 async fn a_case_that_nobody_knows_and_one_that_cannot_be_asked_for_are_told_apart() {
-    let mut view = View::default();
-    view.queue = bad_night_view().queue;
+    let mut view = View { queue: bad_night_view().queue, ..View::default() };
     for row in &view.queue {
         let group = super::sample::group(&row.first_report.source, &row.category, Priority::P0);
         view.open.entry(group).or_default().open += 1;
