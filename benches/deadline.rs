@@ -238,7 +238,6 @@ async fn monitored(
         spool: None,
         lists: Lists::new(),
         metrics: Arc::new(Metrics::new(known).unwrap()),
-        lists: tocsin::run::lists::Lists::new(),
     };
     let (stop, stopping) = watch::channel(false);
     let running = tokio::spawn(monitor::run(parts, stopping));

@@ -161,7 +161,10 @@ pub async fn whenever_asked<C: Clock>(mut reloader: Reloader<C>, mut asked: mpsc
 /// Refuses what a running process can't take up, and a policy that fails its own tests.
 fn judge(held: &Config, new: &Config) -> Result<(), String> {
     let sources = |config: &Config| {
-        let sources = config.sources.iter().map(|source| format!("{source:?}{}", source.url.expose()));
+        let mut sources = config.sources.clone();
+        // Which categories are read first follows from the policy.
+        sources.iter_mut().for_each(|source| source.reading.first.clear());
+        let sources = sources.iter().map(|source| format!("{source:?}{}", source.url.expose()));
         sources.collect::<Vec<_>>()
     };
     let secret = |config: &Config| config.deployment_secret.as_ref().map(|secret| secret.expose().to_owned());

@@ -62,7 +62,7 @@ pub fn canary(r: &Reader, root: &Table, terms: &Terms) -> Option<CanarySettings>
         (None, Some(cron)) => {
             let (cron, zone) =
                 (weekly::cron(r, &cron, "cron = \"0 9 * * *\", each morning at 9"), weekly::zone(r, &table));
-            cron.zip(zone).map(|(cron, zone)| Rhythm::At(cron, zone))
+            cron.zip(zone).map(|(cron, zone)| Rhythm::At(Box::new(cron), zone))
         }
         _ => every(r, &table),
     };

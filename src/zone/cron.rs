@@ -158,7 +158,7 @@ impl Cron {
 pub enum Rhythm {
     /// At once, and then so long after each time.
     Every(Span),
-    At(Cron, Zone),
+    At(Box<Cron>, Zone),
 }
 
 impl Rhythm {

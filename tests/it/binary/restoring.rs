@@ -98,7 +98,10 @@ async fn f21_a_file_put_back_behind_our_back_is_noticed_by_how_far_it_had_come()
     rings(&rig, "meanwhile").await;
     monitor.signal("TERM");
     assert_eq!(monitor.ends(5).await.code(), Some(0));
-    // Into the same file, so that only its content is another.
+    // Into the same file, so that only its content is another; what its log still holds is newer.
+    for beside in ["tocsin.db-wal", "tocsin.db-shm"] {
+        let _ = std::fs::remove_file(rig.scratch.path().join(beside));
+    }
     std::fs::write(&file, old).unwrap();
     let mut refused = rig.start();
     assert_eq!(refused.ends(20).await.code(), Some(1));

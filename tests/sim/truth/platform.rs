@@ -22,8 +22,6 @@ pub struct Platform {
     pub now: i64,
     /// Where the clock was before it was set back.
     caught_up: i64,
-    /// What was written in the last step has not been looked at.
-    was_blind: bool,
 }
 
 impl Platform {
@@ -31,20 +29,18 @@ impl Platform {
         let mut rng = fastrand::Rng::with_seed(seed);
         let change = CHANGES[rng.usize(..CHANGES.len())].since(minute(0)).secs() / 60;
         let now = change - rng.i64(BEFORE_THE_CHANGE);
-        Platform { rng, next_id: 1, hidden: BTreeMap::new(), blind_until: now, now, caught_up: now, was_blind: false }
+        Platform { rng, next_id: 1, hidden: BTreeMap::new(), blind_until: now, now, caught_up: now }
     }
 
     /// The next step: now and then hours in which nothing is written and nobody looks, and now and then a
-    /// clock that is set forward for a minute, when all that was written has been looked at: deadlines that
-    /// pass at once are proved before anything else is read.
+    /// clock that is set forward for a minute.
     pub fn step(&mut self) -> Step {
-        if !self.was_blind && self.one_in(90) {
+        if self.one_in(90) {
             let from = self.now + self.rng.i64(3..60);
             (self.caught_up, self.now) = (from + 1, self.now + 1);
             return Step { from, until: from + 1, kind: Kind::Ahead, blind: false };
         }
         let (from, blind) = (self.now, self.is_blind());
-        self.was_blind = blind;
         self.now += if self.one_in(14) { self.rng.i64(30..1_440) } else { 1 };
         Step { from, until: self.now, kind: Kind::Live, blind }
     }
