@@ -273,8 +273,13 @@ impl<'c> Draft<'c> {
         let held = known.as_ref().and_then(|key| self.case(key)).or(recalled.as_ref());
         let Some(latest) = held else { return EpisodeKey { case, episode: 0 } };
         if latest.reports.is_empty() {
-            // All its reports left it: what comes now begins it anew.
-            return latest.key.clone();
+            // All its reports left it: what comes now begins it anew, after the incident that it had.
+            let (key, incident) = (latest.key.clone(), latest.incident);
+            if known.is_none() {
+                let anew = Case::new(key.clone(), assessment, row.category.clone());
+                self.plan.cases.insert(key.clone(), Some(Case { incident, ..anew }));
+            }
+            return key;
         }
         let known_and_closed = latest.reports.contains_key(report) && row.event(EventName::Closed).is_some();
         let p0 = latest.is_p0() || assessment.priority == Priority::P0;
