@@ -121,11 +121,6 @@ impl Replay {
         (seen.seen_at.since(before) > longest).then(|| before.plus(Span::from_micros(1)))
     }
 
-    /// The last instant at which anything in the rows happens.
-    pub fn last_instant(&self) -> Option<Timestamp> {
-        self.timeline.keys().next_back().copied()
-    }
-
     /// Lets time pass until `until`, that instant included.
     pub fn run(mut self, until: Timestamp) -> Replayed {
         let places = self.rows.keys().chain(self.observed.keys());

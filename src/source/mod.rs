@@ -58,6 +58,11 @@ impl Batch {
         self.rows.append(&mut other.rows);
         self.rejects.append(&mut other.rejects);
     }
+
+    /// The reports of which a row is there.
+    pub fn ids_there(&self) -> Vec<ReportId> {
+        self.rows.iter().filter(|seen| seen.row.is_some()).map(|seen| seen.id.clone()).collect()
+    }
 }
 
 /// What a scan continues after: the last id it has seen, as the database orders ids.

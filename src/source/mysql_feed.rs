@@ -135,8 +135,7 @@ impl MysqlSession {
     /// Merges into these reports what the log says of them.
     pub(super) async fn add_history(&mut self, batch: &mut Batch) -> Result<()> {
         let Some(history) = &self.history else { return Ok(()) };
-        let there = batch.rows.iter().filter(|seen| seen.row.is_some());
-        let ids: Vec<ReportId> = there.map(|seen| seen.id.clone()).collect();
+        let ids = batch.ids_there();
         // A statement binds 65,535 values at most, and a power of two of them makes a few statements.
         const IDS_MAX: usize = 4_096;
         let mut actions = Actions::default();

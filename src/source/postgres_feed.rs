@@ -11,7 +11,7 @@ use super::postgres::{PostgresSession, Query, Table, cells_of, explain, position
 use super::postgres_types::{Column, IdKind, Kind, id_kind, learn_types, mapped, parts};
 use super::settings::Unit;
 use super::sql::{self, Parts};
-use crate::core::id::{Name, ReportId};
+use crate::core::id::Name;
 use crate::core::time::Timestamp;
 use crate::zone::Zone;
 use chrono::DateTime;
@@ -192,8 +192,7 @@ impl PostgresSession {
     /// Merges into these reports what the log says of them.
     pub(super) async fn add_history(&mut self, batch: &mut Batch) -> Result<()> {
         let Some(history) = &self.history else { return Ok(()) };
-        let there = batch.rows.iter().filter(|seen| seen.row.is_some());
-        let ids: Vec<ReportId> = there.map(|seen| seen.id.clone()).collect();
+        let ids = batch.ids_there();
         let mut actions = Actions::default();
         let mut waiting = vec![&ids[..]];
         while let Some(ids) = waiting.pop() {

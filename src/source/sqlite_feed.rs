@@ -128,8 +128,7 @@ impl SqliteSession {
         /// SQLite binds 32,766 values at most; a power of two of them makes a few statements.
         const IDS_MAX: usize = 1_024;
         let Some(history) = &self.history else { return Ok(()) };
-        let there = batch.rows.iter().filter(|seen| seen.row.is_some());
-        let ids: Vec<ReportId> = there.map(|seen| seen.id.clone()).collect();
+        let ids = batch.ids_there();
         let mut actions = Actions::default();
         let mut waiting: Vec<&[ReportId]> = ids.chunks(IDS_MAX).collect();
         while let Some(ids) = waiting.pop() {

@@ -67,8 +67,8 @@ impl<C: Clock> Summing<C> {
         let missing: Vec<_> = weeks.iter().flat_map(Around::slices).filter(over).collect();
         if !missing.is_empty() {
             self.store.mark_sums(&zone, &missing, now).await?;
+            self.store.forget_sums(earliest).await?;
         }
-        self.store.forget_sums(earliest).await?;
         let mut summed = 0;
         for slice in there.into_iter().filter(|slice| !slice.is_made && slice.marked_at.plus(MARKED_FOR) <= now) {
             let Some(around) = weeks.iter().find(|around| around.bounds.from() <= slice.began) else { continue };

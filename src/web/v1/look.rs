@@ -55,13 +55,13 @@ fn no_engine() -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, "the engine does not answer; try again")
 }
 
-/// Rows of the queue, and the cursor after them.
+/// Rows of the queue, and the cursor after them; the refusal where the query is none.
 async fn rows(
     state: &WebState,
     view: &View,
-    limit: usize,
-    after: Option<String>,
+    query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<(Vec<QueueRow>, Option<String>), Box<Response>> {
+    let (limit, after) = asked(query)?;
     let mut rows: Vec<QueueRow> = match after {
         None if view.queue.len() >= limit => view.queue.iter().take(limit + 1).cloned().collect(),
         None => view.queue.clone(),
@@ -94,12 +94,8 @@ pub async fn queue(
     headers: HeaderMap,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Response {
-    let (limit, after) = match asked(query) {
-        Ok(asked) => asked,
-        Err(refused) => return *refused,
-    };
     let view = state.view.load_full();
-    let (rows, next) = match rows(&state, &view, limit, after).await {
+    let (rows, next) = match rows(&state, &view, query).await {
         Ok(found) => found,
         Err(refused) => return *refused,
     };
@@ -121,12 +117,8 @@ pub async fn cases(
     headers: HeaderMap,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Response {
-    let (limit, after) = match asked(query) {
-        Ok(asked) => asked,
-        Err(refused) => return *refused,
-    };
     let view = state.view.load_full();
-    let (rows, next) = match rows(&state, &view, limit, after).await {
+    let (rows, next) = match rows(&state, &view, query).await {
         Ok(found) => found,
         Err(refused) => return *refused,
     };
