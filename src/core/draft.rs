@@ -183,11 +183,12 @@ impl<'c> Draft<'c> {
             self.plan.seen.push((episode.clone(), report, read_began));
             return;
         }
-        let mut is_p0 = false;
+        let (mut is_p0, mut stays_p0) = (false, true);
         if let Some(row) = row {
             let assessment = self.core.policy.assess(row);
             is_p0 = assessment.priority == Priority::P0;
             let latched = case.is_latched() && !known.is_released();
+            stays_p0 = latched || is_p0;
             let belongs = latched || case_key(&report, row, &assessment) == case.key.case;
             let known = known.clone();
             self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(&report, when)));
@@ -206,6 +207,9 @@ impl<'c> Draft<'c> {
             case.see(&report, row.cloned(), read_began, blind_after);
             if is_p0 {
                 case.note_closure_of_p0(&report);
+            } else if !stays_p0 {
+                // The read that brought a closure may say as well that the case is no P0: nobody judges that.
+                case.closed_by.clear();
             }
             self.touched.insert(episode.clone());
         }
@@ -338,6 +342,7 @@ impl<'c> Draft<'c> {
         let Some(case) = self.case_mut(key) else { return };
         if case.reports.is_empty() {
             self.dissolve(key, before);
+            self.look_at_bulk(key, &waited);
             return;
         }
         let mut turns = case.refresh(&policy, now);

@@ -304,18 +304,22 @@ fn play(seed: u64, traced: bool) -> Night {
     night
 }
 
-/// Plays seeds on both cores, and says what they were made of.
+/// Plays seeds on both cores, each to its end, and says what they were made of and which of them failed.
 fn play_all(seeds: std::ops::Range<u64>) -> Counts {
     let (from, until) = (seeds.start, seeds.end);
-    let play_every_second = |first: u64| {
-        let nights = (first..until).step_by(2).map(|seed| play(seed, until - from == 1));
-        nights.fold(Counts::default(), Counts::and)
+    let play_one = |seed: u64| {
+        let played = std::panic::catch_unwind(|| Counts::default().and(play(seed, until - from == 1)));
+        played.map_err(|_told_already| seed)
     };
-    let counts = std::thread::scope(|scope| {
+    let play_every_second = |first: u64| (first..until).step_by(2).map(play_one).collect::<Vec<_>>();
+    let (mine, other) = std::thread::scope(|scope| {
         let other = scope.spawn(|| play_every_second(from + 1));
-        let mine = play_every_second(from);
-        mine.plus(other.join().expect("the other half"))
+        (play_every_second(from), other.join().expect("the other half"))
     });
+    let (played, failed): (Vec<_>, Vec<_>) = mine.into_iter().chain(other).partition(Result::is_ok);
+    let failed: BTreeSet<u64> = failed.into_iter().filter_map(Result::err).collect();
+    assert!(failed.is_empty(), "of {} seeds these failed: {failed:?}", until - from);
+    let counts = played.into_iter().flatten().fold(Counts::default(), Counts::plus);
     println!("{} seeds: {counts:?}", until - from);
     counts
 }

@@ -101,6 +101,15 @@ struct Episode {
     reviewed_late: bool,
 }
 
+impl Episode {
+    /// Whether a deadline has passed of which nothing has been decided yet.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let undecided = |target: &usize| self.broken[*target].is_none() && self.met[*target].is_none();
+        let targets = (0..TARGETS.len()).filter(undecided);
+        targets.filter_map(|target| self.held[target]).any(|(_, deadline)| now > deadline)
+    }
+}
+
 pub struct Model {
     promises: Promises,
     reports: BTreeMap<i64, Report>,
@@ -165,9 +174,15 @@ impl Model {
         self.reports.retain(|_, report| report.episode.is_some() || report.lesser.stored);
     }
 
-    /// A look at the whole table: the open rows, then by key whatever is known and not among them.
+    /// A look at the whole table: what is due by now is read by its key before anything else, then the open rows,
+    /// then by key whatever is known and not among them.
     pub fn look(&mut self, rows: &BTreeMap<i64, Row>, now: Timestamp) {
         self.settle(now);
+        let due = self.episodes.values().filter(|episode| episode.is_due(now));
+        let due: Vec<i64> = due.flat_map(|episode| &episode.reports).copied().collect();
+        if !due.is_empty() {
+            self.see_by_key(&due, rows, now);
+        }
         let open: BTreeSet<i64> =
             rows.iter().filter(|(_, row)| row.event(EventName::Closed).is_none()).map(|(id, _)| *id).collect();
         for id in &open {
@@ -180,12 +195,16 @@ impl Model {
         let ids = |of: Vec<(&i64, &Report)>| of.into_iter().map(|(id, _)| *id).collect::<Vec<i64>>();
         // P0 shares its reads with nothing else, and comes first: it may end before another report joins it.
         for ids in [ids(p0), ids(lesser)] {
-            for id in ids {
-                self.see(id, rows.get(&id), now);
-            }
-            self.judge_closures();
-            self.judge(now, Sight::Look);
+            self.see_by_key(&ids, rows, now);
         }
+    }
+
+    fn see_by_key(&mut self, ids: &[i64], rows: &BTreeMap<i64, Row>, now: Timestamp) {
+        for id in ids {
+            self.see(*id, rows.get(id), now);
+        }
+        self.judge_closures();
+        self.judge(now, Sight::Look);
     }
 
     /// What has ended is forgotten once no closure of it can be part of a bulk any more.
@@ -302,6 +321,11 @@ impl Model {
             lesser: Lesser::default(),
         };
         if class(row) != Class::Lesser {
+            if row.subject.is_none() {
+                // Its case is the one that it was below P0, in an episode of its own: what comes after that, whatever
+                // it is, continues nothing from before.
+                self.remembered.remove(&id);
+            }
             self.reports.insert(id, fresh);
             self.join(id);
             self.note_closure(id, None, now, now);
@@ -380,11 +404,13 @@ impl Model {
         let within = [first_response, closing, second_review].map(Span::from_mins);
         let done = [response, closed, review];
         for target in 0..3 {
-            if let Some(Broken::Unproved(deadline)) = episode.broken[target]
-                && is_proof(deadline)
-            {
+            if let Some(Broken::Unproved(deadline)) = episode.broken[target] {
+                // It keeps its beginning and its deadline until it is proved or refuted. What refutes it may
+                // still be late by an earlier report that joined meanwhile: its deadline is looked at anew.
+                if !is_proof(deadline) {
+                    continue;
+                }
                 let in_time = done[target].filter(|at| *at <= deadline);
-                episode.held[target] = begun[target].map(|begun| (begun, deadline));
                 episode.broken[target] = if in_time.is_some() { None } else { Some(Broken::Proved) };
                 episode.met[target] = in_time;
                 if in_time.is_some() {
