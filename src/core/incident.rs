@@ -3,7 +3,6 @@
 
 use super::id::{EpisodeKey, IncidentNo, Name};
 use super::observation::Actor;
-use super::plan::Notice;
 use super::policy::{Escalation, Priority, Step};
 use super::selfcheck::Findings;
 use super::sight::BlindKind;
@@ -249,15 +248,6 @@ impl Incident {
     pub fn ends_at(&self) -> Option<Timestamp> {
         match self.kind {
             IncidentKind::Test { until } => Some(until).filter(|_| self.is_open()),
-            _ => None,
-        }
-    }
-
-    /// What its pages tell of where it isn't a breach.
-    pub fn notice(&self) -> Option<Notice> {
-        match &self.kind {
-            IncidentKind::Warning(_) => Some(Notice::Warning),
-            IncidentKind::Trouble(trouble) => Some(Notice::Trouble(trouble.clone())),
             _ => None,
         }
     }

@@ -117,7 +117,7 @@ pub struct Warning {
 }
 
 /// One notification, before it is given keys. Unique by (incident, round, step, channel, kind).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     pub incident: IncidentNo,
     pub round: u32,
@@ -127,56 +127,41 @@ pub struct Page {
     pub priority: Priority,
     pub created_at: Timestamp,
     /// The channels that ring in this one's place when it fails, the next first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallbacks: Vec<Name>,
     /// "Part 2 of 3" of a bundle.
     pub part: Option<(u32, u32)>,
-    /// Set where the page tells that the monitor itself can't see.
-    pub blind: Option<Blind>,
-    #[serde(default)]
-    pub news: News,
-    /// Set where the page tells of something else than a breach.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub notice: Option<Notice>,
-    /// Set where the page tells what the auditor found.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub found: Option<Findings>,
-    /// A test of the way that pages take: nothing is overdue.
-    #[serde(default)]
-    pub is_test: bool,
+    pub about: About,
     /// Cases in the incident that it tells of, all of them.
     pub count: u64,
     /// The most urgent of them, at most `CASES_PER_PAGE`.
     pub cases: Vec<PageCase>,
 }
 
-/// What a page tells of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum News {
+impl Page {
+    pub fn is_test(&self) -> bool {
+        self.about == About::Test
+    }
+}
+
+/// What a page tells of: one thing alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
     /// Deadlines that have passed unmet.
-    #[default]
     Overdue,
     /// F4: an open P0 was reported again; whether it is overdue is said by its deadline.
     Repeat,
     /// F20: many P0 cases were closed at once under one account.
     BulkClosures,
-}
-
-impl News {
-    pub fn is_overdue(&self) -> bool {
-        *self == News::Overdue
-    }
-}
-
-/// What a page tells of where it isn't a breach.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Notice {
     /// Deadlines that come near: the cases are not overdue.
     Warning,
+    /// The monitor itself can't see.
+    Blind(Blind),
     /// Something that the operators must see to.
     Trouble(Trouble),
+    /// What the auditor found that should have rung and did not.
+    Audit(Findings),
+    /// A test of the way that pages take: nothing is overdue.
+    Test,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -3,11 +3,11 @@
 
 use super::draft::{Draft, MemberKey};
 use super::engine::Core;
-use super::engine::closures::news;
+use super::engine::closures::about;
 use super::fallback::fallbacks;
 use super::id::{IncidentNo, Name};
 use super::incident::{BUNDLE_ABOVE, CASES_PER_PAGE, Incident, IncidentKind, PARTS_PER_BUNDLE};
-use super::plan::{News, Page, PageCase, PageKind};
+use super::plan::{About, Page, PageCase, PageKind};
 use super::policy::Priority;
 use super::selfcheck;
 use super::time::Timestamp;
@@ -172,13 +172,11 @@ impl Core {
     ) {
         let Some(incident) = draft.incident_mut(no) else { return };
         let escalation = self.escalation_of(incident);
-        let news = news(incident, &cases, now);
+        let about = about(incident, &cases, now);
         let round = incident.ring(priority, escalation.filter(|_| incident.is_taken()), now);
         let step = incident.step;
         let channels = incident.notified(escalation);
-        let (blind, notice) = (incident.blind(), incident.notice());
-        let (found, is_test) = (incident.found(), incident.is_test());
-        if is_test {
+        if incident.is_test() {
             // Its first step rings, once.
             incident.next_step = None;
         }
@@ -193,11 +191,7 @@ impl Core {
             priority,
             created_at: now,
             part,
-            blind: blind.clone(),
-            news,
-            notice: notice.clone(),
-            found,
-            is_test,
+            about: about.clone(),
             count,
             cases: cases.clone(),
         };
@@ -238,13 +232,8 @@ fn tells_of_any(draft: &Draft<'_>, bundle: IncidentNo, looks_to_it: impl Fn(&Inc
 /// Tells the receivers that these rounds of an incident are over.
 fn close_rounds(draft: &mut Draft<'_>, no: IncidentNo, rounds: Vec<(u32, Name)>, now: Timestamp) {
     let Some(incident) = draft.incident(no) else { return };
-    let (priority, blind) = (incident.rung_priority.unwrap_or(Priority::P4), incident.blind());
-    let (notice, found, is_test) = (incident.notice(), incident.found(), incident.is_test());
-    let news = news(incident, &[], now);
-    let page = |rung| {
-        let (blind, notice) = (blind.clone(), notice.clone());
-        Page { blind, news, notice, found, is_test, ..resolve_page(no, rung, priority, now) }
-    };
+    let (priority, about) = (incident.rung_priority.unwrap_or(Priority::P4), about(incident, &[], now));
+    let page = |rung| Page { about: about.clone(), ..resolve_page(no, rung, priority, now) };
     draft.plan.pages.extend(rounds.into_iter().map(page));
 }
 
@@ -259,11 +248,7 @@ fn resolve_page(no: IncidentNo, (round, channel): (u32, Name), priority: Priorit
         created_at: now,
         fallbacks: Vec::new(),
         part: None,
-        blind: None,
-        news: News::Overdue,
-        notice: None,
-        found: None,
-        is_test: false,
+        about: About::Overdue,
         count: 0,
         cases: Vec::new(),
     }

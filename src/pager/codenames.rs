@@ -1,7 +1,7 @@
 //! What a channel says instead of a category. A lock screen is read by whoever sits beside the phone, and
 //! "minor safety" on it may be too much.
 
-use super::payload::{Payload, PayloadNotice};
+use super::payload::{Payload, PayloadAbout};
 use crate::core::id::Name;
 use std::collections::BTreeMap;
 
@@ -22,9 +22,9 @@ impl Codenames {
     /// Replaces the categories of the payload's cases.
     pub fn apply(&self, payload: &mut Payload) {
         // Names that nobody has sorted may say as much as one that is.
-        if let (Some(_), Some(PayloadNotice::Trouble { names, more, .. })) = (&self.p0, &mut payload.notice) {
-            *more |= !names.is_empty();
-            names.clear();
+        if let (Some(_), PayloadAbout::Trouble(trouble)) = (&self.p0, &mut payload.about) {
+            trouble.more |= !trouble.names.is_empty();
+            trouble.names.clear();
         }
         for case in &mut payload.cases {
             let of_p0 = self.p0.as_ref().filter(|_| case.priority == "P0");

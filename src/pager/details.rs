@@ -2,7 +2,7 @@
 //! only, as in the payload.
 
 use super::Rendering;
-use super::payload::{PayloadCase, PayloadNotice};
+use super::payload::{PayloadAbout, PayloadCase};
 use super::title::{NAME_CHARS_MAX, one_line};
 use crate::core::plan::PageKind;
 
@@ -10,15 +10,16 @@ use crate::core::plan::PageKind;
 /// first line names the incident, the last ones the board.
 pub fn details(rendering: &Rendering<'_>, chars_max: usize, escape: fn(&str) -> String) -> String {
     let payload = &rendering.payload;
+    let warns = payload.about == PayloadAbout::Warning;
     let state = match payload.kind {
         PageKind::Ring => "",
-        PageKind::Resolve if payload.notice == Some(PayloadNotice::Warning) => ", over",
+        PageKind::Resolve if warns => ", over",
         PageKind::Resolve => ", resolved",
     };
     let incident = one_line(&payload.incident, NAME_CHARS_MAX);
-    let what = if payload.notice == Some(PayloadNotice::Warning) { "Warning" } else { "Incident" };
+    let what = if warns { "Warning" } else { "Incident" };
     let mut text = format!("{what} {incident}{state}, as of {}", one_line(&payload.created_at, NAME_CHARS_MAX));
-    if let Some(PayloadNotice::Trouble { .. }) = &payload.notice {
+    if let PayloadAbout::Trouble(_) = &payload.about {
         text += &format!("\n{}", escape(&rendering.title));
     }
     let taken = payload.acknowledge.as_ref().map(|url| format!("\nAcknowledge: {}", escape(url)));

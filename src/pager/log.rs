@@ -1,7 +1,7 @@
 //! The log channel: a page becomes one event of the process's own log, and is always accepted. It is what
 //! shadow mode pages.
 
-use super::payload::PayloadNotice;
+use super::payload::PayloadAbout;
 use super::{Answer, Rendering};
 use crate::core::plan::PageKind;
 use crate::core::policy::Priority;
@@ -34,7 +34,7 @@ pub fn write(rendering: &Rendering<'_>) -> Answer {
     }
     match (page.kind, page.priority) {
         (PageKind::Resolve, _) => event!(tracing::Level::INFO),
-        (PageKind::Ring, Priority::P0) if payload.notice != Some(PayloadNotice::Warning) => {
+        (PageKind::Ring, Priority::P0) if payload.about != PayloadAbout::Warning => {
             event!(tracing::Level::ERROR);
         }
         (PageKind::Ring, _) => event!(tracing::Level::WARN),

@@ -1,6 +1,7 @@
 //! Pages on their way out: the closed payload, and one file a channel that renders and sends it. A channel
 //! sends once and says what the answer means; keeping, trying again and recording are the outbox's.
 
+mod about;
 pub mod alertmanager;
 pub mod codenames;
 mod details;
@@ -33,7 +34,7 @@ use directory::Directory;
 use email::Email;
 use goalert::GoAlert;
 use pagerduty::PagerDuty;
-use payload::{Payload, PayloadNotice};
+use payload::{Payload, PayloadAbout};
 pub use reach::reach;
 use slack::Slack;
 use std::collections::BTreeMap;
@@ -173,7 +174,7 @@ impl<'a> Rendering<'a> {
 
     /// Whether all it says is that a warning is over.
     fn ends_a_warning(&self) -> bool {
-        self.page.kind == PageKind::Resolve && self.payload.notice == Some(PayloadNotice::Warning)
+        self.page.kind == PageKind::Resolve && self.payload.about == PayloadAbout::Warning
     }
 }
 

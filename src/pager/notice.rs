@@ -1,42 +1,44 @@
 //! What a page says where it tells of no breach: that a deadline comes near, or that the operators must see to
 //! something. Its words can't be taken for those of a breach, because it begins with what it is.
 
-use super::payload::{Payload, PayloadCase, PayloadNotice};
+use super::about::PayloadTrouble;
+use super::payload::{Payload, PayloadAbout, PayloadCase};
 use super::title::{NAME_CHARS_MAX, one_line};
 use crate::core::plan::PageKind;
 use crate::core::time::Span;
 use crate::core::trouble::TroubleKind;
 use crate::zone::parse_rfc3339;
 
-/// The title of a page that carries a notice; `subject` is what a title calls its cases.
-pub(super) fn title(payload: &Payload, notice: &PayloadNotice, subject: &str) -> String {
-    match (notice, payload.kind) {
-        (PayloadNotice::Warning, PageKind::Ring) => warning(payload, subject),
-        (PayloadNotice::Warning, PageKind::Resolve) => {
-            format!("OVER, {}: what this warned of was met or has passed", payload.incident)
-        }
-        (PayloadNotice::Trouble { what, subject, names, more, .. }, PageKind::Ring) => {
-            let text = trouble(*what, &one_line(subject, NAME_CHARS_MAX));
-            format!("OPERATORS: {text}{}", listed(names, *more))
-        }
-        (PayloadNotice::Trouble { what, subject, .. }, PageKind::Resolve) => {
-            format!("RESOLVED, {}: {}", payload.incident, trouble_over(*what, &one_line(subject, NAME_CHARS_MAX)))
-        }
+/// The title of a warning; `subject` is what a title calls its cases.
+pub(super) fn of_warning(payload: &Payload, subject: &str) -> String {
+    match payload.kind {
+        PageKind::Ring => warning(payload, subject),
+        PageKind::Resolve => format!("OVER, {}: what this warned of was met or has passed", payload.incident),
+    }
+}
+
+/// The title of what the operators must see to.
+pub(super) fn of_trouble(payload: &Payload, trouble: &PayloadTrouble) -> String {
+    let PayloadTrouble { what, subject, names, more, .. } = trouble;
+    let subject = one_line(subject, NAME_CHARS_MAX);
+    match payload.kind {
+        PageKind::Ring => format!("OPERATORS: {}{}", wrong(*what, &subject), listed(names, *more)),
+        PageKind::Resolve => format!("RESOLVED, {}: {}", payload.incident, trouble_over(*what, &subject)),
     }
 }
 
 /// What a receiver of webhooks calls it.
-pub(super) fn webhook_type(notice: Option<&PayloadNotice>, kind: PageKind) -> &'static str {
-    match (notice, kind) {
-        (Some(PayloadNotice::Warning), PageKind::Ring) => "deadline.warning",
-        (Some(PayloadNotice::Warning), PageKind::Resolve) => "deadline.warning_over",
-        (Some(PayloadNotice::Trouble { .. }) | None, PageKind::Ring) => "incident.ring",
-        (Some(PayloadNotice::Trouble { .. }) | None, PageKind::Resolve) => "incident.resolved",
+pub(super) fn webhook_type(about: &PayloadAbout, kind: PageKind) -> &'static str {
+    match (about, kind) {
+        (PayloadAbout::Warning, PageKind::Ring) => "deadline.warning",
+        (PayloadAbout::Warning, PageKind::Resolve) => "deadline.warning_over",
+        (_, PageKind::Ring) => "incident.ring",
+        (_, PageKind::Resolve) => "incident.resolved",
     }
 }
 
 /// What is wrong, and what to do about it.
-fn trouble(what: TroubleKind, subject: &str) -> String {
+fn wrong(what: TroubleKind, subject: &str) -> String {
     match what {
         TroubleKind::PresumedCategories => {
             format!("source {subject} writes categories that no list names, presumed minor safety: name them")
@@ -107,8 +109,7 @@ mod tests {
     use crate::pager::samples;
 
     fn titled(change: impl FnOnce(&mut Payload)) -> String {
-        let mut payload =
-            Payload { notice: Some(PayloadNotice::Warning), incident: "W-42".into(), ..samples::payload(2) };
+        let mut payload = Payload { about: PayloadAbout::Warning, incident: "W-42".into(), ..samples::payload(2) };
         payload.cases.iter_mut().for_each(|case| case.deadline = "2026-11-23T08:09:00Z".into());
         change(&mut payload);
         crate::pager::title::title(&payload, "minor safety")
@@ -116,16 +117,17 @@ mod tests {
 
     #[test]
     fn trouble_is_the_operators_and_says_what_to_see_to() {
-        let of = |what, subject: &str, names: &[&str]| PayloadNotice::Trouble {
+        let of = |what, subject: &str, names: &[&str]| PayloadTrouble {
             what,
             subject: subject.into(),
             since: "2026-11-23T08:00:00Z".into(),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             more: names.len() > 1,
         };
-        let said = |notice: PayloadNotice, kind| {
+        let said = |trouble: PayloadTrouble, kind| {
             titled(|payload| {
-                (payload.notice, payload.kind, payload.incident) = (Some(notice), kind, "I-42".into());
+                (payload.about, payload.kind) = (PayloadAbout::Trouble(trouble), kind);
+                payload.incident = "I-42".into();
                 (payload.cases, payload.count) = (Vec::new(), 0);
             })
         };

@@ -2,7 +2,7 @@
 //! it repeats and a resolve closes it.
 
 use super::http::{Client, accepted_only_as, endpoint};
-use super::payload::{Payload, PayloadNotice};
+use super::payload::{Payload, PayloadAbout};
 use super::{Answer, Rendering};
 use crate::core::plan::PageKind;
 use crate::core::policy::Priority;
@@ -92,7 +92,7 @@ fn body(rendering: Rendering<'_>, routing_key: &str) -> Option<Vec<u8>> {
         let alert = Alert {
             summary: &title,
             source: "tocsin",
-            severity: severity(page.priority, payload.notice.as_ref()),
+            severity: severity(page.priority, &payload.about),
             timestamp: &payload.created_at,
             custom_details: payload,
         };
@@ -110,9 +110,9 @@ fn body(rendering: Rendering<'_>, routing_key: &str) -> Option<Vec<u8>> {
 }
 
 /// A warning is never as loud as the breach that it warns of.
-const fn severity(priority: Priority, notice: Option<&PayloadNotice>) -> &'static str {
+const fn severity(priority: Priority, about: &PayloadAbout) -> &'static str {
     match priority {
-        Priority::P0 | Priority::P1 if matches!(notice, Some(PayloadNotice::Warning)) => "warning",
+        Priority::P0 | Priority::P1 if matches!(about, PayloadAbout::Warning) => "warning",
         Priority::P0 => "critical",
         Priority::P1 => "error",
         Priority::P2 => "warning",
@@ -165,7 +165,7 @@ mod tests {
         let severities = ["P0", "P1", "P2", "P3", "P4"].map(|priority| of(priority)["payload"]["severity"].clone());
         assert_eq!(severities, ["critical", "error", "warning", "info", "info"]);
         let warning = |priority: &str| {
-            let payload = Payload { notice: Some(PayloadNotice::Warning), ..samples::payload(1) };
+            let payload = Payload { about: PayloadAbout::Warning, ..samples::payload(1) };
             event(Payload { priority: priority.into(), ..payload })["payload"]["severity"].clone()
         };
         assert_eq!(["P0", "P1", "P2", "P3"].map(warning), ["warning", "warning", "warning", "info"]);

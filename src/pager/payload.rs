@@ -1,10 +1,9 @@
 //! The one payload from which every channel renders. It is frozen as JSON when the page is created, and
 //! has no field that could hold content, an identity, a URL or a report's own id.
 
-use crate::core::plan::{News, Notice, Page, PageKind};
-use crate::core::sight::BlindKind;
+pub use super::about::PayloadAbout;
+use crate::core::plan::{About, Page, PageKind};
 use crate::core::time::Span;
-use crate::core::trouble::TroubleKind;
 use crate::keys::{AckLink, Keys};
 use serde::{Deserialize, Serialize};
 
@@ -19,27 +18,15 @@ pub struct Payload {
     /// RFC 3339, UTC.
     pub created_at: String,
     pub part: Option<(u32, u32)>,
-    /// Set where the page tells that the monitor itself can't see a source, and of no case.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blind: Option<PayloadBlind>,
-    #[serde(default, skip_serializing_if = "News::is_overdue")]
-    pub news: News,
-    /// Set where the page tells of something else than a breach.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub notice: Option<PayloadNotice>,
+    #[serde(flatten)]
+    pub about: PayloadAbout,
     /// Where a person takes the incident, without the host while it is frozen; a channel puts the board's before
     /// it, or leaves it out where nobody can reach that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledge: Option<String>,
-    /// Set where the page tells what the auditor found: counts, in one sentence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub found: Option<String>,
     /// The channel that failed, where this page rings in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_place_of: Option<String>,
-    /// A test of the way that pages take: nothing is overdue.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub is_test: bool,
     /// Sent while the store was away: nothing else is recorded yet, and nothing can be acknowledged here.
     #[serde(default, skip_serializing_if = "is_false")]
     pub without_store: bool,
@@ -47,50 +34,6 @@ pub struct Payload {
     /// that come near.
     pub count: u64,
     pub cases: Vec<PayloadCase>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PayloadBlind {
-    pub source: String,
-    /// RFC 3339, UTC.
-    pub since: String,
-    /// In which way it is blind.
-    #[serde(default)]
-    pub state: BlindKind,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "about", rename_all = "snake_case")]
-pub enum PayloadNotice {
-    /// Deadlines that come near: the cases are not overdue.
-    Warning,
-    /// Something that the operators must see to, and no case.
-    Trouble {
-        what: TroubleKind,
-        /// The source, the channel or the configuration.
-        subject: String,
-        /// RFC 3339, UTC.
-        since: String,
-        /// Categories that no list names.
-        names: Vec<String>,
-        /// Whether there are more.
-        more: bool,
-    },
-}
-
-impl PayloadNotice {
-    fn of(notice: &Notice) -> Self {
-        match notice {
-            Notice::Warning => PayloadNotice::Warning,
-            Notice::Trouble(trouble) => PayloadNotice::Trouble {
-                what: trouble.kind,
-                subject: trouble.subject.to_string(),
-                since: crate::zone::rfc3339(trouble.since),
-                names: trouble.names.iter().map(|name| name.to_string()).collect(),
-                more: trouble.more,
-            },
-        }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,7 +60,7 @@ const LINK_HOLDS: Span = Span::from_hours(24);
 
 /// A warning asks nobody to take it, and what is over is over.
 fn acknowledge(page: &Page, keys: &Keys) -> Option<String> {
-    let asks = page.kind == PageKind::Ring && page.notice != Some(Notice::Warning);
+    let asks = page.kind == PageKind::Ring && page.about != About::Warning;
     let link = || AckLink { incident: page.incident, round: page.round, expires: page.created_at.plus(LINK_HOLDS) };
     asks.then(|| link().path(keys))
 }
@@ -138,26 +81,18 @@ impl Payload {
         };
         Payload {
             kind: page.kind,
-            incident: match &page.notice {
-                Some(Notice::Warning) => format!("W-{}", page.incident.0),
-                Some(Notice::Trouble(_)) | None => page.incident.to_string(),
+            incident: match &page.about {
+                About::Warning => format!("W-{}", page.incident.0),
+                _ => page.incident.to_string(),
             },
             round: page.round,
             step: page.step,
             priority: page.priority.to_string(),
             created_at: crate::zone::rfc3339(page.created_at),
             part: page.part,
-            blind: page.blind.as_ref().map(|blind| PayloadBlind {
-                source: blind.source.to_string(),
-                since: crate::zone::rfc3339(blind.since),
-                state: blind.what,
-            }),
-            news: page.news,
-            notice: page.notice.as_ref().map(PayloadNotice::of),
+            about: PayloadAbout::of(&page.about),
             acknowledge: acknowledge(page, keys),
-            found: page.found.map(|found| found.to_string()),
             in_place_of: None,
-            is_test: page.is_test,
             without_store: false,
             count: page.count,
             cases: page.cases.iter().map(case).collect(),
@@ -184,6 +119,6 @@ impl Payload {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_false(flag: &bool) -> bool {
+pub(super) fn is_false(flag: &bool) -> bool {
     !flag
 }

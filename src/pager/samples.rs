@@ -1,6 +1,6 @@
 //! Pages for the tests of the channels.
 
-use super::payload::{Payload, PayloadCase};
+use super::payload::{Payload, PayloadAbout, PayloadCase};
 use super::{Outgoing, Rendering};
 use crate::core::id::{IncidentNo, Name};
 use crate::core::plan::PageKind;
@@ -29,13 +29,9 @@ pub fn payload(cases: usize) -> Payload {
         priority: "P0".into(),
         created_at: "2026-11-23T08:04:00Z".into(),
         part: None,
-        blind: None,
-        news: Default::default(),
-        notice: None,
+        about: PayloadAbout::Overdue,
         acknowledge: None,
-        found: None,
         in_place_of: None,
-        is_test: false,
         without_store: false,
         count: cases as u64,
         cases: (0..cases).map(case).collect(),

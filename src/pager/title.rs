@@ -1,9 +1,10 @@
 //! The one short line of a page: what a person woken by it reads first. It says the priority, whether
 //! something is overdue or resolved, which case and how late, and can't break into a second line.
 
+use super::about::PayloadBlind;
 use super::notice;
-use super::payload::{Payload, PayloadCase};
-use crate::core::plan::{News, PageKind};
+use super::payload::{Payload, PayloadAbout, PayloadCase};
+use crate::core::plan::PageKind;
 use crate::core::time::Span;
 use crate::zone::parse_rfc3339;
 
@@ -17,21 +18,20 @@ pub(super) const NAME_CHARS_MAX: usize = 40;
 /// attempt says the same.
 pub fn title(payload: &Payload, minor_safety: &str) -> String {
     let subject = subject(payload, minor_safety);
-    let text = match payload.kind {
-        _ if payload.is_test => test(payload),
-        _ if payload.blind.is_some() => blind(payload),
-        _ if payload.news == News::BulkClosures => bulk(payload),
-        _ if let Some(notice) = &payload.notice => notice::title(payload, notice, &subject),
-        _ if payload.found.is_some() => found(payload),
-        PageKind::Ring => ring(payload, &subject),
-        PageKind::Resolve => format!("RESOLVED, {} {subject}: no longer overdue", payload.incident),
+    let text = match &payload.about {
+        PayloadAbout::Test => test(payload),
+        PayloadAbout::Blind(blind) => of_blind(payload, blind),
+        PayloadAbout::BulkClosures => bulk(payload),
+        PayloadAbout::Warning => notice::of_warning(payload, &subject),
+        PayloadAbout::Trouble(trouble) => notice::of_trouble(payload, trouble),
+        PayloadAbout::Audit(found) => of_audit(payload, found),
+        PayloadAbout::Overdue | PayloadAbout::Repeat => of_cases(payload, &subject),
     };
     one_line(&text, TITLE_CHARS_MAX)
 }
 
 /// A monitor that can't see says so, and counts no cases: what it can't see may be overdue.
-fn blind(payload: &Payload) -> String {
-    let Some(blind) = &payload.blind else { return String::new() };
+fn of_blind(payload: &Payload, blind: &PayloadBlind) -> String {
     let source = one_line(&blind.source, NAME_CHARS_MAX);
     match payload.kind {
         PageKind::Ring => {
@@ -53,11 +53,10 @@ fn test(payload: &Payload) -> String {
 }
 
 /// A monitor that let something pass says how much.
-fn found(payload: &Payload) -> String {
-    match (payload.kind, &payload.found) {
-        (PageKind::Ring, Some(found)) => format!("MONITOR AT FAULT: {found}; look at the board and at the log"),
-        (PageKind::Ring, None) => String::new(),
-        (PageKind::Resolve, _) => format!("RESOLVED, {}: the auditor finds nothing any more", payload.incident),
+fn of_audit(payload: &Payload, found: &str) -> String {
+    match payload.kind {
+        PageKind::Ring => format!("MONITOR AT FAULT: {found}; look at the board and at the log"),
+        PageKind::Resolve => format!("RESOLVED, {}: the auditor finds nothing any more", payload.incident),
     }
 }
 
@@ -75,8 +74,11 @@ fn bulk(payload: &Payload) -> String {
     }
 }
 
-fn ring(payload: &Payload, subject: &str) -> String {
-    let what = if payload.news == News::Repeat { "reported again" } else { "overdue" };
+fn of_cases(payload: &Payload, subject: &str) -> String {
+    if payload.kind == PageKind::Resolve {
+        return format!("RESOLVED, {} {subject}: no longer overdue", payload.incident);
+    }
+    let what = if payload.about == PayloadAbout::Repeat { "reported again" } else { "overdue" };
     let mut text = format!("{subject} {what}: ");
     match payload.cases.first() {
         None => text += &format!("{} in {}", cases(payload.count), payload.incident),
@@ -106,7 +108,8 @@ fn subject(payload: &Payload, minor_safety: &str) -> String {
 }
 
 fn case(case: &PayloadCase, payload: &Payload) -> String {
-    let reports = if payload.news == News::Repeat { format!(", {} reports", case.reports) } else { String::new() };
+    let reports =
+        if payload.about == PayloadAbout::Repeat { format!(", {} reports", case.reports) } else { String::new() };
     let mut text = format!(
         "{}{reports}, {} {}",
         one_line(&case.case, NAME_CHARS_MAX),
@@ -183,13 +186,9 @@ mod tests {
             priority: priority.into(),
             created_at: "2026-11-23T08:04:00Z".into(),
             part: None,
-            blind: None,
-            news: News::Overdue,
-            notice: None,
+            about: PayloadAbout::Overdue,
             acknowledge: None,
-            found: None,
             in_place_of: None,
-            is_test: false,
             without_store: false,
             count,
             cases,
@@ -213,7 +212,7 @@ mod tests {
         for priority in ["P0", "P1", "P2", "P3", "P4"] {
             let mut payload = page(PageKind::Ring, priority, 1, vec![overdue(AT_EIGHT)]);
             assert!(title(&payload).starts_with(&format!("{priority} ")), "{}", title(&payload));
-            payload.notice = Some(crate::pager::payload::PayloadNotice::Warning);
+            payload.about = PayloadAbout::Warning;
             assert!(title(&payload).starts_with(&format!("WARNING, {priority} ")), "{}", title(&payload));
         }
     }
@@ -266,7 +265,7 @@ mod tests {
     fn f04_a_repeat_says_that_it_was_reported_again_and_what_is_due() {
         let case = PayloadCase { reports: 4, ..overdue("2026-11-23T08:15:00Z") };
         let mut page = page(PageKind::Ring, "P0", 1, vec![case]);
-        page.news = News::Repeat;
+        page.about = PayloadAbout::Repeat;
         let expected = "P0 minor safety reported again: C-7F3KQ-9QXMA, 4 reports, first_response due in 11m";
         assert_eq!(title(&page), expected);
         page.cases[0].deadline = AT_EIGHT.into();
@@ -276,7 +275,7 @@ mod tests {
     #[test]
     fn f20_a_bulk_closure_names_no_account() {
         let mut page = page(PageKind::Ring, "P0", 500, vec![overdue(AT_EIGHT)]);
-        page.news = News::BulkClosures;
+        page.about = PayloadAbout::BulkClosures;
         let expected =
             "BULK CLOSURE: 500 P0 cases were closed at once under one account; each waits for a second review";
         assert_eq!(title(&page), expected);
@@ -289,7 +288,7 @@ mod tests {
         let mut payload = page(PageKind::Ring, "P1", 0, Vec::new());
         let (source, since) = ("reports".to_owned(), "2026-11-23T02:14:00Z".to_owned());
         let state = crate::core::sight::BlindKind::Refused;
-        payload.blind = Some(crate::pager::payload::PayloadBlind { source, since, state });
+        payload.about = PayloadAbout::Blind(PayloadBlind { source, since, state });
         let expected = "MONITOR BLIND: source reports, the database can't be reached, since 2026-11-23T02:14:00Z; \
              deadlines may pass unseen";
         assert_eq!(title(&payload), expected);

@@ -130,7 +130,7 @@ struct Data<'a> {
 
 fn body(rendering: Rendering<'_>) -> Option<Vec<u8>> {
     let Rendering { page, payload, title, public_url } = rendering;
-    let r#type = webhook_type(payload.notice.as_ref(), page.kind);
+    let r#type = webhook_type(&payload.about, page.kind);
     payload.fit(BODY_BYTES_MAX, |payload| {
         let data = Data { title: &title, alert_key: page.alert_key, url: public_url, payload };
         serde_json::to_vec(&Body { r#type, timestamp: &payload.created_at, data }).ok()

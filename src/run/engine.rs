@@ -318,7 +318,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             payload,
             fallbacks: page.fallbacks.clone(),
             in_place_of: None,
-            is_test: page.is_test,
+            is_test: page.is_test(),
         })
     }
 

@@ -6,7 +6,7 @@ use tocsin::core::act::Deed;
 use tocsin::core::id::{IncidentNo, ReportId};
 use tocsin::core::incident::Blind;
 use tocsin::core::observation::{EventName, Observation, Verdict};
-use tocsin::core::plan::{Input, PageKind};
+use tocsin::core::plan::{About, Input, PageKind};
 use tocsin::core::policy::{Escalation, Policy, Priority, Step};
 use tocsin::core::selfcheck::Findings;
 use tocsin::core::sight::BlindKind;
@@ -151,8 +151,8 @@ fn f12_blindness_rings_the_operators_once_and_resolves_when_the_source_can_be_se
     bench.feed(sight(minute(1)));
     assert_eq!(bench.rings().len(), 1);
     assert_eq!(
-        bench.rings()[0].blind,
-        Some(Blind { source: "reports".into(), since: minute(1), what: BlindKind::Stale })
+        bench.rings()[0].about,
+        About::Blind(Blind { source: "reports".into(), since: minute(1), what: BlindKind::Stale })
     );
     bench.until(minute(9));
     assert_eq!(bench.rings().len(), 2, "nobody took it: the next step rings");
@@ -200,14 +200,14 @@ fn a_test_rings_the_first_step_once_tells_of_nothing_and_is_over_by_itself() {
     let rung: Vec<_> = bench.rings().iter().map(|page| (page.priority, page.channel.to_string())).collect();
     let expected = [Priority::P0, Priority::P1].map(|priority| (priority, "pager".to_owned()));
     assert_eq!(rung, expected, "each in the lane of what its escalation is for");
-    assert!(bench.rings().iter().all(|page| page.is_test && page.count == 0 && page.cases.is_empty()));
+    assert!(bench.rings().iter().all(|page| page.is_test() && page.count == 0 && page.cases.is_empty()));
     let view = bench.core.view(bench.now);
     assert!(view.incidents.iter().all(|row| row.incident.is_test() && row.count == 0));
     bench.until(minute(9));
     assert_eq!((bench.rings().len(), bench.resolves().len()), (2, 0));
     bench.until(minute(100));
     assert_eq!((bench.rings().len(), bench.resolves().len()), (2, 2), "no later step, no repeat");
-    assert!(bench.resolves().iter().all(|page| page.is_test && page.created_at <= minute(11)));
+    assert!(bench.resolves().iter().all(|page| page.is_test() && page.created_at <= minute(11)));
     assert!(bench.core.view(bench.now).incidents.is_empty() && bench.breaches().is_empty());
 }
 
@@ -229,7 +229,7 @@ fn what_the_auditor_finds_rings_the_operators_again_when_there_is_more_and_resol
     assert_eq!(bench.rings().len(), 1, "the same again is no news");
     tell(&mut bench, found(1, 1));
     assert_eq!(bench.rings().len(), 2);
-    assert_eq!(bench.rings()[1].found, Some(found(1, 1)));
+    assert_eq!(bench.rings()[1].about, About::Audit(found(1, 1)));
     assert_eq!(bench.rings()[0].incident, bench.rings()[1].incident);
     tell(&mut bench, Findings::default());
     assert_eq!(bench.resolves().len(), 2);

@@ -7,7 +7,7 @@ use tocsin::core::act::{Act, Deed};
 use tocsin::core::engine::{Core, Decision};
 use tocsin::core::id::{Name, ReportId};
 use tocsin::core::observation::{Actor, Event, EventName, Observation, Received, Row, Verdict};
-use tocsin::core::plan::{Input, Notice, Page, PageKind, Plan, Rows};
+use tocsin::core::plan::{About, Input, Page, PageKind, Plan, Rows};
 use tocsin::core::policy::*;
 use tocsin::core::sight::Measured;
 use tocsin::core::time::{Span, Timestamp};
@@ -241,7 +241,7 @@ impl Bench {
 
     /// What rings for more than a deadline that comes near.
     pub fn rings(&self) -> Vec<&Page> {
-        let warns = |page: &Page| page.notice == Some(Notice::Warning);
+        let warns = |page: &Page| page.about == About::Warning;
         self.pages.iter().filter(|page| page.kind == PageKind::Ring && !warns(page)).collect()
     }
 

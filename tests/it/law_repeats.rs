@@ -4,10 +4,10 @@
 use crate::kit::*;
 use tocsin::core::act::Deed;
 use tocsin::core::engine::Core;
-use tocsin::core::id::IncidentNo;
+use tocsin::core::id::{IncidentNo, ReportId};
 use tocsin::core::incident::IncidentKind;
-use tocsin::core::observation::{Actor, EventName, Verdict};
-use tocsin::core::plan::{BreachStatus, News};
+use tocsin::core::observation::{Actor, EventName, Observation, Row, Verdict};
+use tocsin::core::plan::{About, BreachStatus};
 use tocsin::core::policy::{Escalation, Policy, Priority, Step};
 use tocsin::core::time::{Span, Timestamp};
 
@@ -46,7 +46,7 @@ fn f04_the_second_fourth_and_eighth_report_ring_and_those_between_do_not() {
     }
     let expected = [(40, 0, "pager"), (80, 1, "leads"), (160, 2, "executive")];
     assert_eq!(rung(&bench), expected.map(|(at, step, channel)| (at, step, channel.to_owned())));
-    assert!(bench.rings().iter().all(|page| page.news == News::Repeat && page.incident == bench.rings()[0].incident));
+    assert!(bench.rings().iter().all(|page| page.about == About::Repeat && page.incident == bench.rings()[0].incident));
     assert_eq!(bench.rings()[2].cases[0].reports, 8);
     assert_eq!(bench.breaches(), []);
 }
@@ -199,7 +199,7 @@ fn open(bench: &mut Bench, ids: std::ops::Range<i64>) {
 }
 
 fn bulk(bench: &Bench) -> usize {
-    bench.rings().iter().filter(|page| page.news == News::BulkClosures).count()
+    bench.rings().iter().filter(|page| page.about == About::BulkClosures).count()
 }
 
 #[test]
@@ -310,6 +310,43 @@ fn f20_whoever_closed_in_bulk_and_closes_the_same_again_is_told_of_anew() {
     assert_eq!(bench.core.view(bench.now).incidents.iter().filter(|i| &*i.category == "bulk closures").count(), 0);
     close(&mut bench, 0..1, "ada", 20);
     assert_eq!(bulk(&bench), 2, "alone it would be no bulk");
+}
+
+#[test]
+fn f20_a_bulk_is_over_when_the_last_of_its_cases_turns_out_to_be_none_of_p0() {
+    let mut bench = Bench::new();
+    let about = |category: &str, id: u8| row(category, minute(0)).about(id);
+    let closed = |row: Row| row.closed(minute(2), person("ada"), Verdict::Violation);
+    for id in 0..11 {
+        bench.put(i64::from(id), about("never_seen", id));
+    }
+    bench.until(minute(2));
+    for id in 0..11 {
+        bench.put(i64::from(id), closed(about("never_seen", id)));
+    }
+    let open = |bench: &Bench| {
+        let incidents = bench.core.view(bench.now).incidents;
+        incidents.iter().filter(|row| matches!(row.incident.kind, IncidentKind::Bulk { .. })).count()
+    };
+    assert_eq!(open(&bench), 1);
+    for id in 0..11 {
+        assert_eq!(open(&bench), 1, "a case of it still waits for its review");
+        bench.put(i64::from(id), closed(about("spam", id)));
+    }
+    assert_eq!(open(&bench), 0);
+}
+
+#[test]
+fn f20_a_closure_of_what_the_same_read_names_as_none_of_p0_is_no_part_of_a_bulk() {
+    let mut bench = Bench::new();
+    open(&mut bench, 0..10);
+    bench.put(10, row("never_seen", minute(0)));
+    bench.until(minute(2));
+    let closed = |category: &str| row(category, minute(0)).closed(minute(2), person("ada"), Verdict::Violation);
+    let category = |id: i64| if id < 10 { "csam" } else { "spam" };
+    let rows = (0..11).map(|id| Observation { id: ReportId::Int(id), row: Some(closed(category(id))) }).collect();
+    bench.rows(rows);
+    assert_eq!((bulk(&bench), bench.core.cases().filter(|case| case.ended.is_none()).count()), (0, 0));
 }
 
 #[test]

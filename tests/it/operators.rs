@@ -2,8 +2,9 @@
 
 use crate::kit::*;
 use tocsin::core::id::{Name, ReportId};
+use tocsin::core::incident::IncidentKind;
 use tocsin::core::observation::{Flaw, Observation, Received, Reject, Row, Verdict};
-use tocsin::core::plan::{Input, Notice, Page, PageKind, Rows};
+use tocsin::core::plan::{About, Input, Page, PageKind, Rows};
 use tocsin::core::policy::{Escalation, Policy, Step};
 use tocsin::core::time::Span;
 use tocsin::core::trouble::TroubleKind;
@@ -18,8 +19,8 @@ fn watched() -> Policy {
 
 /// Every page about trouble of a kind: (minute, ring or resolve, names).
 fn told(bench: &Bench, kind: TroubleKind) -> Vec<(i64, PageKind, Vec<Name>)> {
-    let about = |page: &Page| match &page.notice {
-        Some(Notice::Trouble(trouble)) if trouble.kind == kind => Some(trouble.names.clone()),
+    let about = |page: &Page| match &page.about {
+        About::Trouble(trouble) if trouble.kind == kind => Some(trouble.names.clone()),
         _ => None,
     };
     let minute_of = |page: &Page| page.created_at.since(minute(0)).secs().div_euclid(60);
@@ -139,7 +140,7 @@ fn each_channel_and_a_failed_reload_have_an_incident_of_their_own_that_recovers_
     assert_eq!(bench.resolves().len(), 2);
     let open = bench.core.view(bench.now).incidents;
     assert_eq!(open.len(), 1);
-    assert!(matches!(&open[0].incident.notice(), Some(Notice::Trouble(trouble)) if &*trouble.subject == "pager"));
+    assert!(matches!(&open[0].incident.kind, IncidentKind::Trouble(trouble) if &*trouble.subject == "pager"));
 }
 
 #[test]

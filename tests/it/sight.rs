@@ -7,7 +7,7 @@ use tocsin::core::arrivals::{Arrived, Watched, hour_of};
 use tocsin::core::engine::Core;
 use tocsin::core::id::{Name, ReportId};
 use tocsin::core::observation::{Flaw, Observation, Reject};
-use tocsin::core::plan::{Input, Plan, Rows};
+use tocsin::core::plan::{About, Input, Page, Plan, Rows};
 use tocsin::core::policy::{Expect, Policy};
 use tocsin::core::sight::{BlindKind, Fault, Lag, Measured};
 use tocsin::core::time::{Span, Timestamp};
@@ -46,8 +46,15 @@ fn kinds(core: &Core) -> Vec<BlindKind> {
     core.blindness(&source()).iter().map(|blindness| blindness.kind).collect()
 }
 
+fn blindness(page: &Page) -> Option<BlindKind> {
+    match &page.about {
+        About::Blind(blind) => Some(blind.what),
+        _ => None,
+    }
+}
+
 fn rung(bench: &Bench) -> Vec<BlindKind> {
-    bench.rings().iter().filter_map(|page| Some(page.blind.as_ref()?.what)).collect()
+    bench.rings().iter().filter_map(|page| blindness(page)).collect()
 }
 
 #[test]
@@ -118,7 +125,7 @@ fn f12_a_category_that_must_speak_and_is_silent_rings_and_a_second_one_rings_ane
     bench.until(minute(91));
     look_clear(&mut bench);
     assert_eq!(rung(&bench), [BlindKind::Silent, BlindKind::Silent], "spam fell silent too");
-    let incidents: Vec<_> = bench.rings().iter().filter(|page| page.blind.is_some()).map(|p| p.incident).collect();
+    let incidents: Vec<_> = bench.rings().iter().filter(|page| blindness(page).is_some()).map(|p| p.incident).collect();
     assert_eq!(incidents[0], incidents[1]);
     bench.put(3, row("csam", minute(91)));
     bench.put(4, row("spam", minute(91)));

@@ -3,7 +3,7 @@
 use crate::kit::*;
 use tocsin::core::id::ReportId;
 use tocsin::core::observation::{EventName, Observation, Verdict};
-use tocsin::core::plan::{Notice, Page, PageKind};
+use tocsin::core::plan::{About, Page, PageKind};
 use tocsin::core::policy::{Escalation, Policy, Priority, Warn};
 use tocsin::core::time::Span;
 
@@ -19,7 +19,7 @@ fn policy_that_warns(before_mins: i64, notify: &[&str]) -> Policy {
 }
 
 fn warnings(bench: &Bench) -> Vec<&Page> {
-    let warns = |page: &&Page| page.kind == PageKind::Ring && page.notice == Some(Notice::Warning);
+    let warns = |page: &&Page| page.kind == PageKind::Ring && page.about == About::Warning;
     bench.pages.iter().filter(warns).collect()
 }
 
@@ -125,7 +125,7 @@ fn a_warning_is_over_at_its_receiver_when_what_it_told_of_is_met() {
     bench.put(1, row("csam", minute(0)).closed(minute(56), person("ada"), Verdict::Violation));
     let over = bench.resolves();
     assert_eq!(over.len(), 1);
-    assert_eq!((&over[0].notice, over[0].kind), (&Some(Notice::Warning), PageKind::Resolve));
+    assert_eq!((&over[0].about, over[0].kind), (&About::Warning, PageKind::Resolve));
     assert_eq!((over[0].incident, over[0].round), (warnings(&bench)[0].incident, warnings(&bench)[0].round));
     bench.until(minute(90));
     assert_eq!(bench.pages.len(), 2);

@@ -4,7 +4,7 @@ use super::{Core, Draft};
 use crate::core::case::Case;
 use crate::core::id::IncidentNo;
 use crate::core::incident::{CASES_PER_PAGE, Incident, IncidentKind};
-use crate::core::plan::{News, PageCase};
+use crate::core::plan::{About, PageCase};
 use crate::core::policy::Priority;
 use crate::core::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,12 +35,19 @@ impl Core {
 }
 
 /// What an incident that rings or ends tells of. A bundle of P0 of which nothing is overdue tells of repeats.
-pub fn news(incident: &Incident, cases: &[PageCase], now: Timestamp) -> News {
+pub fn about(incident: &Incident, cases: &[PageCase], now: Timestamp) -> About {
     let due_later = |case: &PageCase| case.priority == Priority::P0 && case.deadline >= now;
     match &incident.kind {
-        IncidentKind::Bulk { .. } => News::BulkClosures,
-        _ if incident.repeats.due || (!cases.is_empty() && cases.iter().all(due_later)) => News::Repeat,
-        _ => News::Overdue,
+        IncidentKind::Episode(_) | IncidentKind::Group { .. } | IncidentKind::Bundle { .. } => {
+            let again = incident.repeats.due || (!cases.is_empty() && cases.iter().all(due_later));
+            if again { About::Repeat } else { About::Overdue }
+        }
+        IncidentKind::Bulk { .. } => About::BulkClosures,
+        IncidentKind::Blind(blind) => About::Blind(blind.clone()),
+        IncidentKind::Warning(_) => About::Warning,
+        IncidentKind::Trouble(trouble) => About::Trouble(trouble.clone()),
+        IncidentKind::Audit { found } => About::Audit(*found),
+        IncidentKind::Test { .. } => About::Test,
     }
 }
 

@@ -25,7 +25,7 @@ use tocsin::core::plan::PageKind;
 use tocsin::core::policy::Priority;
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::keys::Keys;
-use tocsin::pager::payload::{Payload, PayloadCase};
+use tocsin::pager::payload::{Payload, PayloadAbout, PayloadCase};
 use tocsin::pager::{Answer, ChannelKind, Channels, Outgoing, REQUEST_TIMEOUT, Sender};
 use tocsin::run::clock::{Clock, SystemClock, VirtualClock};
 use tocsin::run::outbox::{LEASE, Outbox, OutboxStats, channel_sending_max, sending_max};
@@ -72,13 +72,9 @@ fn page(incident: u64, kind: PageKind, priority: Priority, created_at: Timestamp
         priority: priority.to_string(),
         created_at: rfc3339(created_at),
         part: None,
-        blind: None,
-        news: Default::default(),
-        notice: None,
+        about: PayloadAbout::Overdue,
         acknowledge: None,
-        found: None,
         in_place_of: None,
-        is_test: false,
         without_store: false,
         count: 1,
         cases: vec![case],

@@ -102,7 +102,7 @@ impl Night {
                 payload: serde_json::to_string(&payload).unwrap(),
                 fallbacks: page.fallbacks.clone(),
                 in_place_of: None,
-                is_test: page.is_test,
+                is_test: page.is_test(),
             });
         }
         self.shelved = self.bench.pages.len();

@@ -181,7 +181,7 @@ fn pages(plan: &Plan) -> Vec<NewPage> {
             payload: serde_json::to_string(&Payload::freeze(page, &keys)).unwrap(),
             fallbacks: page.fallbacks.clone(),
             in_place_of: None,
-            is_test: page.is_test,
+            is_test: page.is_test(),
         }
     };
     plan.pages.iter().map(page).collect()
