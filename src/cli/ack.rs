@@ -1,6 +1,7 @@
 //! `tocsin ack`: a named person takes an incident. It stops the escalation, never the clocks; the running
 //! monitor takes it up within a second or two.
 
+use crate::cli::out::say;
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::Need;
 use crate::core::act::Deed;
@@ -21,7 +22,6 @@ pub struct Args {
     config: PathBuf,
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub async fn run(args: Args) -> Result<(), CliError> {
     let refused = |cause: String| CliError::Failed { operation: "acknowledge", cause };
     let digits = args.incident.strip_prefix("I-").unwrap_or(&args.incident);
@@ -39,6 +39,6 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let deed = Deed::Acknowledge { incident: no };
     let body = inbox::body(&deed).map_err(|error| refused(error.to_string()))?;
     store.put_inbox(deed.kind(), &body, args.by.trim(), SystemClock.now()).await?;
-    println!("{no} is acknowledged by {}; its targets still run until they are met", args.by.trim());
+    say!("{no} is acknowledged by {}; its targets still run until they are met", args.by.trim());
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `tocsin audit`: who did what, and what became of it, newest first.
 
+use crate::cli::out::say;
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::Need;
 use crate::core::act::{Audited, Effect};
@@ -34,7 +35,6 @@ struct Line<'a> {
     effect: Effect,
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = load_config(&args.config, Need::Sources)?;
     let keys = deployment::keys(&config)?;
@@ -44,14 +44,14 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         let lines: Vec<Line<'_>> = lines.iter().map(line).collect();
         let text = serde_json::to_string_pretty(&lines);
         let failed = |error: serde_json::Error| CliError::Failed { operation: "write JSON", cause: error.to_string() };
-        println!("{}", text.map_err(failed)?);
+        say!("{}", text.map_err(failed)?);
         return Ok(());
     }
     if lines.is_empty() {
-        println!("nobody has done anything yet");
+        say!("nobody has done anything yet");
     }
     for line in &lines {
-        println!("{}", words(line));
+        say!("{}", words(line));
     }
     Ok(())
 }

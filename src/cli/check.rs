@@ -1,10 +1,8 @@
 //! `tocsin check`: judges a configuration, alone or against its databases, and shows on one screen what it
 //! promises. Exit 0, or 78 with everything that must change.
 
-#![expect(clippy::print_stdout, reason = "the summary is the answer of this command")]
-#![expect(clippy::print_stderr, reason = "the command line is where people are told")]
-
 use super::{CliError, EXIT_CONFIG, drawing, load_config};
+use crate::cli::out::{self, aside, say};
 use crate::config::{Config, Mode, Need};
 use crate::core::obligation::Obligation;
 use crate::core::policy::{Categories, CategoryClass, Due, Spread, Target};
@@ -34,26 +32,26 @@ pub async fn check(
 ) -> Result<ExitCode, CliError> {
     let need = if args.offline { Need::Nothing } else { Need::All };
     let config = load_config(&args.config, need)?;
-    print!("{}", summary(&config));
+    out::answer(format_args!("{}", summary(&config)));
     let mut fits = run_tests(&config);
     for source in &config.sources {
         for gap in gaps(source) {
-            println!("source {} lacks {}: {}", source.name, gap.lacks, gap.behaviour);
+            say!("source {} lacks {}: {}", source.name, gap.lacks, gap.behaviour);
         }
     }
     if !args.offline {
         for source in &config.sources {
             match inspect(&config, source).await {
-                Ok(found) => println!("source {}: {found}", source.name),
+                Ok(found) => say!("source {}: {found}", source.name),
                 Err(complaint) => {
                     fits = false;
-                    eprintln!("source {}: {complaint}", source.name);
+                    aside!("source {}: {complaint}", source.name);
                 }
             }
         }
     }
     if !config.warnings.problems().is_empty() {
-        println!("\n{}", config.warnings.render(drawing(&std::io::stdout())));
+        say!("\n{}", config.warnings.render(drawing(&std::io::stdout())));
     }
     Ok(if fits { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CONFIG) })
 }
@@ -63,10 +61,10 @@ fn run_tests(config: &Config) -> bool {
     let failures: Vec<(usize, String)> =
         (1..).zip(&config.tests).filter_map(|(no, test)| Some((no, test.failure(&config.policy)?))).collect();
     for (no, failure) in &failures {
-        eprintln!("test {no} of {} fails: {failure}", config.tests.len());
+        aside!("test {no} of {} fails: {failure}", config.tests.len());
     }
     if !config.tests.is_empty() && failures.is_empty() {
-        println!("tests: all {} pass", config.tests.len());
+        say!("tests: all {} pass", config.tests.len());
     }
     failures.is_empty()
 }

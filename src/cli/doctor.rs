@@ -3,6 +3,7 @@
 //! a behaviour without its column. It changes nothing and pages nobody. Exit 0, or 1 when something is
 //! broken, or 78 when the configuration is refused.
 
+use crate::cli::out::say;
 use crate::cli::{CliError, EXIT_FAILED, deployment, load_config};
 use crate::config::{Config, Need};
 use crate::core::sight::CLOCKS_APART_MAX;
@@ -53,15 +54,14 @@ pub struct Finding {
 ///
 /// # Errors
 /// When the configuration doesn't load.
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub async fn run(args: Args) -> Result<ExitCode, CliError> {
     let config = load_config(&args.config, Need::All)?;
     let findings = examine(&config, SystemClock).await;
     if args.json {
         let text = serde_json::to_string_pretty(&serde_json::json!({ "findings": findings }));
-        println!("{}", text.map_err(|error| CliError::Failed { operation: "write JSON", cause: error.to_string() })?);
+        say!("{}", text.map_err(|error| CliError::Failed { operation: "write JSON", cause: error.to_string() })?);
     } else {
-        println!("{}", render(&findings).trim_end());
+        say!("{}", render(&findings).trim_end());
     }
     let broken = findings.iter().any(|finding| finding.verdict == Verdict::Broken);
     Ok(if broken { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })

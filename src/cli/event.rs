@@ -2,6 +2,7 @@
 //! looked into, a P0 that is none. The running monitor takes it up within a second or two, as evidence beside
 //! the report's own, and the audit log keeps who said it.
 
+use crate::cli::out::say;
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::{Config, Need};
 use crate::core::act::Deed;
@@ -40,7 +41,6 @@ fn refused(cause: String) -> CliError {
     CliError::Failed { operation: "say what happened", cause }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub async fn run(args: Args) -> Result<(), CliError> {
     let word = Word::parse(&args.name).ok_or_else(|| unknown(&args.name))?;
     let config = load_config(&args.config, Need::Sources)?;
@@ -59,11 +59,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let deed = Deed::Tell { source: source.name.clone(), report: args.report.as_str().into(), word, at };
     let body = inbox::body(&deed).map_err(|error| refused(error.to_string()))?;
     store.put_inbox(deed.kind(), &body, &by, now).await?;
-    println!(
-        "{} of report {} is handed in, by {by}; `tocsin audit` shows what became of it",
-        word.as_str(),
-        args.report
-    );
+    say!("{} of report {} is handed in, by {by}; `tocsin audit` shows what became of it", word.as_str(), args.report);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 mod known;
 
+use crate::cli::out::say;
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::{Config, Need};
 use crate::core::calendar::{Interval, Stretch};
@@ -93,17 +94,16 @@ struct Found {
     breaches: Vec<BreachRecord>,
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn print_now(found: &Found, explanation: Option<&Explanation>, has_breaches: bool) {
     if has_breaches {
-        println!("KNOWN NOW");
+        say!("KNOWN NOW");
     }
     match (&found.case, explanation) {
         (Some(case), Some(explanation)) => print_text(case, explanation, found.now),
-        _ => println!("the report is gone from its source, and nothing of it is open"),
+        _ => say!("the report is gone from its source, and nothing of it is open"),
     }
     if has_breaches {
-        println!();
+        say!();
     }
 }
 
@@ -307,7 +307,6 @@ fn why(target: &TargetExplained, stretch: Stretch) -> &'static str {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn print_json(explanation: Option<&Explanation>, known_then: Vec<known::Then>) {
     let now = explanation.map(|explanation| Now {
         priority: explanation.priority,
@@ -315,7 +314,7 @@ fn print_json(explanation: Option<&Explanation>, known_then: Vec<known::Then>) {
         targets: explanation.targets.iter().map(target_body).collect(),
     });
     match serde_json::to_string_pretty(&Body { now, known_then }) {
-        Ok(text) => println!("{text}"),
+        Ok(text) => say!("{text}"),
         Err(error) => tracing::error!(%error, "the explanation can't be written as JSON"),
     }
 }
@@ -341,25 +340,24 @@ fn target_body(target: &TargetExplained) -> TargetBody<'_> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn print_text(case: &Case, explanation: &Explanation, now: Timestamp) {
-    println!("{} by the rule \"{}\", as of {}", explanation.priority, explanation.rule, rfc3339(now));
-    println!("category {}, {} report(s), received {}", case.category, case.reports.len(), rfc3339(case.received()));
+    say!("{} by the rule \"{}\", as of {}", explanation.priority, explanation.rule, rfc3339(now));
+    say!("category {}, {} report(s), received {}", case.category, case.reports.len(), rfc3339(case.received()));
     for target in &explanation.targets {
         let due = match &target.due {
             Due::Within { span, calendar: None } => format!("within {span}"),
             Due::Within { span, calendar: Some(name) } => format!("within {span} of calendar \"{name}\""),
             Due::Stated { column } => format!("at the time that {column} states"),
         };
-        println!();
+        say!();
         let imposed = if target.obligation { ", an obligation" } else { "" };
-        println!("{}: from {} until {}, {due}{imposed}", target.name, target.from, target.until);
+        say!("{}: from {} until {}, {due}{imposed}", target.name, target.from, target.until);
         let deadline = target.deadline.map_or_else(|| "none yet".to_owned(), rfc3339);
-        println!("  {}, elapsed {}, deadline {deadline}", target.state.as_str().replace('_', " "), target.elapsed);
+        say!("  {}, elapsed {}, deadline {deadline}", target.state.as_str().replace('_', " "), target.elapsed);
         for (interval, stretch) in &target.walk {
             let mark = if *stretch == Stretch::Counted { "+" } else { " " };
             let length = interval.until.since(interval.from);
-            println!(
+            say!(
                 "  {mark} {} to {}  {length}, {}",
                 rfc3339(interval.from),
                 rfc3339(interval.until),

@@ -2,10 +2,8 @@
 //! counts the categories, and leaves each of them for a person to sort: what it writes doesn't load before
 //! that. It never overwrites a file, and it guesses of no category that it doesn't concern minors.
 
-#![expect(clippy::print_stdout, reason = "without --output the configuration itself is the answer")]
-#![expect(clippy::print_stderr, reason = "the command line is where people are told")]
-
 use super::{CliError, EXIT_FAILED, deployment, preset};
+use crate::cli::out::{self, aside};
 use crate::config::TEMPLATE;
 use crate::core::observation::EventName;
 use crate::core::time::Span;
@@ -53,20 +51,20 @@ pub async fn init(args: &InitArgs) -> Result<ExitCode, CliError> {
         (None, Some(url)) => (found(url, look(url, args).await?), "sort its categories", Vec::new()),
     };
     let Some(output) = &args.output else {
-        print!("{text}");
+        out::answer(format_args!("{text}"));
         return Ok(ExitCode::SUCCESS);
     };
     Ok(match write_new(output, &text) {
         Ok(()) => {
             let file = output.display();
-            eprintln!("wrote {file}; {next}, then: tocsin check --config {file}");
+            aside!("wrote {file}; {next}, then: tocsin check --config {file}");
             for note in notes {
-                eprintln!("* {note}");
+                aside!("* {note}");
             }
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("cannot write {}: {error}; name a file that doesn't exist yet", output.display());
+            aside!("cannot write {}: {error}; name a file that doesn't exist yet", output.display());
             ExitCode::from(EXIT_FAILED)
         }
     })

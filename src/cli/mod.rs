@@ -11,6 +11,7 @@ mod event;
 mod explain;
 pub mod init;
 mod inspect;
+mod out;
 mod packs;
 mod page;
 mod preset;
@@ -26,6 +27,7 @@ mod token;
 mod watch;
 mod weekly;
 
+use crate::cli::out::aside;
 use crate::config::{Config, Drawing, Need};
 use crate::run::clock::{Clock, SystemClock};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
@@ -145,7 +147,8 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&CliError::Failed { operation: "start the runtime", cause: error.to_string() }),
     };
-    match runtime.block_on(dispatch(arguments.command)) {
+    let done = runtime.block_on(dispatch(arguments.command));
+    match done.and_then(|code| out::end().map(|()| code)) {
         Ok(code) => code,
         Err(error) => fail(&error),
     }
@@ -178,16 +181,17 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Handover(args) => weekly::handover(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "tocsin", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "tocsin", &mut script);
+            out::answer(format_args!("{}", String::from_utf8_lossy(&script)));
             Ok(())
         }
     };
     done.map(|()| ExitCode::SUCCESS)
 }
 
-#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
 fn fail(error: &CliError) -> ExitCode {
-    eprintln!("tocsin: {error}");
+    aside!("tocsin: {error}");
     error.exit_code()
 }
 
@@ -217,10 +221,9 @@ fn start_log(format: LogFormat, demo: bool) {
 }
 
 /// Loads the configuration in the process's own environment; when it is refused, prints every reason.
-#[expect(clippy::print_stderr, reason = "the command line is where people are told")]
 fn load_config(file: &Path, need: Need) -> Result<Config, CliError> {
     Config::load_for(file, &|name| std::env::var(name).ok(), need, SystemClock.now()).map_err(|errors| {
-        eprintln!("{}\n", errors.0.render(drawing(&std::io::stderr())));
+        aside!("{}\n", errors.0.render(drawing(&std::io::stderr())));
         let problems = match errors.0.problems().len() {
             1 => "1 problem".to_owned(),
             count => format!("{count} problems"),

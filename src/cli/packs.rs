@@ -1,13 +1,13 @@
 //! `tocsin packs`: the obligations by law that a configuration can switch on by name, and the vocabularies
 //! that its lists of categories can name. It says of each figure how well it is known.
 
+use crate::cli::out;
 use crate::compile::packs::{Figure, NOT_ADVICE, Pack, PackObligation, all};
 use crate::compile::vocabulary;
 use crate::core::policy::Due;
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn print() {
-    print!("{}", text());
+    out::answer(format_args!("{}", text()));
 }
 
 /// Everything that is shipped, in the order of the names.

@@ -1,6 +1,7 @@
 //! `tocsin page`: what became of the pages, and a test of the way that they take. It asks the store, so that it
 //! answers whether the monitor runs or not; only a test needs it to run.
 
+use crate::cli::out::say;
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::Need;
 use crate::core::act::Deed;
@@ -91,7 +92,6 @@ fn failed(operation: &'static str, cause: String) -> CliError {
 /// How often the store is asked what became of a test.
 const LOOK_EVERY: Span = Span::from_micros(250_000);
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 async fn test(store: &SqlStore, args: &TestArgs) -> Result<(), CliError> {
     const OPERATION: &str = "test an escalation";
     let (clock, deed) = (SystemClock, Deed::TestPage { escalation: args.escalation.as_str().into() });
@@ -109,7 +109,7 @@ async fn test(store: &SqlStore, args: &TestArgs) -> Result<(), CliError> {
         clock.sleep_until(now.plus(LOOK_EVERY).min(until)).await;
     };
     for page in &pages {
-        println!("{}", line(page));
+        say!("{}", line(page));
     }
     if pages.is_empty() {
         return Err(failed(OPERATION, format!("no monitor took it up within {} s; does one run?", args.wait)));
@@ -121,24 +121,22 @@ async fn test(store: &SqlStore, args: &TestArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 async fn list(store: &SqlStore, args: &ListArgs) -> Result<(), CliError> {
     let pages = store.pages_in(args.state, args.limit).await?;
     if args.json {
         let pages: Vec<Value> = pages.iter().map(page_json).collect();
-        println!("{}", json!({ "pages": pages }));
+        say!("{}", json!({ "pages": pages }));
         return Ok(());
     }
     for page in &pages {
-        println!("{}", line(page));
+        say!("{}", line(page));
     }
     if pages.is_empty() {
-        println!("no pages");
+        say!("no pages");
     }
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 async fn show(store: &SqlStore, args: &ShowArgs) -> Result<(), CliError> {
     let found = store.page(args.id).await?;
     let (page, attempts) = found.ok_or_else(|| {
@@ -147,15 +145,15 @@ async fn show(store: &SqlStore, args: &ShowArgs) -> Result<(), CliError> {
     if args.json {
         let mut shown = page_json(&page);
         shown["attempts"] = attempts.iter().map(attempt_json).collect();
-        println!("{shown}");
+        say!("{shown}");
         return Ok(());
     }
-    println!("{}", line(&page));
+    say!("{}", line(&page));
     for attempt in &attempts {
-        println!("  {}", attempt_line(attempt));
+        say!("  {}", attempt_line(attempt));
     }
     if attempts.is_empty() {
-        println!("  no attempt has ended yet");
+        say!("  no attempt has ended yet");
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `tocsin queue`: asks the running process for the head of the queue and writes it as a table of at
 //! most `COLUMNS` columns. Names out of a database can't move the cursor or turn the text round.
 
+use crate::cli::out::say;
 use crate::cli::{CliError, load_config};
 use crate::config::Need;
 use crate::web::api::{QueueBody, QueueEntry};
@@ -33,13 +34,12 @@ pub struct Args {
 }
 
 /// Prints the head of the running monitor's queue.
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub async fn run(args: Args) -> Result<(), CliError> {
     let url = running(args.at, &args.config)?;
     let json = fetch(&url, args.limit).await?;
     let table = if args.json { Ok(json) } else { render_table(&json) };
     let text = table.map_err(|cause| QueueError::Unreadable { url, cause })?;
-    println!("{}", text.trim_end());
+    say!("{}", text.trim_end());
     Ok(())
 }
 

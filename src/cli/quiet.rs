@@ -2,6 +2,7 @@
 //! until an instant. Without arguments a window lists what is in force. The running monitor takes it up within
 //! a second or two, and judges it once more.
 
+use crate::cli::out::say;
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::{Config, Need};
 use crate::core::act::Deed;
@@ -147,23 +148,21 @@ impl Office {
         }
     }
 
-    #[expect(clippy::print_stdout, reason = "the command's output")]
     async fn list(&self) -> Result<(), CliError> {
         let quiets = self.store.quiets().await?;
         let listed: Vec<_> = quiets.iter().filter(|quiet| !quiet.is_over(self.now)).collect();
         if listed.is_empty() {
-            println!("nothing is kept quiet");
+            say!("nothing is kept quiet");
         }
         for quiet in listed {
             let (from, until) = (zone::rfc3339(quiet.from), zone::rfc3339(quiet.until));
             let what = what(&quiet.scope, &self.keys);
-            println!("Q-{}  {what}  from {from}  until {until}  by {}: {}", quiet.no, quiet.by, quiet.reason);
+            say!("Q-{}  {what}  from {from}  until {until}  by {}: {}", quiet.no, quiet.by, quiet.reason);
         }
         Ok(())
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub async fn snooze(args: SnoozeArgs) -> Result<(), CliError> {
     let office = Office::open(&args.config).await?;
     if args.end {
@@ -173,11 +172,10 @@ pub async fn snooze(args: SnoozeArgs) -> Result<(), CliError> {
     let until = office.until(args.until.as_deref().unwrap_or_default())?;
     let scope = office.snoozed(&args.what).await?;
     office.put(&Deed::Snooze { scope, reason: reason.into(), until }, &args.by).await?;
-    println!("{} is snoozed until {}; it rings then if it isn't over", args.what, zone::rfc3339(until));
+    say!("{} is snoozed until {}; it rings then if it isn't over", args.what, zone::rfc3339(until));
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub async fn window(args: WindowArgs) -> Result<(), CliError> {
     let office = Office::open(&args.config).await?;
     let by = args.by.as_deref().unwrap_or_default();
@@ -197,11 +195,10 @@ pub async fn window(args: WindowArgs) -> Result<(), CliError> {
     let said = what(&scope, &office.keys);
     office.put(&Deed::Window { scope, reason: reason.into(), from, until }, by).await?;
     let (from, until) = (zone::rfc3339(from), zone::rfc3339(until));
-    println!("{said} is quiet from {from} until {until}; what comes due meanwhile rings then, and P0 at once");
+    say!("{said} is quiet from {from} until {until}; what comes due meanwhile rings then, and P0 at once");
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 async fn end(office: &Office, no: &str, by: &str) -> Result<(), CliError> {
     let number = no.strip_prefix("Q-").unwrap_or(no).parse::<i64>();
     let number =
@@ -211,7 +208,7 @@ async fn end(office: &Office, no: &str, by: &str) -> Result<(), CliError> {
         return Err(refused(format!("{no} is over already, or never was; `tocsin window` lists them")));
     }
     office.put(&Deed::EndQuiet { no: number }, by).await?;
-    println!("{no} ends; what it held rings");
+    say!("{no} ends; what it held rings");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `tocsin rejects`: what could not be read in the reports' rows, and why; never what stood there. Each such
 //! row counts as the strictest that it could be until it is mended.
 
+use crate::cli::out::say;
 use crate::cli::queue::visible;
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::Need;
@@ -51,7 +52,6 @@ struct Entry {
 ///
 /// # Errors
 /// When the configuration or the store can't be read.
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = load_config(&args.config, Need::Sources)?;
     let keys = deployment::keys(&config)?;
@@ -67,9 +67,9 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     };
     if args.json {
         let text = serde_json::to_string_pretty(&body);
-        println!("{}", text.map_err(|error| CliError::Failed { operation: "write JSON", cause: error.to_string() })?);
+        say!("{}", text.map_err(|error| CliError::Failed { operation: "write JSON", cause: error.to_string() })?);
     } else {
-        println!("{}", render(&body).trim_end());
+        say!("{}", render(&body).trim_end());
     }
     Ok(())
 }

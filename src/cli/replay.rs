@@ -1,6 +1,7 @@
 //! `tocsin replay`: what this configuration would have made of a source's history. It reads every row,
 //! closed ones too, plays them through the core and writes breaches as CSV and pages as NDJSON.
 
+use crate::cli::out::say;
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::{Config, Need};
 use crate::core::id::{Name, ReportId};
@@ -76,10 +77,9 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn summarise(replayed: &Replayed, until: Timestamp) {
     let inherited = replayed.breaches.iter().filter(|breach| breach.inherited).count();
-    println!(
+    say!(
         "{} reports replayed to {}, {} of them as they were observed: \
          {} breaches ({inherited} of them already overdue when first seen), {} pages",
         replayed.reports,
@@ -91,24 +91,23 @@ fn summarise(replayed: &Replayed, until: Timestamp) {
 }
 
 /// What a change of configuration does, per rule and category, and the cases behind each line.
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn print_changes(changes: &Changes) {
     if changes.lines.is_empty() {
-        println!("nothing changes: the same breaches and the same pages");
+        say!("nothing changes: the same breaches and the same pages");
     }
     for ((rule, category, target), line) in &changes.lines {
-        println!("\n{rule}, {category}, {target}: {line}");
+        say!("\n{rule}, {category}, {target}: {line}");
         for (report, change) in &line.cases {
             let told = match change {
                 Changed::Appears { deadline } => format!("appears, due {}", rfc3339(*deadline)),
                 Changed::Disappears { deadline } => format!("disappears, was due {}", rfc3339(*deadline)),
                 Changed::Moves { from, to } => format!("moves from {} to {}", rfc3339(*from), rfc3339(*to)),
             };
-            println!("  {}#{}: {told}", report.source, report.id);
+            say!("  {}#{}: {told}", report.source, report.id);
         }
     }
     for ((category, channel), (before, after)) in &changes.pages {
-        println!("\npages about {category} to {channel}: {before} before, {after} now");
+        say!("\npages about {category} to {channel}: {before} before, {after} now");
     }
 }
 

@@ -1,6 +1,7 @@
 //! `tocsin status`: asks the running process how well it sees, writes and pages, and shows each way in which
 //! it is blind with since when and why. Exit 0 when it does its whole work, else 1.
 
+use crate::cli::out::say;
 use crate::cli::queue::{self, QueueError, visible, wrapped};
 use crate::cli::{CliError, EXIT_FAILED};
 use crate::web::api::{BlindBody, SourceBody, StatusBody};
@@ -27,20 +28,19 @@ pub struct Args {
 ///
 /// # Errors
 /// When nothing answers, or not as a tocsin.
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub async fn run(args: Args) -> Result<ExitCode, CliError> {
     let base = queue::running(args.at, &args.config)?;
     if args.alive {
         let (_, said) = queue::ask(&base, "/healthz").await?;
-        println!("{}", said.trim_end());
+        say!("{}", said.trim_end());
         return Ok(ExitCode::SUCCESS);
     }
     let (url, json) = queue::ask(&base, "/api/v1/status").await?;
     let body: StatusBody = serde_json::from_str(&json).map_err(|cause| QueueError::Unreadable { url, cause })?;
     if args.json {
-        println!("{}", json.trim_end());
+        say!("{}", json.trim_end());
     } else {
-        println!("{}", render(&body).trim_end());
+        say!("{}", render(&body).trim_end());
     }
     Ok(if body.ready { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
 }

@@ -1,6 +1,7 @@
 //! `tocsin store`: what people do with the store itself. Copies say that they are copies, nothing is
 //! overwritten, and a store that was restored, moved or cloned pages once a named person has adopted it.
 
+use crate::cli::out::say;
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::{Config, Need};
 use crate::run::clock::{Clock, SystemClock};
@@ -57,7 +58,6 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 async fn adopt(config: &Config, by: &str) -> Result<(), CliError> {
     if by.is_empty() || by.len() > 256 {
         let cause = "--by must name a person, in at most 256 bytes".to_owned();
@@ -70,17 +70,16 @@ async fn adopt(config: &Config, by: &str) -> Result<(), CliError> {
     deployment::forget_mark(config)?;
     store.close().await;
     if why.is_empty() {
-        println!("nothing stands against this store; it needs no adoption");
+        say!("nothing stands against this store; it needs no adoption");
         return Ok(());
     }
     for why in why {
-        println!("adopted by {by}, although {why}");
+        say!("adopted by {by}, although {why}");
     }
-    println!("whatever is open and was paged since this state was saved may ring once more; start the monitor now");
+    say!("whatever is open and was paged since this state was saved may ring once more; start the monitor now");
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 async fn take_backup(config: &Config, to: PathBuf) -> Result<(), CliError> {
     let keys = deployment::keys(config)?;
     let store = SqlStore::open(&config.store.url, &keys.fingerprint()).await?;
@@ -88,24 +87,22 @@ async fn take_backup(config: &Config, to: PathBuf) -> Result<(), CliError> {
     store.backup(&to, &taken).await?;
     store.close().await;
     if config.deployment_secret.is_some() {
-        println!("{}: written; the deployment secret is where the configuration has it: keep that too", to.display());
+        say!("{}: written; the deployment secret is where the configuration has it: keep that too", to.display());
         return Ok(());
     }
     let secret = backup::beside(&to, ".secret");
     backup::copy_private(&deployment::secret_file(config), &secret)?;
-    println!("{} and {}: written; keep both where only their owner reads them", to.display(), secret.display());
+    say!("{} and {}: written; keep both where only their owner reads them", to.display(), secret.display());
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn restore(config: &Config, from: PathBuf) -> Result<(), CliError> {
     let Some(to) = store::file(&config.store.url)? else { return Err(store::BackupError::NotAFile.into()) };
     backup::restore(&from, &to)?;
-    println!("{}: restored; when nothing else pages from it, run: tocsin store adopt --by YOUR-NAME", to.display());
+    say!("{}: restored; when nothing else pages from it, run: tocsin store adopt --by YOUR-NAME", to.display());
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 async fn migrate(config: &Config, from: Secret, to: Secret) -> Result<(), CliError> {
     let fingerprint = deployment::keys(config)?.fingerprint();
     let old = SqlStore::open(&from, &fingerprint).await?;
@@ -114,6 +111,6 @@ async fn migrate(config: &Config, from: Secret, to: Secret) -> Result<(), CliErr
     let rows = store::move_store(&old, &new, &place, SystemClock.now()).await?;
     old.close().await;
     new.close().await;
-    println!("{rows} rows moved to {place}; name it under [store] and start the monitor");
+    say!("{rows} rows moved to {place}; name it under [store] and start the monitor");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `tocsin token`: who may look at the board and use the API. A token is shown once, when it is made; the store keeps its
 //! hash. Making and revoking one stands in the audit log.
 
+use crate::cli::out::{aside, say};
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::Need;
 use crate::core::time::{Span, Timestamp, WrittenSpan};
@@ -83,11 +84,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the command's output; the token alone on standard output"
-)]
+/// The token alone goes to standard output.
 async fn create(args: CreateArgs) -> Result<(), CliError> {
     let name = person(&args.name).ok_or_else(|| refused("--name must be one line of at most 256 bytes"))?;
     let role = Role::parse(&args.role).ok_or_else(|| refused("--role must be viewer, responder or admin"))?;
@@ -100,8 +97,8 @@ async fn create(args: CreateArgs) -> Result<(), CliError> {
     let id = store.put_token(&new).await?;
     let subject = format!("{id} {name}, {}", role.as_str());
     note(&store, "token_create", &subject, &by, now).await?;
-    eprintln!("token {id} of {name}, {}, until {}; it is shown this once:", role.as_str(), rfc3339(expires_at));
-    println!("{token}");
+    aside!("token {id} of {name}, {}, until {}; it is shown this once:", role.as_str(), rfc3339(expires_at));
+    say!("{token}");
     Ok(())
 }
 
@@ -131,12 +128,11 @@ async fn note(store: &SqlStore, kind: &str, subject: &str, by: &str, at: Timesta
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 async fn list(args: ListArgs) -> Result<(), CliError> {
     let tokens = store(&args.config).await?.tokens().await?;
     let now = SystemClock.now();
     if tokens.is_empty() {
-        println!("no token was ever made");
+        say!("no token was ever made");
     }
     for token in tokens {
         let state = match token.revoked_at {
@@ -144,7 +140,7 @@ async fn list(args: ListArgs) -> Result<(), CliError> {
             None if token.expires_at <= now => format!("expired at {}", rfc3339(token.expires_at)),
             None => format!("in force until {}", rfc3339(token.expires_at)),
         };
-        println!(
+        say!(
             "{:>4}  {}  {}  {state}; made {} by {}",
             token.id,
             token.role,
@@ -156,7 +152,6 @@ async fn list(args: ListArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 async fn revoke(args: RevokeArgs) -> Result<(), CliError> {
     let (now, by) = (SystemClock.now(), by(args.by.as_deref())?);
     let store = store(&args.config).await?;
@@ -164,6 +159,6 @@ async fn revoke(args: RevokeArgs) -> Result<(), CliError> {
         return Err(refused(format!("{} is no token that is in force; `tocsin token list` lists them", args.id)));
     }
     note(&store, "token_revoke", &args.id.to_string(), &by, now).await?;
-    println!("{} is revoked; a running monitor refuses it within seconds", args.id);
+    say!("{} is revoked; a running monitor refuses it within seconds", args.id);
     Ok(())
 }

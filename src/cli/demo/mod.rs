@@ -4,6 +4,7 @@
 mod quarter;
 mod world;
 
+use crate::cli::out::say;
 use crate::cli::{CliError, load_config, serve};
 use crate::config::Need;
 use crate::run::clock::Clock;
@@ -48,17 +49,16 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     serve::serve(config, listener, Some(buttons)).await
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn welcome(listener: &tokio::net::TcpListener) -> Result<(), CliError> {
     let address = listener.local_addr();
     let address =
         address.map_err(|error| CliError::Failed { operation: "read the page's address", cause: error.to_string() })?;
-    println!("tocsin demo: every report here is synthetic; targets are seconds where yours are hours");
-    println!("  the queue and the pages:  http://{address}/");
-    println!("  metrics and health:       http://{address}/metrics  /healthz  /readyz");
-    println!("  the board has buttons for a storm of reports and for a blind minute");
-    println!("  pages ring below as they fire, the first within 30 seconds; Ctrl-C stops");
-    println!();
+    say!("tocsin demo: every report here is synthetic; targets are seconds where yours are hours");
+    say!("  the queue and the pages:  http://{address}/");
+    say!("  metrics and health:       http://{address}/metrics  /healthz  /readyz");
+    say!("  the board has buttons for a storm of reports and for a blind minute");
+    say!("  pages ring below as they fire, the first within 30 seconds; Ctrl-C stops");
+    say!();
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! What was known when a breach was found, as it was kept with it: told apart from what is known now, because
 //! rows change and policies do.
 
+use crate::cli::out::say;
 use crate::core::calendar::{Interval, Stretch};
 use crate::core::clock::Ending;
 use crate::core::known::KnownReport;
@@ -101,36 +102,35 @@ fn who(actor: &Actor) -> String {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn print(breaches: &[Then]) {
-    println!("KNOWN THEN: {} breach(es) as they were found", breaches.len());
+    say!("KNOWN THEN: {} breach(es) as they were found", breaches.len());
     for breach in breaches {
-        println!();
+        say!();
         let inherited = if breach.inherited { ", already overdue when first seen" } else { "" };
-        println!("{} due {}: {} at {}{inherited}", breach.target, breach.deadline, breach.status, breach.detected_at);
-        println!("  {} by the rule \"{}\" of the policy {}", breach.priority, breach.rule, breach.policy);
+        say!("{} due {}: {} at {}{inherited}", breach.target, breach.deadline, breach.status, breach.detected_at);
+        say!("  {} by the rule \"{}\" of the policy {}", breach.priority, breach.rule, breach.policy);
         if let Some(incident) = &breach.incident {
-            println!("  told in {incident}");
+            say!("  told in {incident}");
         }
         for step in &breach.walk {
             let mark = if step.stretch == Stretch::Counted { "+" } else { " " };
-            println!("  {mark} {} to {}", step.from, step.until);
+            say!("  {mark} {} to {}", step.from, step.until);
         }
         for report in &breach.reports {
             let gone = report.gone_since.as_ref().map(|at| format!(", gone since {at}")).unwrap_or_default();
-            println!("  {} received {}, read at {}{gone}", report.report, report.received, report.read_at);
+            say!("  {} received {}, read at {}{gone}", report.report, report.received, report.read_at);
             if report.events.is_empty() {
-                println!("    nothing had happened to it");
+                say!("    nothing had happened to it");
             }
             for event in &report.events {
-                println!("    {} at {} by {}", event.name, event.at, event.by);
+                say!("    {} at {} by {}", event.name, event.at, event.by);
             }
         }
         if let (Some(ended), Some(at)) = (breach.ended, &breach.ended_at) {
-            println!("  later: {ended} at {at}");
+            say!("  later: {ended} at {at}");
         }
         if let Some(at) = &breach.contradicted_at {
-            println!("  later: contradicted by evidence that came at {at}");
+            say!("  later: contradicted by evidence that came at {at}");
         }
     }
 }

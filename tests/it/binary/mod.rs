@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod canaries;
+mod closed_pipes;
 mod commands;
 mod crash;
 mod demo;
