@@ -10,7 +10,7 @@ use crate::run::auditor::{AUDIT_EVERY, LastAudit};
 use crate::run::canary::CANARY;
 use crate::run::clock::Clock;
 use crate::status::{StatusHandle, Unready};
-use crate::store::{SqlStore, StoreError};
+use crate::store::{Result, SqlStore, UnheardRound};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -27,10 +27,49 @@ const _: () = assert!(AUDIT_WITHIN.micros() > 2 * AUDIT_EVERY.micros());
 /// How long a canary may take to be accepted.
 const CANARY_WITHIN: Span = Span::from_mins(5);
 
-pub struct Heartbeat<C> {
-    pub sender: HeartbeatSender,
+/// The port through which beats leave. Tests decorate it; [`HeartbeatSender`] is the one implementation.
+pub trait Beats: Send + Sync + 'static {
+    /// One beat, begun at `now`; what went wrong is an answer too.
+    fn beat(&self, now: Timestamp) -> impl Future<Output = Answer> + Send;
+}
+
+impl Beats for HeartbeatSender {
+    async fn beat(&self, now: Timestamp) -> Answer {
+        self.send(now).await
+    }
+}
+
+/// What a heartbeat asks of the store. Tests decorate it; [`SqlStore`] is the one implementation, and says what
+/// each means.
+pub trait Evidence: Send + Sync + 'static {
+    fn prove_writable(&self) -> impl Future<Output = Result<()>> + Send;
+    fn unheard_rounds(&self, created_by: Timestamp) -> impl Future<Output = Result<Vec<UnheardRound>>> + Send;
+    fn last_deed(&self, kind: &str, by: &str) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
+    fn is_test_heard(&self, since: Timestamp) -> impl Future<Output = Result<bool>> + Send;
+}
+
+impl Evidence for SqlStore {
+    async fn prove_writable(&self) -> Result<()> {
+        SqlStore::prove_writable(self).await
+    }
+
+    async fn unheard_rounds(&self, created_by: Timestamp) -> Result<Vec<UnheardRound>> {
+        SqlStore::unheard_rounds(self, created_by).await
+    }
+
+    async fn last_deed(&self, kind: &str, by: &str) -> Result<Option<Timestamp>> {
+        SqlStore::last_deed(self, kind, by).await
+    }
+
+    async fn is_test_heard(&self, since: Timestamp) -> Result<bool> {
+        SqlStore::is_test_heard(self, since).await
+    }
+}
+
+pub struct Heartbeat<C, B = HeartbeatSender, E = SqlStore> {
+    pub sender: B,
     pub every: Span,
-    pub store: Arc<SqlStore>,
+    pub store: Arc<E>,
     pub clock: C,
     pub status: StatusHandle,
     pub audit: LastAudit,
@@ -38,7 +77,7 @@ pub struct Heartbeat<C> {
     pub has_canary: bool,
 }
 
-impl<C: Clock> Heartbeat<C> {
+impl<C: Clock, B: Beats, E: Evidence> Heartbeat<C, B, E> {
     /// Beats until `shutdown` turns true.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
         let mut silent_for: Option<String> = None;
@@ -59,12 +98,12 @@ impl<C: Clock> Heartbeat<C> {
     ///
     /// # Errors
     /// Why none was sent, or was not accepted.
-    pub async fn beat(&self, now: Timestamp) -> Result<(), String> {
+    pub async fn beat(&self, now: Timestamp) -> std::result::Result<(), String> {
         let unwell = self.unwell(now).await;
         if !unwell.is_empty() {
             return Err(unwell.join("; "));
         }
-        match self.sender.send(now).await {
+        match self.sender.beat(now).await {
             Answer { verdict: AnswerVerdict::Accepted, .. } => Ok(()),
             answer => Err(format!("the receiver of the heartbeat did not accept it: {}", answer.text)),
         }
@@ -96,13 +135,13 @@ impl<C: Clock> Heartbeat<C> {
         unwell
     }
 
-    async fn unheard(&self, now: Timestamp) -> Result<usize, StoreError> {
+    async fn unheard(&self, now: Timestamp) -> Result<usize> {
         let rounds = self.store.unheard_rounds(now.minus(UNHEARD_P0)).await?;
         let late = now.minus(UNHEARD_LESSER);
         Ok(rounds.iter().filter(|round| round.priority == Priority::P0 || round.created_at <= late).count())
     }
 
-    async fn canary_is_lost(&self, now: Timestamp) -> Result<bool, StoreError> {
+    async fn canary_is_lost(&self, now: Timestamp) -> Result<bool> {
         if !self.has_canary {
             return Ok(false);
         }

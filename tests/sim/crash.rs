@@ -1,11 +1,12 @@
 //! A night's history, told once without a fault to count its effects, and then told again for every
 //! effect with the process lost before it and after it. No page may be lost, none may come under
-//! another key, and the store must end up with the same breaches.
+//! another key, the store must end up with the same breaches, and no heartbeat may be missing or say that all
+//! is well while a P0 waits unheard.
 
-use crate::driver::{Life, World, keys};
+use crate::driver::{Life, Switch, World, keys, status};
 use crate::faults::{Faults, Faulty, Side};
 use crate::kit::*;
-use crate::model_store::PageState;
+use crate::model_store::{ModelStore, PageState};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use tocsin::core::act::Deed;
@@ -13,9 +14,19 @@ use tocsin::core::id::{IncidentNo, Name};
 use tocsin::core::observation::{EventName, Verdict};
 use tocsin::core::plan::PageKind;
 use tocsin::core::policy::{Policy, Priority, Step};
+use tocsin::core::selfcheck::Findings;
 use tocsin::core::time::{Span, Timestamp};
+use tocsin::run::auditor::{Audit, LastAudit};
+use tocsin::run::clock::{Clock, VirtualClock};
+use tocsin::run::heartbeat::Heartbeat;
 use tocsin::run::outbox::{Outbox, OutboxStats};
 use tocsin::store::Lane;
+
+/// How often the heartbeat looks, in minutes.
+const BEAT_EVERY: i64 = 1;
+
+/// The heartbeat, with every effect of it counted.
+type Heart = Heartbeat<VirtualClock, Faulty<Switch>, Faulty<ModelStore>>;
 
 impl World {
     /// The platform's night, minute by minute.
@@ -69,6 +80,30 @@ impl World {
         }
     }
 
+    /// A heartbeat of this life of the process.
+    fn heartbeat(&self, store: Arc<Faulty<ModelStore>>, faults: Arc<Faults>) -> Heart {
+        Heartbeat {
+            sender: Faulty { inner: self.switch.clone(), faults },
+            every: Span::from_mins(BEAT_EVERY),
+            store,
+            clock: self.clock.clone(),
+            status: status(),
+            audit: LastAudit::default(),
+            has_canary: true,
+        }
+    }
+
+    /// One look whether to beat; all but what the store says is well.
+    async fn beat(&self, heartbeat: &Heart) {
+        let now = self.clock.now();
+        heartbeat.audit.set(Audit { at: now, found: Findings::default() });
+        heartbeat.status.update(|status| {
+            (status.leader, status.engine_alive_at) = (true, Some(now));
+            status.sources[0].last_ok = Some(now);
+        });
+        let _silent_or_not = heartbeat.beat(now).await;
+    }
+
     /// One life of the process: from its start until the night is over or it is lost.
     async fn process(&self, faults: Arc<Faults>, from_minute: Arc<Mutex<i64>>) {
         let store = Arc::new(Faulty { inner: self.store.clone(), faults: faults.clone() });
@@ -77,6 +112,7 @@ impl World {
         let mut life = Life::start(Arc::new(policy), store.clone(), table, self.clock.clone()).await;
         let sender = Faulty { inner: self.receiver.clone(), faults: faults.clone() };
         let stats = OutboxStats::new([]).unwrap();
+        let heartbeat = self.heartbeat(store.clone(), faults.clone());
         let outbox = Outbox::new(store, sender, self.clock.clone(), keys(), stats);
         loop {
             let minute_no = *from_minute.lock().unwrap();
@@ -85,6 +121,9 @@ impl World {
             }
             self.live(minute_no);
             self.acknowledge(minute_no);
+            if minute_no % BEAT_EVERY == 0 {
+                self.beat(&heartbeat).await;
+            }
             let end = minute(minute_no + 1);
             life.scan().await.unwrap();
             loop {
@@ -129,6 +168,10 @@ impl World {
 
     fn delivered(&self) -> BTreeSet<String> {
         self.receiver.delivered.lock().unwrap().clone()
+    }
+
+    fn beats(&self) -> BTreeSet<Timestamp> {
+        self.switch.beats.lock().unwrap().clone()
     }
 
     fn breaches(&self) -> BTreeSet<(String, Name, Timestamp)> {
@@ -190,13 +233,17 @@ fn l11_the_process_lost_before_or_after_any_effect_loses_no_page_and_doubles_non
     let golden = World::new();
     let effects = golden.night(None);
     assert!(golden.delivered().len() >= 10, "the night has too few pages to prove anything");
-    assert!(effects > 300, "only {effects} effects were counted");
+    assert!(effects > 500, "only {effects} effects were counted");
+    let looks = 130 / BEAT_EVERY as usize + 1;
+    assert!((looks / 2..looks).contains(&golden.beats().len()), "the heartbeat must beat, and be silent now and then");
     for effect in 0..effects {
         for side in [Side::Before, Side::After] {
             let world = World::new();
             world.night(Some((effect, side)));
             assert_eq!(world.breaches(), golden.breaches(), "lost {side:?} effect {effect} of {effects}");
             assert_eq!(world.delivered(), golden.delivered(), "lost {side:?} effect {effect} of {effects}");
+            let missed: Vec<_> = golden.beats().difference(&world.beats()).copied().collect();
+            assert!(missed.is_empty(), "lost {side:?} effect {effect} of {effects}: no beat at {missed:?}");
         }
     }
     println!("{effects} effects, {} pages, {} crashes", golden.delivered().len(), effects * 2);

@@ -2,21 +2,22 @@
 //! of the process over them, driven input by input in time that only a test moves.
 
 use crate::kit::minute;
-use crate::model_store::ModelStore;
+use crate::model_store::{ModelStore, PageState};
 use crate::port::lead;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tocsin::core::id::ReportId;
 use tocsin::core::observation::{EventName, Observation, Row};
-use tocsin::core::plan::Input;
-use tocsin::core::policy::Policy;
+use tocsin::core::plan::{Input, PageKind};
+use tocsin::core::policy::{Policy, Priority};
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::keys::Keys;
 use tocsin::pager::{Answer, Outgoing, Sender};
 use tocsin::run::asks::Asks;
 use tocsin::run::clock::{Clock, VirtualClock};
 use tocsin::run::engine::Engine;
+use tocsin::run::heartbeat::Beats;
 use tocsin::run::inbox;
 use tocsin::run::lists::Lists;
 use tocsin::run::poller::{Inputs, PollError, Poller};
@@ -94,11 +95,35 @@ impl Sender for Receiver {
     }
 }
 
-/// What outlives the process: the two databases, the receiver, and time.
+/// What hears the heartbeat, and finds by itself whether a P0 waits unheard.
+#[derive(Default)]
+pub struct Switch {
+    pub store: Arc<ModelStore>,
+    pub beats: Mutex<BTreeSet<Timestamp>>,
+}
+
+impl Beats for Switch {
+    async fn beat(&self, now: Timestamp) -> Answer {
+        let tables = self.store.tables();
+        let rings = || tables.pages.iter().filter(|state| state.page.kind == PageKind::Ring);
+        let waits = |state: &&PageState| matches!(state.state, "queued" | "leased" | "parked");
+        let late = |state: &&PageState| state.page.created_at.plus(Span::from_secs(15)) <= now;
+        for waiting in rings().filter(waits).filter(late).filter(|state| state.page.priority == Priority::P0) {
+            let round = |state: &PageState| (state.page.incident, state.page.round);
+            let heard = rings().any(|state| state.state == "accepted" && round(state) == round(waiting));
+            assert!(heard, "a beat at {now:?} though nobody has heard {:?}", round(waiting));
+        }
+        self.beats.lock().unwrap().insert(now);
+        Answer::accepted("200")
+    }
+}
+
+/// What outlives the process: the two databases, the receivers, and time.
 pub struct World {
     pub store: Arc<ModelStore>,
     pub table: Arc<Table>,
     pub receiver: Arc<Receiver>,
+    pub switch: Arc<Switch>,
     pub clock: VirtualClock,
 }
 
@@ -109,8 +134,10 @@ impl World {
     }
 
     pub fn new() -> Self {
+        let store: Arc<ModelStore> = Arc::default();
         World {
-            store: Arc::default(),
+            switch: Arc::new(Switch { store: store.clone(), ..Switch::default() }),
+            store,
             table: Arc::default(),
             receiver: Arc::default(),
             clock: VirtualClock::new(minute(0)),
@@ -193,7 +220,7 @@ pub fn keys() -> Keys {
     Keys::new(b"a deployment's secret")
 }
 
-fn status() -> StatusHandle {
+pub fn status() -> StatusHandle {
     StatusHandle::new(Status {
         version: "test",
         mode: Mode::Live,

@@ -8,6 +8,7 @@ use tocsin::core::case::Case;
 use tocsin::core::id::{CaseKey, Name, ReportId};
 use tocsin::core::time::Timestamp;
 use tocsin::pager::{Answer, Outgoing, Sender};
+use tocsin::run::heartbeat::{Beats, Evidence};
 use tocsin::source::{Batch, ScanPosition, Source};
 use tocsin::store::*;
 use tokio::sync::Notify;
@@ -146,5 +147,29 @@ impl<S: Source> Source for Faulty<S> {
 impl<P: Sender> Sender for Faulty<P> {
     async fn send(&self, page: &Outgoing<'_>, now: Timestamp) -> Answer {
         self.faults.effect(self.inner.send(page, now)).await
+    }
+}
+
+impl<B: Beats> Beats for Faulty<B> {
+    async fn beat(&self, now: Timestamp) -> Answer {
+        self.faults.effect(self.inner.beat(now)).await
+    }
+}
+
+impl<E: Evidence> Evidence for Faulty<E> {
+    async fn prove_writable(&self) -> Result<()> {
+        self.faults.effect(self.inner.prove_writable()).await
+    }
+
+    async fn unheard_rounds(&self, created_by: Timestamp) -> Result<Vec<UnheardRound>> {
+        self.faults.effect(self.inner.unheard_rounds(created_by)).await
+    }
+
+    async fn last_deed(&self, kind: &str, by: &str) -> Result<Option<Timestamp>> {
+        self.faults.effect(self.inner.last_deed(kind, by)).await
+    }
+
+    async fn is_test_heard(&self, since: Timestamp) -> Result<bool> {
+        self.faults.effect(self.inner.is_test_heard(since)).await
     }
 }
