@@ -146,6 +146,17 @@ fn a_report_in_a_category_under_maintenance_that_turns_out_to_concern_a_minor_ri
 }
 
 #[test]
+fn a_case_that_was_snoozed_and_turns_out_to_concern_a_minor_rings_at_every_deadline() {
+    let mut bench = Bench::with(repeating());
+    bench.put(1, row("spam", minute(0)));
+    assert_eq!(ask(&mut bench, 1, snooze(case_of(1), 600)), None);
+    bench.until(minute(5));
+    bench.put(1, row("csam", minute(0)));
+    bench.until(minute(61));
+    assert_eq!(rang(&bench), [15, 60]);
+}
+
+#[test]
 fn a_breach_of_higher_priority_rings_at_once_in_a_snoozed_incident() {
     let mut policy = repeating();
     policy.rules[0].categories = policy.rules[1].categories.clone();

@@ -6,8 +6,8 @@ use tocsin::compile::when::compile;
 use tocsin::core::facts::{Fact, FactType, Predicate, Real};
 use tocsin::core::observation::{EventName, Row, Verdict};
 use tocsin::core::plan::{Alarm, Input};
-use tocsin::core::policy::{Categories, CategoryClass, Policy, Priority, Spread, Standing};
-use tocsin::core::time::Span;
+use tocsin::core::policy::{Categories, CategoryClass, Policy, Priority, Rule, Spread, Standing};
+use tocsin::core::time::{Span, Timestamp};
 
 fn facts_policy() -> Policy {
     let mut policy = policy();
@@ -330,6 +330,44 @@ fn f06_below_p0_a_burst_after_quiet_hours_is_measured_from_the_last_look_and_a_p
     }
     let case = bench.core.cases().next().unwrap();
     assert_eq!(case.next_deadline(), Some(minute(49 + 15 + 9)), "nine minutes between two reads that saw it paused");
+}
+
+#[test]
+fn f06_what_spread_too_fast_below_p0_is_asked_anew_of_the_p0_that_it_becomes_and_the_other_way_round() {
+    let spread = |per_hour, within| Some(Spread { fact: "views".into(), per_hour, within: Span::from_mins(within) });
+    let due = |lesser_per_hour, p0_per_hour, before: &str, after: &str| {
+        let mut policy = modified_policy();
+        policy.rules[0].spread = spread(lesser_per_hour, 10);
+        policy.minor_safety.spread = spread(p0_per_hour, 5);
+        let mut bench = Bench::with(policy);
+        [before, after].map(|category| {
+            bench.put(1, row(category, minute(0)).views(5_000));
+            bench.core.cases().next().unwrap().next_deadline()
+        })
+    };
+    assert_eq!(due(1_000, 1_000_000, "threat", "csam"), [Some(minute(10)), Some(minute(15))]);
+    assert_eq!(due(1_000_000, 1_000, "never_seen", "threat"), [Some(minute(5)), Some(minute(120))]);
+}
+
+#[test]
+fn in_a_group_that_has_rung_a_breach_of_higher_priority_rings_at_once_and_others_within_five_minutes_together() {
+    let mut policy = facts_policy();
+    let viral = Some(when(&policy, "views > 1000"));
+    policy
+        .rules
+        .insert(1, Rule { name: "viral".into(), when: viral, priority: Priority::P1, ..policy.rules[1].clone() });
+    let mut bench = Bench::with(policy);
+    for (id, views) in [(0, 0), (1, 0), (2, 5_000), (3, 0), (4, 5_000)] {
+        bench.until(minute(id));
+        bench.put(id, row("ncii", minute(id)).views(views));
+    }
+    bench.until(minute(70));
+    let rings = bench.rings();
+    let incidents: Vec<_> = rings.iter().map(|page| page.incident).collect();
+    assert!(incidents.windows(2).all(|pair| pair[0] == pair[1]), "{incidents:?}");
+    let minute_of = |at: Timestamp| at.since(minute(0)).secs() / 60;
+    let rung: Vec<_> = rings.iter().map(|page| (minute_of(page.created_at), page.priority, page.count)).collect();
+    assert_eq!(rung, [(60, Priority::P2, 1), (62, Priority::P1, 3), (67, Priority::P1, 5)]);
 }
 
 #[test]

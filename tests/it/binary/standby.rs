@@ -144,7 +144,7 @@ async fn frozen(hint: &str, rounds: u32, for_secs: i64) {
 }
 
 #[tokio::test]
-async fn a_leader_that_is_cut_off_from_the_store_is_followed_and_every_page_comes() {
+async fn l12_a_leader_that_is_cut_off_from_the_store_is_followed_and_every_page_comes_under_one_key() {
     let [a, b, c, d, e] =
         ["a", "b", "c", "d", "e"].map(|each| async move { cut_off(&format!("cut_off_{each}"), 1).await });
     tokio::join!(a, b, c, d, e);
