@@ -108,7 +108,9 @@ impl PrivatePostgres {
 
 impl Drop for PrivatePostgres {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !self.home.join("data/postmaster.pid").exists() {
+            // The test has stopped it.
+        } else if !std::thread::panicking() {
             self.control("stop", "immediate");
         } else {
             // The test has failed already; a server that stays ends with the machine.
