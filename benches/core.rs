@@ -1,6 +1,6 @@
 //! What the core costs: matching and ranking a backlog, a poll that finds nothing changed, moving cases in
-//! a large index, and the memory of an open report. The floor is the ordered index alone: the same keys,
-//! packed, in and out of one `BTreeSet`.
+//! a large index, and the memory of an open report, of which some are overdue. The floor is the ordered index
+//! alone: the same keys, packed, in and out of one `BTreeSet`. `-- memory` measures the memory alone.
 
 #![expect(clippy::unwrap_used, reason = "a bench breaks where it must")]
 
@@ -21,6 +21,8 @@ use tocsin::core::time::{Span, Timestamp};
 const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 const RUNS: usize = 3;
 const MOVES: usize = 10;
+/// So many of a hundred reports are four days old, past every deadline.
+const OVERDUE_PERCENT: i64 = 13;
 /// Every hundredth report is minor safety.
 const P0_EVERY: usize = 100;
 /// Tells a run of this program to measure memory only: a process of its own has a heap of its own.
@@ -37,18 +39,21 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|argument| argument == MEMORY_OF) {
         let ids = if arguments[at + 1] == "text" { Ids::TextWithSubject } else { Ids::Integer };
-        return print_memory(ids, arguments[at + 2].parse().unwrap());
+        return print_memory(ids, arguments[at + 2].parse().unwrap(), arguments[at + 3].parse().unwrap());
     }
     let mut sizes = vec![10_000, 100_000];
     if support::is_full() {
         sizes.push(1_000_000);
     }
-    heading("core, three targets a report; floor: the packed keys in one BTreeSet");
-    for ids in [Ids::Integer, Ids::TextWithSubject] {
-        for size in &sizes {
-            times(ids, *size);
+    if !arguments.iter().any(|argument| argument == "memory") {
+        heading("core, three targets a report; floor: the packed keys in one BTreeSet");
+        for ids in [Ids::Integer, Ids::TextWithSubject] {
+            for size in &sizes {
+                times(ids, *size);
+            }
         }
     }
+    heading("memory of an open report, three targets; floor: the bar, of a peak what stays");
     for size in &sizes {
         memory(*size);
     }
@@ -87,7 +92,7 @@ fn times(ids: Ids, size: usize) {
 }
 
 fn run(ids: Ids, size: usize, best: &mut Best) {
-    let platform = Platform::new(size);
+    let platform = Platform::new(size, 0);
     let mut core = Core::new(support::shared_policy(6 * 60));
     feed(&mut core, &Input::ScanEnded { source: SOURCE.into(), began: NOW });
     let mut took = Duration::ZERO;
@@ -146,7 +151,7 @@ fn feed(core: &mut Core, input: &Input) {
 /// (priority, deadline, received, id): what a rank consists of where every id is a number.
 type Packed = (u8, i64, i64, i64);
 
-/// Open reports of the last three hours: none is overdue.
+/// Open reports of the last three hours, none of which is overdue, and of four days ago.
 struct Platform {
     received: Vec<Timestamp>,
     lesser: [Name; 10],
@@ -154,9 +159,13 @@ struct Platform {
 }
 
 impl Platform {
-    fn new(size: usize) -> Platform {
+    fn new(size: usize, overdue_percent: i64) -> Platform {
         let mut random = fastrand::Rng::with_seed(SEED);
-        let received = (0..size).map(|_| NOW.minus(Span::from_micros(random.i64(1..3 * 3_600_000_000)))).collect();
+        let received = (0..size).map(|_| {
+            let days = if random.i64(0..100) < overdue_percent { 4 } else { 0 };
+            NOW.minus(Span::from_hours(24 * days)).minus(Span::from_micros(random.i64(1..3 * 3_600_000_000)))
+        });
+        let received = received.collect();
         Platform { received, lesser: LESSER.map(Name::from), minor_safety: MINOR_SAFETY.into() }
     }
 
@@ -203,21 +212,24 @@ impl Platform {
 
 fn memory(size: usize) {
     for (name, ids, bar) in [("integer", Ids::Integer, 120.0), ("text", Ids::TextWithSubject, 240.0)] {
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        let output = child.args([MEMORY_OF, name, &size.to_string()]).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let mut figures = text.split_whitespace().map(|figure| figure.parse::<f64>().unwrap());
-        let (resident, peak) = (figures.next().unwrap(), figures.next().unwrap());
-        let name = self::name(ids);
-        line(&format!("resident bytes a report of {size}, {name} (the bar as floor)"), "B", resident, bar);
-        alone("  its peak", "B", peak);
+        for overdue_percent in [0, OVERDUE_PERCENT] {
+            let mut child = Command::new(std::env::current_exe().unwrap());
+            let arguments = [MEMORY_OF, name, &size.to_string(), &overdue_percent.to_string()];
+            let output = child.args(arguments).output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            let mut figures = text.split_whitespace().map(|figure| figure.parse::<f64>().unwrap());
+            let (resident, peak) = (figures.next().unwrap(), figures.next().unwrap());
+            let name = self::name(ids);
+            line(&format!("a report of {size}, {name}, {overdue_percent} % overdue"), "B", resident, bar);
+            line("  its peak", "B", peak, resident);
+        }
     }
 }
 
 /// What this process needs for a core with so many reports, by the pages that the kernel gave it.
 #[expect(clippy::print_stdout, reason = "the answer to the process that asked")]
-fn print_memory(ids: Ids, size: usize) {
-    let platform = Platform::new(size);
+fn print_memory(ids: Ids, size: usize, overdue_percent: i64) {
+    let platform = Platform::new(size, overdue_percent);
     let mut core = Core::new(Arc::new(support::policy(6 * 60)));
     feed(&mut core, &Input::ScanEnded { source: SOURCE.into(), began: NOW });
     let before = kernel_says("VmRSS:");
@@ -225,7 +237,9 @@ fn print_memory(ids: Ids, size: usize) {
         feed(&mut core, &batch);
     }
     let (after, peak) = (kernel_says("VmRSS:"), kernel_says("VmHWM:"));
-    assert_eq!(core.cases().count(), size);
+    let overdue: u64 = core.view(NOW).open.values().map(|counts| counts.overdue).sum();
+    let expected = platform.received.iter().filter(|at| NOW.since(**at) > Span::from_hours(72)).count();
+    assert_eq!((core.cases().count(), overdue), (size, expected as u64));
     let each = |bytes: f64| (bytes - before) / size as f64;
     println!("{} {}", each(after), each(peak));
 }

@@ -10,11 +10,12 @@ use crate::core::view::View;
 use crate::keys::Keys;
 use crate::metrics::pace::Promise;
 use crate::metrics::{KnownLabels, Metrics};
-use crate::pager::Channels;
+use crate::pager::{Channels, Sender};
 use crate::run::PolicyInForce;
 use crate::run::clock::{Clock, SystemClock};
 use crate::run::lists::Lists;
 use crate::run::monitor::{self, Parts, Reloads, WatchedSource};
+use crate::run::opening::Opening;
 use crate::run::outbox::OutboxStats;
 use crate::run::service::Manager;
 use crate::run::watch as watch_loop;
@@ -26,7 +27,7 @@ use crate::run::weekly::watch as watched;
 use crate::run::{lease, retention};
 use crate::source::AnySource;
 use crate::status::{SourceStatus, Status, StatusHandle, StoreStatus};
-use crate::store::SqlStore;
+use crate::store::{OpenError, SqlStore};
 use crate::web::access::tokens::HeldTokens;
 use crate::web::access::{Access, host_name};
 use crate::web::{self, Demo, WebState};
@@ -83,13 +84,24 @@ pub async fn listen_anywhere() -> Result<TcpListener, CliError> {
 pub async fn serve(config: Config, listener: TcpListener, demo: Option<Arc<dyn Demo>>) -> Result<(), CliError> {
     let clock = SystemClock;
     let keys = deployment::keys(&config)?;
-    let store = Arc::new(SqlStore::open(&config.store.url, &keys.fingerprint()).await?);
-    store.claim(&deployment::claim(&config, &keys), clock.now()).await?;
     let names: Vec<Name> = config.channels.keys().cloned().collect();
     let metrics_failed =
         |error: prometheus::Error| CliError::Failed { operation: "make the metrics", cause: error.to_string() };
     let outbox_stats = OutboxStats::new(&names).map_err(metrics_failed)?;
     let status = StatusHandle::new(status(&config, &keys, clock));
+    let channels = Channels::new(config.channels.clone(), config.web.public_url.clone())?;
+    let channels = Arc::new(ArcSwap::from_pointee(channels));
+    let in_force: PolicyInForce = Arc::new(ArcSwap::from_pointee(config.effective_policy()));
+    let opening = Opening {
+        policy: in_force.load_full(),
+        sender: channels.clone(),
+        clock,
+        keys: keys.clone(),
+        status: status.clone(),
+        stats: outbox_stats.clone(),
+    };
+    let store = Arc::new(open_store(&config, &keys, opening).await?);
+    store.claim(&deployment::claim(&config, &keys), clock.now()).await?;
     let view = Arc::new(ArcSwap::from_pointee(View::default()));
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(watch_loop::store(store.clone(), status.clone(), clock, stopping.clone()));
@@ -118,9 +130,6 @@ pub async fn serve(config: Config, listener: TcpListener, demo: Option<Arc<dyn D
         reload: demo.is_none().then_some(reload),
         demo,
     };
-    let channels = Channels::new(config.channels.clone(), config.web.public_url.clone())?;
-    let channels = Arc::new(ArcSwap::from_pointee(channels));
-    let in_force: PolicyInForce = Arc::new(ArcSwap::from_pointee(config.effective_policy()));
     let watch = Watch::new(&config, in_force.clone(), &store, &channels, &status)?;
     let reporter = weekly::reporter_of(&config, &keys, store.clone(), clock)?;
     let reporter = Reporter { policy: in_force.clone(), ..reporter };
@@ -175,6 +184,18 @@ pub async fn serve(config: Config, listener: TcpListener, demo: Option<Arc<dyn D
     ended?;
     tracing::info!("stopped; nothing was left half done");
     Ok(())
+}
+
+/// Opens the store. One that is away is waited for where this machine has led it before: whoever starts for the first
+/// time is told at once, and a copy of the configuration on another machine rings nobody.
+async fn open_store<P: Sender + Clone>(
+    config: &Config,
+    keys: &Keys,
+    opening: Opening<P, SystemClock>,
+) -> Result<SqlStore, OpenError> {
+    let has_led = deployment::claim(config, keys).mark.is_some();
+    let open = async || SqlStore::open(&config.store.url, &keys.fingerprint()).await;
+    opening.wait_for(open, |error| has_led && error.is_away()).await
 }
 
 /// Opens every source, and watches over what can be measured of it.

@@ -84,7 +84,8 @@ pub async fn handover(args: HandoverArgs) -> Result<(), CliError> {
     // The first line names a week, which this is not.
     out.extend(told.lines().skip(1).map(|line| format!("{line}\n")));
     out += &incidents(&reporter.store.load().await?.incidents, now);
-    let breaches = reporter.store.breaches_between(from, now).await?;
+    let mut breaches = Vec::new();
+    reporter.store.each_breach(from, now, |breach| breaches.push(breach)).await?;
     out += &listed(&breaches, now);
     print(&out)
 }

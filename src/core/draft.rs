@@ -368,9 +368,9 @@ impl<'c> Draft<'c> {
         self.plan.cases.insert(key.clone(), None);
         self.move_members(before, BTreeMap::new());
         self.looked_at.extend(self.core.cases.get(key).and_then(|case| case.incident));
-        if let Some(case) = self.core.cases.get(key).filter(|case| case.stored) {
+        if let Some(case) = self.core.as_stored(key) {
             // Without its reports: they live on elsewhere, and no recall may bring them back here.
-            let case = Case { reports: Reports::new(), ..Case::clone(case) };
+            let case = Case { reports: Reports::new(), ..case.into_owned() };
             self.plan.kept.push(KeptCase { case, settled: true });
         }
     }
@@ -493,11 +493,11 @@ impl<'c> Draft<'c> {
     /// Overdue cases in an incident as this draft leaves it: how many, and the most urgent.
     pub fn members(&self, no: IncidentNo, limit: usize) -> (u64, Vec<MemberKey>) {
         let none = BTreeSet::new();
-        let held = self.core.members.get(&no).unwrap_or(&none);
         let joined = self.joined.get(&no).unwrap_or(&none);
         let left = self.left.get(&no).unwrap_or(&none);
-        let count = held.len() + joined.len() - left.len();
-        let mut first: Vec<MemberKey> = held.difference(left).take(limit).cloned().collect();
+        let count = self.core.members.count(no) + joined.len() - left.len();
+        let held = self.core.members.of(no, &self.core.lines);
+        let mut first: Vec<MemberKey> = held.filter(|member| !left.contains(member)).take(limit).collect();
         first.extend(joined.iter().take(limit).cloned());
         first.sort();
         first.truncate(limit);
@@ -590,14 +590,14 @@ impl<'c> Draft<'c> {
         let Some(case) = self.case(key) else { return };
         let settled = case.is_settled();
         let keep = case.must_be_kept() || case.stored;
-        let stored = self.core.cases.get(key).filter(|held| held.stored);
-        let is_news = settled || !stored.is_some_and(|stored| case.is_remembered_by(stored));
+        let stored = if keep { self.core.as_stored(key) } else { None };
+        let is_news = settled || !stored.as_ref().is_some_and(|stored| case.is_remembered_by(stored));
         let kept = (keep && is_news).then(|| KeptCase { case: Case { stored: true, ..case.clone() }, settled });
         let outcome = settled.then(|| Outcome::of(case)).flatten();
         let reports: Vec<ReportKey> = if settled { case.reports.keys().cloned().collect() } else { Vec::new() };
         if kept.is_some() {
             let held = self.core.as_held(key);
-            self.plan.observed.extend(observed::news(case, stored.map(|case| &**case), held.as_deref()));
+            self.plan.observed.extend(observed::news(case, stored.as_deref(), held.as_deref()));
         }
         self.plan.kept.extend(kept);
         self.plan.outcomes.extend(outcome);

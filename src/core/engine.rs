@@ -7,10 +7,11 @@ pub(super) mod closures;
 use super::act::{Audited, Effect};
 use super::arrivals::Arrivals;
 use super::case::Case;
-use super::draft::{Closer, Draft, MemberKey, members_of};
+use super::draft::{Closer, Draft};
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{Incident, IncidentKind};
 use super::lines::{Lines, Slot};
+use super::members::Members;
 use super::pace::Pace;
 use super::plan::{Alarm, BATCH, Home, Input, Plan, Rows};
 use super::policy::{Policy, Priority};
@@ -40,7 +41,7 @@ pub struct Core {
     /// Open groups by (escalation, category).
     pub(super) groups: BTreeMap<(Name, Name), IncidentNo>,
     /// Overdue cases of each open incident.
-    pub(super) members: BTreeMap<IncidentNo, BTreeSet<MemberKey>>,
+    pub(super) members: Members,
     pub(super) next_incident: u64,
     pub(super) queue: BTreeSet<Rank>,
     /// When each case wakes: P0 apart, so that a pass takes all of it first.
@@ -90,7 +91,7 @@ impl Core {
             homes: BTreeMap::new(),
             incidents: BTreeMap::new(),
             groups: BTreeMap::new(),
-            members: BTreeMap::new(),
+            members: Members::default(),
             next_incident: 1,
             queue: BTreeSet::new(),
             due: [BTreeSet::new(), BTreeSet::new()],
@@ -258,7 +259,8 @@ impl Core {
     pub fn apply(&mut self, decision: Decision) {
         let Decision { plan, next_incident } = decision;
         self.next_incident = next_incident;
-        self.tally.pace.hear(&plan, &self.cases, &self.lines, &self.incidents, &self.members, &self.caught_up);
+        let most_urgent = |no| self.members.of(no, &self.lines).next();
+        self.tally.pace.hear(&plan, &self.cases, &self.lines, &self.incidents, most_urgent, &self.caught_up);
         for (source, reject) in &plan.rejects {
             *self.tally.rejects.entry((source.clone(), reject.flaw.as_str())).or_default() += 1;
         }
@@ -372,13 +374,7 @@ impl Core {
             if let Some(at) = held.wakes_at() {
                 self.due[usize::from(!held.is_p0())].remove(&(at, key.clone()));
             }
-            for (no, member) in members_of(&held) {
-                let members = self.members.entry(no).or_default();
-                members.remove(&member);
-                if members.is_empty() {
-                    self.members.remove(&no);
-                }
-            }
+            self.members.remove(&held);
             self.index_closures(&held, false);
             self.count(&held, -1);
             // A settled episode takes its resolved incident out of memory with it.
@@ -387,22 +383,17 @@ impl Core {
                 self.incidents.remove(&no);
             }
         }
-        if let CaseKey::Report(report) = &key.case
-            && let Some(slot) = self.lines.slot(&report.source, &report.id)
-            && self.lines.key(slot).as_ref() == Some(&key)
-        {
-            let group = self.lines.group(slot);
-            if let (Some(group), Some((received, due))) = (&group, self.lines.runs(slot)) {
-                self.tally.pace.count(group, received, due, -1);
-            }
-            self.lines.remove(slot);
-            self.tally_open(group, -1, false);
+        if let Some(slot) = self.lines.slot_of(&key) {
+            self.remove_line(slot);
         }
         let Some(case) = case else { return };
         self.count(&case, 1);
         let case = match self.lines.take(case) {
-            Ok(place) => {
-                self.homes.remove(&place);
+            Ok(slot) => {
+                self.members.add_line(slot, &self.lines);
+                if let Some(report) = self.lines.report_key(slot) {
+                    self.homes.remove(&(report.source, report.id));
+                }
                 return;
             }
             Err(case) => case,
@@ -413,12 +404,20 @@ impl Core {
         if let Some(at) = case.wakes_at() {
             self.due[usize::from(!case.is_p0())].insert((at, key.clone()));
         }
-        for (no, member) in members_of(&case) {
-            self.members.entry(no).or_default().insert(member);
-        }
+        self.members.add(&case);
         self.watch.add(&case);
         self.index_closures(&case, true);
         self.cases.insert(key, case);
+    }
+
+    fn remove_line(&mut self, slot: Slot) {
+        let (group, is_overdue) = (self.lines.group(slot), self.lines.is_overdue(slot));
+        if let (Some(group), Some((received, due))) = (&group, self.lines.runs(slot)) {
+            self.tally.pace.count(group, received, due, -1);
+        }
+        self.members.remove_line(slot, &self.lines);
+        self.lines.remove(slot);
+        self.tally_open(group, -1, is_overdue);
     }
 
     fn count(&mut self, case: &Case, by: i64) {

@@ -2,6 +2,7 @@
 //! canonically, because stores, HMAC keys and tie-breaks are built on the printed form.
 
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ pub enum ReportId {
 }
 
 /// One report. `incarnation` counts from 0 and grows when a platform gives an id a second time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ReportKey {
     pub source: Name,
     pub id: ReportId,
@@ -29,7 +30,7 @@ pub struct ReportKey {
 pub struct Subject(pub [u8; 16]);
 
 /// One case: all P0 reports about one item, or a single report.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CaseKey {
     Subject { source: Name, subject: Subject },
     Report(ReportKey),
@@ -46,6 +47,45 @@ pub struct EpisodeKey {
 /// An incident's number within one deployment, given in order of opening.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IncidentNo(pub u64);
+
+/// Keys of one source mostly share its name: then its letters needn't be compared.
+fn by_name(a: &Name, b: &Name) -> Ordering {
+    if Arc::ptr_eq(a, b) { Ordering::Equal } else { a.cmp(b) }
+}
+
+/// By source, id and incarnation.
+impl Ord for ReportKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_id = || self.id.cmp(&other.id).then(self.incarnation.cmp(&other.incarnation));
+        by_name(&self.source, &other.source).then_with(by_id)
+    }
+}
+
+impl PartialOrd for ReportKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Subjects before reports, each by source first.
+impl Ord for CaseKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (CaseKey::Subject { source: a, subject }, CaseKey::Subject { source: b, subject: other }) => {
+                by_name(a, b).then_with(|| subject.cmp(other))
+            }
+            (CaseKey::Report(a), CaseKey::Report(b)) => a.cmp(b),
+            (CaseKey::Subject { .. }, CaseKey::Report(_)) => Ordering::Less,
+            (CaseKey::Report(_), CaseKey::Subject { .. }) => Ordering::Greater,
+        }
+    }
+}
+
+impl PartialOrd for CaseKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl ReportId {
     /// What a text may be as an id, whose type only its table knows: a number, a uuid, or itself.
@@ -121,5 +161,26 @@ impl fmt::Display for EpisodeKey {
 impl fmt::Display for IncidentNo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "I-{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_order_by_the_letters_of_their_source_however_often_those_are_held() {
+        let key = |source: &str, id| ReportKey { source: source.into(), id: ReportId::Int(id), incarnation: 0 };
+        let subject = |source: &str| CaseKey::Subject { source: source.into(), subject: Subject([9; 16]) };
+        assert_eq!(key("a", 1).cmp(&key("a", 1)), Ordering::Equal);
+        let sorted = [
+            subject("a"),
+            subject("b"),
+            CaseKey::Report(key("a", 2)),
+            CaseKey::Report(ReportKey { incarnation: 1, ..key("a", 2) }),
+            CaseKey::Report(key("a", 10)),
+            CaseKey::Report(key("b", 1)),
+        ];
+        assert!(sorted.is_sorted_by(|a, b| a < b));
     }
 }

@@ -1,22 +1,31 @@
-//! Open cases to which nothing has happened yet: below P0, one report, every clock running or not started. All of
-//! such a case follows from a line of a few dozen bytes and the policy, so that a backlog of a million fits in
-//! little memory. The first thing that happens to a case makes it whole again.
+//! Open cases that can be told in a few dozen bytes: below P0, one report to which nothing has happened, every clock
+//! running, not started, or broken with everything done about it. All of such a case follows from its line and the
+//! policy, so that a backlog of a million fits in little memory. The first thing that happens to a case makes it
+//! whole again.
+
+mod overdue;
+mod shelves;
+mod slab;
+mod table;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use shelves::{Shelves, merge};
 
 use super::case::{Case, Report};
 use super::clock::{Clock, ClockState};
-use super::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey, Subject};
-use super::observation::{Received, Row, Verdict};
+use super::draft::{MemberKey, members_of};
+use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
+use super::observation::{Received, Row};
 use super::policy::{Policy, Priority, Standing};
-use super::rank::Rank;
 use super::reports::Reports;
-use super::segments::Remembered;
 use super::time::{Span, Timestamp};
-use super::view::Group;
 use hashbrown::HashTable;
-use std::cmp::Reverse;
+use overdue::{Packed, Promise};
+use slab::{Kind, Line, Slab, hash_of};
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::ops::Range;
+use table::Table;
 
 /// Where a line lies. It stays until its case is made whole or goes.
 pub type Slot = u32;
@@ -32,59 +41,49 @@ pub struct LineChanges {
     pub judged_until: Option<Slot>,
 }
 
-/// What lines have in common; each is kept once.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Kind {
-    source: Name,
-    priority: Priority,
-    category: Name,
-    rule: Name,
-    escalation: Option<Name>,
-    verdict: Verdict,
-}
-
-/// A number where the id is one: nearly all are.
-#[derive(Debug)]
-enum Id {
-    Int(i64),
-    Other(Box<ReportId>),
-}
-
-#[derive(Debug)]
-struct Line {
-    id: Id,
-    received: Timestamp,
-    read_began: Timestamp,
-    /// The deadline that it runs to; `Timestamp::MAX` where none does.
-    due: Timestamp,
-    /// The row, where it says more than its line.
-    row: Option<Box<Row>>,
-    kind: u32,
-    /// Counted from `received`, rounded down.
-    first_seen_secs: u32,
-}
-
 /// (priority, deadline, received, slot): with no more than this, lines stand in rank order but for ties.
 type Place = (Priority, Timestamp, Timestamp, Slot);
 
 #[derive(Debug, Default)]
 pub struct Lines {
-    slab: Vec<Option<Line>>,
-    /// Of the reported items, by slot; as long as the last line that has one.
-    subjects: Vec<Option<Subject>>,
-    free: Vec<Slot>,
-    kinds: Vec<Kind>,
-    kind_numbers: BTreeMap<Kind, u32>,
+    slab: Slab,
     /// Slots by (source, id).
     slots: HashTable<Slot>,
-    running: BTreeSet<Place>,
-    asked: BTreeSet<Place>,
+    /// Lines that wake when the deadline passes that ranks them ...
+    running: Shelves<Place>,
+    /// ... and those that don't: it has passed.
+    passed: Shelves<Place>,
+    /// The clocks of what is overdue.
+    overdue: BTreeMap<Slot, Box<[Packed]>>,
+    promises: Table<Promise>,
+    /// The next deadline of what is overdue.
+    next: BTreeSet<(Priority, Timestamp, Slot)>,
 }
 
 impl Lines {
-    /// Takes a case as a line and gives the place of its report; gives it back when it needs more than that.
-    pub fn take(&mut self, case: Case) -> Result<(Name, ReportId), Box<Case>> {
-        let Some((key, report)) = only_report(&case) else { return Err(Box::new(case)) };
+    /// Takes a case as a line; gives it back when it needs more than that.
+    pub fn take(&mut self, case: Case) -> Result<Slot, Box<Case>> {
+        #[cfg(test)]
+        if tests::holds_all_whole() {
+            return Err(Box::new(case));
+        }
+        match self.line_of(&case) {
+            Some((line, clocks, key, report)) => Ok(self.put(line, clocks, (&key.id, report.row.subject))),
+            None => Err(Box::new(case)),
+        }
+    }
+
+    /// The line of a case, and its clocks if it is overdue; `None` where it couldn't be made whole again from them.
+    fn line_of<'c>(&mut self, case: &'c Case) -> Option<(Line, Option<Box<[Packed]>>, &'c ReportKey, &'c Report)> {
+        let (key, report) = only_report(case)?;
+        let is_overdue = case.is_overdue();
+        // What is overdue is in the store, what is not overdue has nothing that the store must keep.
+        let held_as_it_is = case.stored == is_overdue && if is_overdue { stands_alone(case) } else { runs_only(case) };
+        if !held_as_it_is {
+            return None;
+        }
+        let packed =
+            if is_overdue { Some(overdue::pack(&case.clocks, report.received, &mut self.promises)?) } else { None };
         let kind = Kind {
             source: key.source.clone(),
             priority: case.priority,
@@ -92,123 +91,110 @@ impl Lines {
             rule: case.rule.clone(),
             escalation: case.escalation.clone(),
             verdict: report.row.verdict,
+            is_overdue,
         };
-        let (priority, due) = (kind.priority, case.next_deadline().unwrap_or(Timestamp::MAX));
         let first_seen_secs = report.first_seen.since(report.received).secs();
         let line = Line {
-            id: Id::of(&key.id),
+            id: 0,
             received: report.received,
             read_began: report.read_began,
-            due,
+            due: case.next_deadline().unwrap_or(Timestamp::MAX),
             row: says_more(&report.row).then(|| Box::new(report.row.clone())),
-            kind: self.number_of(kind),
+            kind: self.slab.kinds.number_of(kind)?,
             first_seen_secs: u32::try_from(first_seen_secs.max(0)).unwrap_or(u32::MAX),
         };
-        let received = line.received;
-        let slot = self.put(line, report.row.subject);
-        self.running.insert((priority, due, received, slot));
-        Ok((key.source.clone(), key.id.clone()))
+        Some((line, packed, key, report))
     }
 
-    fn put(&mut self, line: Line, subject: Option<Subject>) -> Slot {
-        let hash = line.hash(&self.kinds);
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slab.push(None);
-            Slot::try_from(self.slab.len() - 1).unwrap_or(Slot::MAX)
-        });
-        self.slab[slot as usize] = Some(line);
-        if subject.is_some() && self.subjects.len() <= slot as usize {
-            self.subjects.resize(slot as usize + 1, None);
+    fn put(
+        &mut self,
+        line: Line,
+        clocks: Option<Box<[Packed]>>,
+        (id, subject): (&ReportId, Option<super::id::Subject>),
+    ) -> Slot {
+        let slot = self.slab.put(line, id, subject);
+        let slab = &self.slab;
+        self.slots.insert_unique(slab.hash(slot), slot, |slot| slab.hash(*slot));
+        match clocks {
+            None => self.running.insert(slot, |slot| slab.place(slot)),
+            Some(clocks) => {
+                self.passed.insert(slot, |slot| slab.place(slot));
+                self.overdue.insert(slot, clocks);
+                self.next.extend(self.next_of(slot));
+            }
         }
-        if let Some(place) = self.subjects.get_mut(slot as usize) {
-            *place = subject;
-        }
-        let (slab, kinds) = (&self.slab, &self.kinds);
-        let rehash = |slot: &Slot| slab[*slot as usize].as_ref().map_or(0, |line| line.hash(kinds));
-        self.slots.insert_unique(hash, slot, rehash);
         slot
     }
 
     pub fn slot(&self, source: &Name, id: &ReportId) -> Option<Slot> {
-        let is_it = |slot: &Slot| {
-            let line = self.line(*slot);
-            line.is_some_and(|line| line.is(id) && self.kinds[line.kind as usize].source == *source)
-        };
-        self.slots.find(hash_of(source, id), is_it).copied()
+        self.slots.find(hash_of(source, id), |slot| self.slab.is(*slot, source, id)).copied()
     }
 
     pub fn remove(&mut self, slot: Slot) {
-        let Some(line) = self.slab.get_mut(slot as usize).and_then(Option::take) else { return };
-        let place = (self.kinds[line.kind as usize].priority, line.due, line.received, slot);
-        if !self.running.remove(&place) {
-            self.asked.remove(&place);
+        if let Some(next) = self.next_of(slot) {
+            self.next.remove(&next);
         }
-        if let Ok(entry) = self.slots.find_entry(line.hash(&self.kinds), |held| *held == slot) {
+        let slab = &self.slab;
+        if !self.running.remove(slot, |slot| slab.place(slot)) {
+            self.passed.remove(slot, |slot| slab.place(slot));
+        }
+        if let Ok(entry) = self.slots.find_entry(slab.hash(slot), |held| *held == slot) {
             entry.remove();
         }
-        self.free.push(slot);
+        self.overdue.remove(&slot);
+        self.slab.take(slot);
     }
 
     pub fn apply(&mut self, changes: LineChanges) {
         for (slot, read_began) in changes.seen {
-            if let Some(line) = self.slab.get_mut(slot as usize).and_then(Option::as_mut) {
+            if let Some(line) = self.slab.line_mut(slot) {
                 line.read_began = line.read_began.max(read_began);
             }
         }
         for slot in changes.asked {
-            let Some(line) = self.line(slot) else { continue };
-            let place = (self.kinds[line.kind as usize].priority, line.due, line.received, slot);
-            if self.running.remove(&place) {
-                self.asked.insert(place);
+            let slab = &self.slab;
+            if self.running.remove(slot, |slot| slab.place(slot)) {
+                self.passed.insert(slot, |slot| slab.place(slot));
+            } else if let Some(next) = self.next_of(slot) {
+                self.next.remove(&next);
             }
         }
     }
 
     /// Whether a read begun at `read_began` says nothing that the line doesn't, and proves nothing.
     pub fn is_unchanged(&self, slot: Slot, row: Option<&Row>, read_began: Timestamp) -> bool {
-        let (Some(line), Some(row)) = (self.line(slot), row) else { return false };
+        let (Some(line), Some(kind), Some(row)) = (self.slab.line(slot), self.slab.kind(slot), row) else {
+            return false;
+        };
         let same = match &line.row {
             Some(held) => **held == *row,
             None => {
-                let kind = &self.kinds[line.kind as usize];
                 let stated = row.received == Received::At(line.received) && row.category == kind.category;
-                stated && row.subject == self.subject(slot) && !says_more(row) && kind.verdict == row.verdict
+                stated && row.subject == self.slab.subject(slot) && !says_more(row) && kind.verdict == row.verdict
             }
         };
-        same && line.due >= read_began
+        let runs_to = if kind.is_overdue { self.runs_to(slot) } else { Some(line.due) };
+        same && runs_to.is_none_or(|deadline| deadline >= read_began)
     }
 
     pub fn read_began(&self, slot: Slot) -> Option<Timestamp> {
-        self.line(slot).map(|line| line.read_began)
+        self.slab.line(slot).map(|line| line.read_began)
     }
 
-    /// The whole case as it was last read, its clocks those that the policy of now asks for.
+    /// The whole case as it was last read. What is not overdue has the clocks that the policy of now asks for.
     pub fn whole(&self, slot: Slot, policy: &Policy) -> Option<Case> {
-        let mut case = self.without_clocks(slot)?;
-        // At the last read no deadline had passed, so that this gives every clock its deadline and no more.
-        case.refresh(policy, self.line(slot)?.read_began);
+        let mut case = self.to_derive(slot)?;
+        if !self.is_overdue(slot) {
+            // At the last read no deadline had passed, so that this gives every clock its deadline and no more.
+            case.refresh(policy, self.read_began(slot)?);
+        }
         Some(case)
     }
 
-    /// The case for somebody who is about to derive it anew.
-    pub fn without_clocks(&self, slot: Slot) -> Option<Case> {
-        let line = self.line(slot)?;
-        let kind = &self.kinds[line.kind as usize];
-        let plain = || Row {
-            subject: self.subject(slot),
-            verdict: kind.verdict,
-            ..Row::bare(Received::At(line.received), kind.category.clone())
-        };
-        let report = Report {
-            row: line.row.as_ref().map_or_else(plain, |row| Row::clone(row)),
-            received: line.received,
-            anchored_at_first_sight: false,
-            first_seen: line.received.plus(Span::from_secs(i64::from(line.first_seen_secs))),
-            read_began: line.read_began,
-            gone: None,
-            base: None,
-            told: Vec::new(),
-        };
+    /// The case for somebody who is about to derive it anew: of its clocks it has those that can't be derived.
+    pub fn to_derive(&self, slot: Slot) -> Option<Case> {
+        let (line, kind) = (self.slab.line(slot)?, self.slab.kind(slot)?);
+        let clocks = self.overdue.get(&slot);
         Some(Case {
             key: self.key(slot)?,
             priority: kind.priority,
@@ -218,8 +204,8 @@ impl Lines {
             category: kind.category.clone(),
             rule: kind.rule.clone(),
             escalation: kind.escalation.clone(),
-            reports: Reports::from([(self.report_key(slot)?, report)]),
-            clocks: Vec::new(),
+            reports: Reports::from([(self.report_key(slot)?, self.slab.report(slot)?)]),
+            clocks: clocks.map_or_else(Vec::new, |clocks| overdue::unpack(clocks, line.received, &self.promises)),
             pauses: Vec::new(),
             incident: None,
             ended: None,
@@ -229,186 +215,43 @@ impl Lines {
             repeats_told: 0,
             raise_seen: false,
             crossed: None,
-            stored: false,
+            stored: kind.is_overdue,
         })
     }
 
     pub fn report_key(&self, slot: Slot) -> Option<ReportKey> {
-        let line = self.line(slot)?;
-        Some(ReportKey { source: self.kinds[line.kind as usize].source.clone(), id: line.id(), incarnation: 0 })
+        self.slab.report_key(slot)
     }
 
     pub fn key(&self, slot: Slot) -> Option<EpisodeKey> {
-        Some(EpisodeKey { case: CaseKey::Report(self.report_key(slot)?), episode: 0 })
+        self.slab.key(slot)
     }
 
-    pub fn priority(&self, slot: Slot) -> Option<Priority> {
-        self.line(slot).map(|line| self.kinds[line.kind as usize].priority)
+    /// The line of a case, if it is one.
+    pub fn slot_of(&self, key: &EpisodeKey) -> Option<Slot> {
+        let CaseKey::Report(report) = &key.case else { return None };
+        let slot = self.slot(&report.source, &report.id)?;
+        (report.incarnation == 0 && key.episode == 0).then_some(slot)
     }
 
-    pub fn group(&self, slot: Slot) -> Option<Group> {
-        let kind = &self.kinds[self.line(slot)?.kind as usize];
-        Some(Group { source: kind.source.clone(), category: kind.category.clone(), priority: kind.priority })
+    pub fn is_overdue(&self, slot: Slot) -> bool {
+        self.slab.kind(slot).is_some_and(|kind| kind.is_overdue)
     }
 
-    /// Since when it is open, and the deadline that it runs to.
-    pub fn runs(&self, slot: Slot) -> Option<(Timestamp, Option<Timestamp>)> {
-        self.line(slot).map(|line| (line.received, Some(line.due).filter(|due| *due < Timestamp::MAX)))
+    /// The incident that an overdue line stands in, and its place there.
+    pub fn member(&self, slot: Slot) -> Option<(IncidentNo, MemberKey)> {
+        let no = self.overdue.get(&slot)?.iter().find_map(Packed::incident)?;
+        let (priority, due, _, _) = self.slab.place(slot)?;
+        Some((no, (priority, due, self.key(slot)?)))
     }
 
-    /// Whether a case is one of them.
-    pub fn holds(&self, key: &EpisodeKey) -> bool {
-        let CaseKey::Report(report) = &key.case else { return false };
-        self.slot(&report.source, &report.id).is_some_and(|slot| self.key(slot).as_ref() == Some(key))
+    /// Of an overdue line, the deadline that comes next.
+    fn runs_to(&self, slot: Slot) -> Option<Timestamp> {
+        self.overdue.get(&slot)?.iter().filter_map(Packed::runs_to).min()
     }
 
-    /// When the next deadline has passed, since a target met at the very instant is met.
-    pub fn wakes_at(&self) -> Option<Timestamp> {
-        let first = |priority| self.running.range((priority, Timestamp::MIN, Timestamp::MIN, 0)..).next();
-        let of_priority = |priority| first(priority).filter(|place| place.0 == priority);
-        let next = Priority::ALL.into_iter().filter_map(of_priority).map(|place| place.1).min();
-        next.filter(|at| *at < Timestamp::MAX).map(past)
-    }
-
-    /// Lines whose deadline has passed, by priority.
-    pub fn due(&self, now: Timestamp) -> impl Iterator<Item = Slot> {
-        let of_priority = move |priority| {
-            let places = self.running.range((priority, Timestamp::MIN, Timestamp::MIN, 0)..);
-            places.take_while(move |place| place.0 == priority && place.1 < Timestamp::MAX && past(place.1) <= now)
-        };
-        Priority::ALL.into_iter().flat_map(of_priority).map(|place| place.3)
-    }
-
-    /// Reports of a source that no read begun since `since` has answered for.
-    pub fn unseen(&self, source: &Name, since: Timestamp) -> impl Iterator<Item = (Priority, ReportKey)> {
-        let lines = self.slab.iter().enumerate().filter_map(|(at, line)| Some((at as Slot, line.as_ref()?)));
-        let of_source =
-            lines.filter(move |(_, line)| line.read_began < since && self.kinds[line.kind as usize].source == *source);
-        of_source.filter_map(|(slot, line)| Some((self.kinds[line.kind as usize].priority, self.report_key(slot)?)))
-    }
-
-    /// The first lines in rank order after this place, at most `limit`; from the first where none is given.
-    pub fn after(&self, after: Option<&Rank>, limit: usize) -> Vec<(Rank, Slot)> {
-        let mut head = Vec::new();
-        let first = (Priority::P0, Timestamp::MIN, Timestamp::MIN, 0);
-        let from = after.map_or(first, |rank| (rank.priority, rank.deadline, rank.received, 0));
-        let mut places = merge(self.asked.range(from..), self.running.range(from..)).peekable();
-        while let Some(&(priority, due, received, slot)) = places.next().filter(|_| head.len() < limit) {
-            let mut tied = vec![slot];
-            while let Some(next) = places.next_if(|next| (next.0, next.1, next.2) == (priority, due, received)) {
-                tied.push(next.3);
-            }
-            let mut tied: Vec<_> = tied.into_iter().filter_map(|slot| Some((self.rank(slot)?, slot))).collect();
-            tied.retain(|(rank, _)| after.is_none_or(|after| rank > after));
-            tied.sort_unstable();
-            head.extend(tied);
-        }
-        head.truncate(limit);
-        head
-    }
-
-    /// Lines of this priority.
-    pub fn of_priority(&self, priority: Priority) -> impl Iterator<Item = Slot> {
-        let from = (priority, Timestamp::MIN, Timestamp::MIN, 0);
-        let places = self.running.range(from..).take_while(move |place| place.0 == priority);
-        places.chain(self.asked.range(from..).take_while(move |place| place.0 == priority)).map(|place| place.3)
-    }
-
-    /// Lines in the order in which they lie, from this slot on.
-    pub fn starting_at(&self, slot: Slot) -> impl Iterator<Item = Slot> {
-        let lines = self.slab.iter().enumerate().skip(slot as usize);
-        lines.filter(|(_, line)| line.is_some()).map(|(at, _)| at as Slot)
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = Slot> {
-        self.within(0..self.end())
-    }
-
-    /// The lines of these slots.
-    pub fn within(&self, slots: Range<Slot>) -> impl Iterator<Item = Slot> {
-        slots.filter(|slot| self.line(*slot).is_some())
-    }
-
-    /// One more than the last slot.
-    pub fn end(&self) -> Slot {
-        Slot::try_from(self.slab.len()).unwrap_or(Slot::MAX)
-    }
-
-    /// The lines of a source from a slot on.
-    pub fn slots_of(&self, source: &Name, from: Slot) -> impl Iterator<Item = Slot> {
-        let lines = self.slab.iter().enumerate().skip(from as usize);
-        let of_source = lines.filter(move |(_, line)| {
-            line.as_ref().is_some_and(|line| self.kinds[line.kind as usize].source == *source)
-        });
-        of_source.map(|(at, _)| at as Slot)
-    }
-
-    /// What the next start must know of a line.
-    pub fn remembered(&self, slot: Slot) -> Option<Remembered> {
-        let line = self.line(slot)?;
-        let category = self.kinds[line.kind as usize].category.clone();
-        Some(Remembered { id: line.id(), category, received: line.received })
-    }
-
-    fn rank(&self, slot: Slot) -> Option<Rank> {
-        let line = self.line(slot)?;
-        Some(Rank {
-            priority: self.kinds[line.kind as usize].priority,
-            standing: Standing::Known,
-            raised: Reverse(false),
-            deadline: line.due,
-            spread: Reverse(0),
-            received: line.received,
-            key: self.key(slot)?,
-        })
-    }
-
-    fn subject(&self, slot: Slot) -> Option<Subject> {
-        self.subjects.get(slot as usize).copied().flatten()
-    }
-
-    fn line(&self, slot: Slot) -> Option<&Line> {
-        self.slab.get(slot as usize).and_then(Option::as_ref)
-    }
-
-    fn number_of(&mut self, kind: Kind) -> u32 {
-        if let Some(number) = self.kind_numbers.get(&kind) {
-            return *number;
-        }
-        let number = u32::try_from(self.kinds.len()).unwrap_or(u32::MAX);
-        self.kinds.push(kind.clone());
-        self.kind_numbers.insert(kind, number);
-        number
-    }
-}
-
-impl Id {
-    fn of(id: &ReportId) -> Id {
-        match id {
-            ReportId::Int(id) => Id::Int(*id),
-            other => Id::Other(Box::new(other.clone())),
-        }
-    }
-}
-
-impl Line {
-    fn id(&self) -> ReportId {
-        match &self.id {
-            Id::Int(id) => ReportId::Int(*id),
-            Id::Other(id) => ReportId::clone(id),
-        }
-    }
-
-    fn is(&self, id: &ReportId) -> bool {
-        match (&self.id, id) {
-            (Id::Int(held), ReportId::Int(id)) => held == id,
-            (Id::Other(held), id) => **held == *id,
-            (Id::Int(_), _) => false,
-        }
-    }
-
-    fn hash(&self, kinds: &[Kind]) -> u64 {
-        hash_of(&kinds[self.kind as usize].source, &self.id())
+    fn next_of(&self, slot: Slot) -> Option<(Priority, Timestamp, Slot)> {
+        Some((self.slab.kind(slot)?.priority, self.runs_to(slot)?, slot))
     }
 }
 
@@ -424,7 +267,7 @@ fn only_report(case: &Case) -> Option<(&ReportKey, &Report)> {
         rule: _,
         escalation: _,
         reports,
-        clocks,
+        clocks: _,
         pauses,
         incident,
         ended,
@@ -434,10 +277,10 @@ fn only_report(case: &Case) -> Option<(&ReportKey, &Report)> {
         repeats_told,
         raise_seen,
         crossed,
-        stored,
+        stored: _,
     } = case;
     let untouched = *standing == Standing::Known
-        && !(*raised || *raise_seen || *stored)
+        && !(*raised || *raise_seen)
         && (*spread, *reopenings, *repeats_told) == (0, 0, 0)
         && pauses.is_empty()
         && closed_by.is_empty()
@@ -448,7 +291,7 @@ fn only_report(case: &Case) -> Option<(&ReportKey, &Report)> {
     let mut reports = reports.iter();
     let (Some((report_key, report)), None) = (reports.next(), reports.next()) else { return None };
     let alone = key.case == CaseKey::Report(report_key.clone()) && (key.episode, report_key.incarnation) == (0, 0);
-    let plain = !case.is_p0() && untouched && alone && is_plain(report, category) && clocks.iter().all(is_plain_clock);
+    let plain = !case.is_p0() && untouched && alone && is_plain(report, category);
     plain.then_some((report_key, report))
 }
 
@@ -465,33 +308,25 @@ fn is_plain(report: &Report, category: &Name) -> bool {
         && !report.is_superseded()
 }
 
-fn is_plain_clock(clock: &Clock) -> bool {
-    clock.state == ClockState::Running && clock.warns_at.is_none() && clock.warned_of.is_none() && clock.since.is_none()
+fn runs_only(case: &Case) -> bool {
+    let runs = |clock: &Clock| {
+        let never_warns = clock.warns_at.is_none() && clock.warned_of.is_none();
+        clock.state == ClockState::Running && never_warns && clock.since.is_none()
+    };
+    case.clocks.iter().all(runs)
+}
+
+/// Whether it stands in one incident at most, with the deadline that ranks it.
+fn stands_alone(case: &Case) -> bool {
+    let members = members_of(case);
+    members.len() <= 1 && members.values().all(|(_, deadline, _)| Some(*deadline) == case.next_deadline())
 }
 
 fn says_more(row: &Row) -> bool {
     !(row.events.is_empty() && row.dues.is_empty() && row.facts.is_empty() && !row.paused)
 }
 
+/// When a deadline has passed, since a target met at the very instant is met.
 fn past(deadline: Timestamp) -> Timestamp {
     deadline.plus(Span::from_micros(1))
-}
-
-/// Two ordered walks as one.
-fn merge<'a>(
-    one: impl Iterator<Item = &'a Place>,
-    other: impl Iterator<Item = &'a Place>,
-) -> impl Iterator<Item = &'a Place> {
-    let (mut one, mut other) = (one.peekable(), other.peekable());
-    std::iter::from_fn(move || match (one.peek(), other.peek()) {
-        (Some(a), Some(b)) if b < a => other.next(),
-        (Some(_), _) => one.next(),
-        (None, _) => other.next(),
-    })
-}
-
-fn hash_of(source: &Name, id: &ReportId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (source, id).hash(&mut hasher);
-    hasher.finish()
 }

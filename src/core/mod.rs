@@ -15,6 +15,7 @@ pub mod id;
 pub mod incident;
 pub mod known;
 mod lines;
+mod members;
 pub mod obligation;
 pub mod observation;
 pub mod observed;

@@ -3,6 +3,7 @@
 
 use super::case::{Case, Conclusion};
 use super::clock::{Clock, ClockState, Ending};
+use super::draft::MemberKey;
 use super::id::{EpisodeKey, IncidentNo, Name};
 use super::incident::Incident;
 use super::lines::Lines;
@@ -112,7 +113,7 @@ impl Pace {
         held: &BTreeMap<EpisodeKey, Box<Case>>,
         lines: &Lines,
         incidents: &BTreeMap<IncidentNo, Incident>,
-        members: &BTreeMap<IncidentNo, BTreeSet<(Priority, Timestamp, EpisodeKey)>>,
+        most_urgent: impl Fn(IncidentNo) -> Option<MemberKey>,
         caught_up: &BTreeSet<Name>,
     ) {
         let outcomes: BTreeMap<&EpisodeKey, &Outcome> =
@@ -123,7 +124,7 @@ impl Pace {
             let told = after.as_ref().or_else(|| kept.get(key).copied());
             // What is only recalled was told before.
             let is_news = caught_up.contains(key.case.source()) && told.is_none_or(is_new);
-            // To a line nothing had happened.
+            // A line had no answer yet.
             if before.is_some() || is_news || lines.holds(key) {
                 self.answered(before, after.as_ref(), outcomes.get(key).copied());
             }
@@ -138,8 +139,8 @@ impl Pace {
         for incident in plan.incidents.values() {
             let before = incidents.get(&incident.no).and_then(|incident| incident.acknowledged.as_ref());
             let Some(taken) = incident.acknowledged.as_ref().filter(|taken| Some(*taken) != before) else { continue };
-            let Some((priority, deadline, _)) = members.get(&incident.no).and_then(BTreeSet::first) else { continue };
-            self.acknowledged.entry(*priority).or_default().add(taken.at.since(*deadline));
+            let Some((priority, deadline, _)) = most_urgent(incident.no) else { continue };
+            self.acknowledged.entry(priority).or_default().add(taken.at.since(deadline));
         }
     }
 

@@ -61,7 +61,7 @@ impl Core {
         let whole =
             self.stale_batch().into_iter().filter_map(|key| self.cases.get(&key)).map(|case| Cow::Borrowed(&**case));
         let (lines, _) = self.stale_line_batch();
-        let lines = lines.into_iter().filter_map(|slot| self.lines.without_clocks(slot)).map(Cow::Owned);
+        let lines = lines.into_iter().filter_map(|slot| self.lines.to_derive(slot)).map(Cow::Owned);
         for case in whole.chain(lines).filter(|case: &Cow<'_, Case>| !case.is_p0()) {
             for row in case.reports.values().map(|report| &report.row) {
                 if let (Some(subject), Priority::P0) = (row.subject, self.policy.assess(row).priority) {

@@ -148,14 +148,23 @@ impl Core {
         (reports, further)
     }
 
-    /// A case as it was before an input, one that is a line included.
+    /// A case as it was before an input, one that is a line included: where that isn't overdue, without clocks.
     pub(super) fn as_held(&self, key: &EpisodeKey) -> Option<Cow<'_, Case>> {
-        if let Some(case) = self.cases.get(key) {
-            return Some(Cow::Borrowed(&**case));
+        match self.cases.get(key) {
+            Some(case) => Some(Cow::Borrowed(&**case)),
+            None => self.lines.to_derive(self.lines.slot_of(key)?).map(Cow::Owned),
         }
-        let CaseKey::Report(report) = &key.case else { return None };
-        let slot = self.lines.slot(&report.source, &report.id)?;
-        self.lines.without_clocks(slot).filter(|case| case.key == *key).map(Cow::Owned)
+    }
+
+    /// A case as the store remembers it.
+    pub(super) fn as_stored(&self, key: &EpisodeKey) -> Option<Cow<'_, Case>> {
+        match self.cases.get(key) {
+            Some(case) => Some(Cow::Borrowed(&**case)).filter(|case| case.stored),
+            None => {
+                let slot = self.lines.slot_of(key).filter(|slot| self.lines.is_overdue(*slot))?;
+                self.lines.to_derive(slot).map(Cow::Owned)
+            }
+        }
     }
 
     fn remembered(&self, source: &Name, id: &ReportId) -> Option<Remembered> {

@@ -34,7 +34,6 @@ impl Core {
     }
 
     fn incident_row(&self, incident: &Incident) -> IncidentRow {
-        let members = self.members.get(&incident.no);
         let category = match &incident.kind {
             IncidentKind::Group { category } => category.clone(),
             IncidentKind::Episode(key) => self.cases.get(key).map_or_else(|| "".into(), |case| case.category.clone()),
@@ -56,7 +55,7 @@ impl Core {
             | IncidentKind::Trouble(_)
             | IncidentKind::Audit { .. }
             | IncidentKind::Test { .. } => 0,
-            IncidentKind::Episode(_) | IncidentKind::Group { .. } => members.map_or(0, BTreeSet::len),
+            IncidentKind::Episode(_) | IncidentKind::Group { .. } => self.members.count(incident.no),
         };
         IncidentRow {
             incident: incident.clone(),
@@ -110,8 +109,8 @@ impl Core {
     /// An open incident, and the first of its overdue cases in rank order, at most `limit`.
     pub fn open_incident(&self, no: IncidentNo, limit: usize) -> Option<(IncidentRow, Vec<QueueRow>)> {
         let incident = self.incidents.get(&no).filter(|incident| incident.is_open())?;
-        let members = self.members.get(&no).into_iter().flatten().take(limit);
-        let cases = members.filter_map(|(_, _, key)| self.cases.get(key)).map(|case| queue_row(case));
+        let members = self.members.of(no, &self.lines).take(limit);
+        let cases = members.filter_map(|(_, _, key)| self.as_held(&key)).map(|case| queue_row(&case));
         Some((self.incident_row(incident), cases.collect()))
     }
 

@@ -36,6 +36,8 @@ pub enum TroubleKind {
     ReloadFailed,
     /// The store takes nothing: P0 rings all the same, nothing else does.
     StoreAway,
+    /// A start has found no store: nothing is watched, and nothing rings but this.
+    NoStoreAtStart,
     /// The store refuses to hold what a row of a source says: no deadline of it is kept.
     RowRefused,
 }
@@ -49,6 +51,7 @@ impl TroubleKind {
             TroubleKind::PagesParked => "pages_parked",
             TroubleKind::ReloadFailed => "reload_failed",
             TroubleKind::StoreAway => "store_away",
+            TroubleKind::NoStoreAtStart => "no_store_at_start",
             TroubleKind::RowRefused => "row_refused",
         }
     }
@@ -59,9 +62,15 @@ impl TroubleKind {
             TroubleKind::RowsWithoutId
             | TroubleKind::PagesParked
             | TroubleKind::StoreAway
+            | TroubleKind::NoStoreAtStart
             | TroubleKind::RowRefused => Priority::P1,
             TroubleKind::PresumedCategories | TroubleKind::WrongZone | TroubleKind::ReloadFailed => Priority::P2,
         }
+    }
+
+    /// Its keys must be made without a store, which may have given the incident's number to another.
+    const fn is_told_without_store(self) -> bool {
+        matches!(self, TroubleKind::StoreAway | TroubleKind::NoStoreAtStart)
     }
 
     const fn shows_by_signs(self) -> bool {
@@ -133,7 +142,7 @@ impl Core {
         let no = self.trouble_of(draft, kind, subject).unwrap_or_else(|| {
             let trouble = Trouble::new(kind, subject.clone(), now);
             let no = draft.open_incident(IncidentKind::Trouble(trouble), operators);
-            if kind == TroubleKind::StoreAway {
+            if kind.is_told_without_store() {
                 draft.name_incident(no, &name_of_absence(now));
             }
             no

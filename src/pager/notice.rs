@@ -51,6 +51,9 @@ fn trouble(what: TroubleKind, subject: &str) -> String {
             format!("the store refuses a row of source {subject}: no deadline of it is kept, the log names it")
         }
         TroubleKind::StoreAway => format!("the {subject} takes nothing: only minor safety rings until it is back"),
+        TroubleKind::NoStoreAtStart => {
+            format!("the {subject} can't be reached by a start: no deadline is watched here until it can")
+        }
     }
 }
 
@@ -63,6 +66,7 @@ fn trouble_over(what: TroubleKind, subject: &str) -> String {
         TroubleKind::ReloadFailed => format!("the {subject} was taken over"),
         TroubleKind::RowRefused => format!("the store has refused no row of source {subject} for an hour"),
         TroubleKind::StoreAway => format!("the {subject} is back: what rang meanwhile is recorded"),
+        TroubleKind::NoStoreAtStart => format!("the {subject} was reached: the start goes on"),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::pager::Sender;
 use crate::run::asks::Asks;
 use crate::run::beside::Beside;
 use crate::run::clock::Clock;
-use crate::run::engine::Engine;
+use crate::run::engine::{Engine, Fed};
 use crate::run::lists::Question;
 use crate::run::outbox::{Outbox, OutboxStats};
 use crate::status::StatusHandle;
@@ -42,7 +42,7 @@ const FRUITLESS_PAUSE: Span = Span::from_micros(100_000);
 const DRAIN_MAX: Span = Span::from_secs(2);
 
 /// What the operators' incident is about.
-const SUBJECT: &str = "store";
+pub const SUBJECT: &str = "store";
 
 /// Where inputs come from that don't wait for the store.
 pub struct Inlets {
@@ -75,9 +75,47 @@ pub struct Emergency<C: Clock> {
     journal: VecDeque<(Input, Timestamp)>,
     rows: usize,
     fruitless: bool,
+    sending: Sending,
+}
+
+/// Sends what a spool holds, until it is told to stop.
+pub struct Sending {
     lanes: [Arc<Notify>; 2],
     stop: watch::Sender<bool>,
     outbox: JoinSet<()>,
+}
+
+impl Sending {
+    pub fn of<P: Sender, C: Clock>(outbox: &Outbox<Spool, P, C>) -> Sending {
+        let (stop, stopping) = watch::channel(false);
+        let lanes = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+        let mut running = JoinSet::new();
+        for (lane, wake) in [Lane::P0, Lane::Lesser].into_iter().zip(&lanes) {
+            let (outbox, wake, stopping) = (outbox.clone(), wake.clone(), stopping.clone());
+            running.spawn(async move { outbox.run(lane, wake, stopping).await });
+        }
+        Sending { lanes, stop, outbox: running }
+    }
+
+    /// Pages were put into the spool.
+    pub fn wake(&self, fed: &Fed) {
+        for (lane, pages) in self.lanes.iter().zip([fed.pages_p0, fed.pages_lesser]) {
+            if pages {
+                lane.notify_one();
+            }
+        }
+    }
+
+    /// Waits a little for what is on its way to be answered.
+    pub async fn end<C: Clock>(mut self, clock: &C) {
+        self.stop.send_replace(true);
+        let drained = async { while self.outbox.join_next().await.is_some() {} };
+        tokio::select! {
+            biased;
+            () = drained => {}
+            () = clock.sleep_until(clock.now().plus(DRAIN_MAX)) => {}
+        }
+    }
 }
 
 /// One input is decided for the instant at which it was taken up.
@@ -140,17 +178,10 @@ impl<P: Sender, C: Clock> StandIn<P, C> {
         // What the part does isn't what the process has done.
         let apart = StatusHandle::new((*self.status.load()).clone());
         let engine = Engine::stand_in(core.urgent_part(), spool.clone(), self.clock.clone(), self.keys.clone(), apart);
-        let (stop, stopping) = watch::channel(false);
-        let lanes = [Arc::new(Notify::new()), Arc::new(Notify::new())];
-        let mut outbox = JoinSet::new();
-        let sending =
+        let outbox =
             Outbox::new(spool.clone(), self.sender.clone(), self.clock.clone(), self.keys.clone(), self.stats.clone());
-        for (lane, wake) in [Lane::P0, Lane::Lesser].into_iter().zip(&lanes) {
-            let (sending, wake, stopping) = (sending.clone(), wake.clone(), stopping.clone());
-            outbox.spawn(async move { sending.run(lane, wake, stopping).await });
-        }
-        let (journal, rows, fruitless) = (VecDeque::new(), 0, false);
-        self.emergency = Some(Emergency { engine, began: now, journal, rows, fruitless, lanes, stop, outbox });
+        let (journal, rows, fruitless, sending) = (VecDeque::new(), 0, false, Sending::of(&outbox));
+        self.emergency = Some(Emergency { engine, began: now, journal, rows, fruitless, sending });
         self.status.update(|status| status.store.emergency_since = Some(now));
         if let Some(input) = input {
             // The whole core takes it up for this instant, once the store has it.
@@ -211,14 +242,10 @@ impl<P: Sender, C: Clock> StandIn<P, C> {
                 return false;
             }
         };
+        emergency.sending.wake(&fed);
         for (priority, report) in fed.asks {
             if let Some(waiting) = self.asks.get(&report.source) {
                 waiting.add([(priority, report)]);
-            }
-        }
-        for (lane, pages) in emergency.lanes.iter().zip([fed.pages_p0, fed.pages_lesser]) {
-            if pages {
-                lane.notify_one();
             }
         }
         fed.commit_took.is_some()
@@ -235,15 +262,9 @@ impl<P: Sender, C: Clock> StandIn<P, C> {
 
     /// Ends an emergency of which the store now knows everything; gives what the core must be told then.
     pub async fn end(&mut self) -> Option<Input> {
-        let Emergency { began, stop, mut outbox, .. } = self.emergency.take()?;
+        let Emergency { began, sending, .. } = self.emergency.take()?;
         self.status.update(|status| status.store.emergency_since = None);
-        stop.send_replace(true);
-        let drained = async { while outbox.join_next().await.is_some() {} };
-        tokio::select! {
-            biased;
-            () = drained => {}
-            () = self.clock.sleep_until(self.clock.now().plus(DRAIN_MAX)) => {}
-        }
+        sending.end(&self.clock).await;
         let lasted = self.clock.now().since(began);
         if let Some(spool) = &self.spool {
             let counts = spool.counts();

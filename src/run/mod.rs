@@ -12,6 +12,7 @@ pub mod inbox;
 pub mod lease;
 pub mod lists;
 pub mod monitor;
+pub mod opening;
 pub mod outbox;
 pub mod poller;
 pub mod repeat;

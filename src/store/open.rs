@@ -51,6 +51,21 @@ pub enum OpenError {
     OtherDeployment { place: String, theirs: String, ours: String },
 }
 
+impl OpenError {
+    /// The database can't be reached or doesn't answer; it may by itself.
+    pub fn is_away(&self) -> bool {
+        let OpenError::Unreachable { source, .. } = self else { return false };
+        match source {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) => true,
+            // It starts up, shuts down, recovers, or has no connection left.
+            sqlx::Error::Database(error) => {
+                error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08") || code == "53300")
+            }
+            _ => false,
+        }
+    }
+}
+
 /// A store that can be connected to, by its url.
 enum Target {
     Sqlite(SqliteConnectOptions),

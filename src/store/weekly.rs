@@ -36,14 +36,34 @@ const DUE_LATER: &str = concat!(
      ORDER BY last_due, episode LIMIT $6"
 );
 
-const BREACHES: &str = "SELECT category, priority, target, deadline, detected_at, inherited, status, ended, ended_at, \
-     contradicted_at, incident, source FROM breaches WHERE deadline >= $1 AND deadline < $2 \
-     UNION ALL SELECT category, priority, target, deadline, detected_at, inherited, status, ended, ended_at, \
-     contradicted_at, incident, source FROM breaches WHERE detected_at >= $1 AND detected_at < $2 AND deadline < $1 \
-     UNION ALL SELECT category, priority, target, deadline, detected_at, inherited, status, ended, ended_at, \
-     contradicted_at, incident, source FROM breaches WHERE contradicted_at >= $1 AND contradicted_at < $2 \
-     AND deadline < $1 AND detected_at < $1 \
-     ORDER BY 4, 1, 3";
+/// Breaches by one of the instants through which they belong to a stretch, each after the one that was read last.
+macro_rules! breaches_by {
+    ($instant:literal, $and:literal) => {
+        concat!(
+            "SELECT category, priority, target, deadline, detected_at, inherited, status, ended, ended_at, \
+             contradicted_at, incident, source, episode, report, ",
+            $instant,
+            " FROM breaches WHERE ",
+            $instant,
+            " >= $1 AND ",
+            $instant,
+            " < $2 ",
+            $and,
+            " AND (",
+            $instant,
+            ", episode, target, report, deadline) > ($3, $4, $5, $6, $7) ORDER BY ",
+            $instant,
+            ", episode, target, report, deadline LIMIT $8"
+        )
+    };
+}
+
+/// Each breach is in one of these alone.
+const BREACHES: [&str; 3] = [
+    breaches_by!("deadline", ""),
+    breaches_by!("detected_at", "AND deadline < $1"),
+    breaches_by!("contradicted_at", "AND deadline < $1 AND detected_at < $1"),
+];
 
 const PAGES: &str = "SELECT incident, step, channel, kind, priority, state, created_at, accepted_at FROM pages \
      WHERE created_at >= $1 AND created_at < $2 ORDER BY id";
@@ -111,13 +131,37 @@ impl SqlStore {
     }
 
     /// Breaches whose deadline fell into the stretch, and older ones that were found or contradicted in it.
-    pub async fn breaches_between(&self, from: Timestamp, until: Timestamp) -> Result<Vec<BreachFact>> {
+    /// Hands over every breach that fell due, was detected or was contradicted in the stretch, once; batch by batch.
+    pub async fn each_breach(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        mut each: impl FnMut(BreachFact) + Send,
+    ) -> Result<()> {
         const OPERATION: &str = "read the breaches of a week";
-        let rows = self.db.fetch(BREACHES, args![from, until]).await.map_err(failed(OPERATION))?;
         let mut names = Names::default();
-        let read = |row: &Row| breach(row, &mut names).map_err(failed(OPERATION));
-        let facts = rows.iter().map(read).collect::<Result<Option<Vec<_>>>>()?;
-        facts.ok_or_else(|| unreadable(OPERATION, "breaches", "of a week"))
+        for sql in BREACHES {
+            let (mut instant, mut deadline) = (Timestamp::MIN, Timestamp::MIN);
+            let (mut episode, mut target, mut report) = (String::new(), String::new(), String::new());
+            loop {
+                let place = args![from, until, instant, &*episode, &*target, &*report, deadline, BATCH];
+                let rows = self.db.fetch(sql, place).await.map_err(failed(OPERATION))?;
+                for row in &rows {
+                    let fact = breach(row, &mut names).map_err(failed(OPERATION))?;
+                    each(fact.ok_or_else(|| unreadable(OPERATION, "breaches", "of a week"))?);
+                }
+                if let Some(last) = rows.last() {
+                    let text = |column| last.text(column).map(str::to_owned).map_err(failed(OPERATION));
+                    (target, episode, report) = (text(2)?, text(12)?, text(13)?);
+                    deadline = last.at(3).map_err(failed(OPERATION))?;
+                    instant = last.at(14).map_err(failed(OPERATION))?;
+                }
+                if rows.len() < BATCH as usize {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     pub async fn pages_between(&self, from: Timestamp, until: Timestamp) -> Result<Vec<PageFact>> {

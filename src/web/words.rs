@@ -188,6 +188,7 @@ pub fn trouble_words(trouble: &Trouble) -> String {
         TroubleKind::ReloadFailed => format!("{subject} that can't be taken over"),
         TroubleKind::RowRefused => format!("a row of {subject} that the store refuses"),
         TroubleKind::StoreAway => format!("the {subject} that takes nothing"),
+        TroubleKind::NoStoreAtStart => format!("the {subject} that a start can't reach"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::count::{Bounds, Counting, WEEKS};
 use super::figures::{Figures, GroupFigures, Kept, Length};
-use super::paging::{Facts, paging};
+use super::paging::{Count, Facts};
 use super::slice::{Around, Slice};
 use super::week::Week;
 use super::{Format, documents, sight};
@@ -196,8 +196,10 @@ fn a_breach_that_reached_nobody_shows_in_the_time_to_page() {
     let told = breach(1, 1, BreachStatus::Verified, false);
     let untold = BreachFact { incident: Some(IncidentNo(2)), ..told.clone() };
     let acted = BreachFact { met_at: Some(hour(3)), incident: None, ..told.clone() };
-    let facts = Facts { breaches: vec![told, untold, acted], pages: vec![page], ..Facts::default() };
-    let figures = paging(&facts, &bounds());
+    let facts = Facts { pages: vec![page], ..Facts::default() };
+    let mut count = Count::new(&facts, bounds());
+    [told, untold, acted].iter().for_each(|breach| count.add_breach(breach));
+    let figures = count.paging();
     let lengths: Vec<(i64, bool)> = figures.to_page[0].few.iter().map(|each| (each.secs, each.beyond)).collect();
     assert_eq!(lengths, [(2, false), (167 * 3_600, true)]);
     let acted: Vec<(i64, bool)> = figures.to_act[0].few.iter().map(|each| (each.secs, each.beyond)).collect();

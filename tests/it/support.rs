@@ -133,7 +133,7 @@ impl PrivatePostgres {
 impl Drop for PrivatePostgres {
     fn drop(&mut self) {
         if !self.home.join("data/postmaster.pid").exists() {
-            // It was stopped.
+            // The test has stopped it.
         } else if !std::thread::panicking() {
             self.control("stop", "immediate");
         } else {

@@ -15,7 +15,7 @@ impl Draft<'_> {
 
     /// Makes a case whole of which the core holds a line, to be derived anew.
     pub(super) fn make_whole(&mut self, slot: Slot) -> Option<Home> {
-        let case = self.core.lines.without_clocks(slot)?;
+        let case = self.core.lines.to_derive(slot)?;
         let report = self.core.lines.report_key(slot)?;
         let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
         self.plan.homes.insert((report.source, report.id), Some(home.clone()));

@@ -9,7 +9,13 @@ use crate::core::told::{Told, Word};
 impl Draft<'_> {
     /// Keeps what a person said of a report with it, and lets it take effect. Nothing happened after this
     /// instant.
-    pub fn tell(&mut self, source: &Name, id: &str, (word, at): (Word, Timestamp), by: &Name) -> Effect {
+    pub fn tell(&mut self, source: &Name, id: &str, said: (Word, Timestamp), by: &Name) -> Effect {
+        let effect = self.note(source, id, said, by);
+        self.refresh_touched();
+        effect
+    }
+
+    fn note(&mut self, source: &Name, id: &str, (word, at): (Word, Timestamp), by: &Name) -> Effect {
         let Some((report, episode)) = self.find(source, id) else { return Effect::NotHeld };
         let told = Told::new(word, at.min(self.now), by.clone());
         let Some(known) = self.case_mut(&episode).and_then(|case| case.reports.get_mut(&report)) else {
@@ -26,14 +32,16 @@ impl Draft<'_> {
         if word == Word::Released {
             self.release(&episode, &report);
         }
-        self.refresh_touched();
         Effect::Done
     }
 
-    /// The report under watch that people call by this id.
-    fn find(&self, source: &Name, id: &str) -> Option<(ReportKey, EpisodeKey)> {
+    /// The report under watch that people call by this id, its case made whole.
+    fn find(&mut self, source: &Name, id: &str) -> Option<(ReportKey, EpisodeKey)> {
         ReportId::readings(id).find_map(|id| {
-            let home = self.home(source, &id)?;
+            let home = match self.line_of(source, &id) {
+                Some(slot) => self.make_whole(slot)?,
+                None => self.home(source, &id)?,
+            };
             let report = ReportKey { source: source.clone(), id, incarnation: home.incarnation };
             Some((report, home.episode.clone()))
         })

@@ -5,7 +5,7 @@
 use crate::core::act::Deed;
 use crate::core::case::Case;
 use crate::core::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey};
-use crate::core::outcome::{Basis, Life};
+use crate::core::outcome::{Basis, BreachFact, Life};
 use crate::core::plan::BATCH;
 use crate::core::policy::Policy;
 use crate::core::time::{Span, Timestamp};
@@ -114,14 +114,17 @@ impl<So: Source, C: Clock> Reporter<So, C> {
         let mut counting = Counting::new(bounds);
         self.count_ended(&mut counting, &bounds).await?;
         let unread = self.count_open(&mut counting, &policy, made_at).await?;
-        let breaches = self.store.breaches_between(bounds.earliest(), until).await?;
-        breaches.iter().for_each(|breach| counting.add_breach(breach));
         let facts = Facts {
-            breaches,
             pages: self.store.pages_between(from, until.plus(AFTERWARDS)).await?,
             incidents: self.store.incidents_between(from, until).await?,
             acknowledged: self.acknowledged(from, until.plus(AFTERWARDS)).await?,
         };
+        let mut paging = paging::Count::new(&facts, bounds);
+        let add = |breach: BreachFact| {
+            counting.add_breach(&breach);
+            paging.add_breach(&breach);
+        };
+        self.store.each_breach(bounds.earliest(), until, add).await?;
         Ok(Figures {
             schema: SCHEMA_NAME.to_owned(),
             week: named.to_owned(),
@@ -141,7 +144,7 @@ impl<So: Source, C: Clock> Reporter<So, C> {
             priorities: counting.priorities(),
             categories: counting.categories(),
             targets: counting.targets(),
-            paging: paging::paging(&facts, &bounds),
+            paging: paging.paging(),
             unknown_categories: counting.unknown_categories(),
         })
     }

@@ -131,6 +131,47 @@ async fn a_process_that_dies_in_the_emergency_loses_no_page() {
     );
 }
 
+/// After half a minute, in which most databases are back; then the operators know, and once the store is there the
+/// process does its whole work.
+#[tokio::test]
+async fn a_start_that_finds_its_store_away_rings_the_operators_and_goes_on_once_it_is_there() {
+    let server = PrivatePostgres::start().await;
+    let rig = rig_over(&server, "start_without_store").await;
+    let mut first = rig.start();
+    rig.is_ready().await;
+    let before = file(&rig, "before", "csam").await;
+    rings_in_time(&rig, "before", before).await;
+    first.signal("TERM");
+    assert_eq!(first.ends(10).await.code(), Some(0));
+    server.stop("immediate");
+    let filed = file(&rig, "waits", "csam").await;
+    let mut again = rig.start();
+    let told = rig.rang_with(30 + RINGS_WITHIN_SECS, "no_store_at_start").await;
+    assert_eq!((told.kind(), &told.body["data"]["without_store"]), ("incident.ring", &true.into()));
+    assert!(again.is_running());
+    assert!(!rig.rings().contains_key(&rig.p0_reference("waits")), "nothing of a report rings");
+
+    server.start_again();
+    rig.is_ready().await;
+    rig.rang(20, &rig.p0_reference("waits")).await;
+    assert!(now().since(filed).secs() > 30);
+    let key = told.body["data"]["alert_key"].clone();
+    let requests = rig.receiver.requests();
+    let of_key = requests.iter().filter(|request| request.body["data"]["alert_key"] == key);
+    assert_eq!(of_key.map(|request| request.kind()).collect::<Vec<_>>(), ["incident.ring", "incident.resolved"]);
+}
+
+#[tokio::test]
+async fn a_first_start_without_a_store_says_so_and_ends() {
+    let server = PrivatePostgres::start().await;
+    let rig = rig_over(&server, "first_start_without_store").await;
+    server.stop("immediate");
+    let mut monitor = rig.start();
+    assert_eq!(monitor.ends(20).await.code(), Some(1));
+    assert!(monitor.log().contains("open the store postgres://"), "{}", monitor.log());
+    assert!(rig.receiver.requests().is_empty());
+}
+
 async fn sees(rig: &Rig, id: &str) {
     eventually("the monitor has it in its store", secs(10), async || {
         let (_, queue) = rig.get("/api/v1/queue").await;

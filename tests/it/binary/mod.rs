@@ -7,6 +7,7 @@ mod commands;
 mod crash;
 mod demo;
 mod emergency;
+mod hostile;
 mod observed;
 mod outages;
 mod page_command;

@@ -181,7 +181,7 @@ async fn axe_finds_nothing_to_complain_about_in_light_and_dark_on_phone_and_desk
 /// Writes pictures of the board into a directory, for a person to look at.
 #[tokio::test]
 #[ignore = "for a person: writes screenshots into the directory that TOCSIN_SCREENSHOTS names"]
-async fn pictures_of_a_bad_night() {
+async fn for_a_person_pictures_are_taken_of_a_bad_night() {
     let directory = std::env::var("TOCSIN_SCREENSHOTS").expect("TOCSIN_SCREENSHOTS names a directory");
     let (served, ..) = bad_night().await;
     for (name, look) in [

@@ -3,6 +3,7 @@
 
 use super::mail::Sink;
 use super::receiver::{Receiver, Reply};
+use super::service::{Fault, Product, Service};
 use super::{NOW, SECRET};
 use std::collections::BTreeMap;
 use tocsin::pager::letter::{Enclosure, Letter, Post};
@@ -61,6 +62,20 @@ async fn a_report_is_a_signed_webhook_with_its_summary_and_where_it_is() {
     assert_eq!((&body["type"], &body["data"]["title"]), (&"report.weekly".into(), &"SLA report 2026-W46".into()));
     assert_eq!(body["data"]["url"], "https://tocsin.example.org/weekly/2026-W46");
     assert!(body["data"]["summary"].as_str().unwrap().contains("kept 3 of 4"));
+}
+
+#[tokio::test]
+async fn a_report_comes_to_slack_as_its_summary_and_a_link_and_without_its_files() {
+    let service = Service::start(Product::Slack, [Fault::Refuses(429, Some("30"))]).await;
+    let kind = ChannelKind::Slack { url: Secret::new(format!("{}/services/T0/B0/token", service.base)) };
+    assert!(matches!(post(kind.clone()).await.verdict, AnswerVerdict::Retry { .. }));
+    assert_eq!(post(kind).await, Answer::accepted("200"));
+    let inside = service.inside();
+    assert_eq!((inside.rings, inside.uris[1].as_str()), (1, "/services/T0/B0/token"));
+    let section = inside.bodies[1]["blocks"][1]["text"]["text"].as_str().unwrap();
+    let link = "\n<https://tocsin.example.org/weekly/2026-W46|Read the report>";
+    assert!(section.contains("kept 3 of 4 &amp; &lt;1&gt; open") && section.ends_with(link), "{section}");
+    assert!(!inside.bodies[1].to_string().contains("DOCTYPE"));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use super::home::{Home, breach, episode};
 use super::on_both;
 use crate::kit::minute;
 use tocsin::core::case::Conclusion;
-use tocsin::core::outcome::{Basis, Life};
+use tocsin::core::outcome::{Basis, BreachFact, Life};
 use tocsin::core::plan::{BreachStatus, Outcome, Plan, TargetOutcome};
 use tocsin::core::policy::{Priority, Standing};
 use tocsin::core::time::{Span, Timestamp};
@@ -15,6 +15,7 @@ on_both![
     what_was_observed_is_not_overwritten_by_what_a_row_tells,
     more_outcomes_than_one_read_takes_come_each_once,
     breaches_of_a_stretch_come_once_however_they_belong_to_it,
+    more_breaches_than_one_read_takes_come_each_once,
     the_figures_of_a_week_are_those_that_were_kept_first,
     a_delivery_is_leased_by_one_and_goes_out_once,
     a_stretch_of_sight_grows_and_is_read_where_it_touches,
@@ -115,9 +116,28 @@ async fn breaches_of_a_stretch_come_once_however_they_belong_to_it(home: Home) {
         with(5, 200, 201, None),
     ];
     led.commit(&Plan { breaches, ..Plan::default() }).await.unwrap();
-    let found = led.store.breaches_between(minute(100), minute(200)).await.unwrap();
-    let deadlines: Vec<_> = found.iter().map(|breach| breach.deadline).collect();
-    assert_eq!(deadlines, [minute(10), minute(10), minute(110)]);
+    let mut found = Vec::new();
+    let add = |breach: BreachFact| found.push((breach.deadline, breach.detected_at));
+    led.store.each_breach(minute(100), minute(200), add).await.unwrap();
+    found.sort_unstable();
+    let wanted = [(10, 11), (10, 150), (110, 111)].map(|(deadline, detected)| (minute(deadline), minute(detected)));
+    assert_eq!(found, wanted);
+}
+
+async fn more_breaches_than_one_read_takes_come_each_once(home: Home) {
+    let mut led = home.lead().await;
+    // Many fall due at one instant, and one target has several deadlines that were detected at one.
+    let breaches = (0..5_200).map(|id| {
+        let mut breach = breach(id % 5_100, BreachStatus::Verified);
+        (breach.deadline, breach.detected_at) = (minute(if id < 5_100 { 10 } else { 11 }), minute(150));
+        breach
+    });
+    led.commit(&Plan { breaches: breaches.collect(), ..Plan::default() }).await.unwrap();
+    for (from, until) in [(0, 100), (100, 200)] {
+        let mut count = 0;
+        led.store.each_breach(minute(from), minute(until), |_| count += 1).await.unwrap();
+        assert_eq!(count, 5_200, "from {from}");
+    }
 }
 
 async fn the_figures_of_a_week_are_those_that_were_kept_first(home: Home) {

@@ -1,4 +1,5 @@
-"""Connects so often to a port of this machine, says nothing, and prints how many were closed within two seconds."""
+"""Connects so often to a port of this machine, says nothing, and prints how many were closed within two seconds. It stays
+until its input ends."""
 
 import resource
 import select
@@ -15,4 +16,5 @@ time.sleep(2)
 poll = select.poll()
 for stream in crowd:
     poll.register(stream, select.POLLIN | select.POLLHUP)
-print(len(poll.poll(0)))
+print(len(poll.poll(0)), flush=True)
+sys.stdin.read()

@@ -84,7 +84,7 @@ async fn a_crowd_that_connects_and_says_nothing_is_bounded_and_goes() {
     let crowd = include_str!("crowd.py");
     let port = address(&served).rsplit(':').next().unwrap().to_owned();
     let mut command = std::process::Command::new("/usr/bin/python3");
-    command.args(["-c", crowd, &port, "1000"]);
+    command.args(["-c", crowd, &port, "1000"]).stdin(std::process::Stdio::null());
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().expect("start python3");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let closed: usize =

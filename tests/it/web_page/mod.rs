@@ -380,7 +380,7 @@ async fn no_page_of_a_thousand_rows_is_out_of_bounds() {
 /// Serves a bad night, and a calm one beside it, for a person to look at; Ctrl-C ends it.
 #[tokio::test]
 #[ignore = "for a person with a browser: it serves until Ctrl-C"]
-async fn serve_samples_for_a_look() {
+async fn for_a_person_samples_are_served() {
     let mut demo = state(View::default(), Status { mode: Mode::Shadow, ..calm_status() }, Vec::new());
     demo.demo = Some(Arc::new(Buttons::default()));
     let _bad = Served::at("127.0.0.1:18201", bad_night()).await;

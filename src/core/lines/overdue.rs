@@ -1,0 +1,130 @@
+//! The clocks of a line that is overdue, packed. What a breach was found by can't be derived from the policy of now,
+//! so all of its clocks are kept as they are.
+
+use super::table::{Number, Table};
+use crate::core::clock::{Breach, Clock, ClockState};
+use crate::core::id::{IncidentNo, Name};
+use crate::core::observation::EventName;
+use crate::core::time::Timestamp;
+use std::num::NonZeroU32;
+
+/// What clocks of many lines have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Promise {
+    target: Name,
+    until: EventName,
+    obligation: bool,
+}
+
+/// One clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Packed {
+    /// `Timestamp::MAX` where it has none.
+    deadline: Timestamp,
+    /// When the breach was detected.
+    found_at: Timestamp,
+    incident: Option<NonZeroU32>,
+    promise: u16,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    NotStarted,
+    Running,
+    Breached,
+    /// Overdue already when its case was first seen.
+    Inherited,
+}
+
+/// The clocks of a case whose report came in then; `None` where one says more than this can hold.
+pub fn pack(clocks: &[Clock], received: Timestamp, promises: &mut Table<Promise>) -> Option<Box<[Packed]>> {
+    clocks.iter().map(|clock| Packed::of(clock, received, promises)).collect()
+}
+
+/// The same clocks.
+pub fn unpack(clocks: &[Packed], received: Timestamp, promises: &Table<Promise>) -> Vec<Clock> {
+    clocks.iter().filter_map(|clock| clock.whole(received, promises)).collect()
+}
+
+impl Packed {
+    fn of(clock: &Clock, received: Timestamp, promises: &mut Table<Promise>) -> Option<Packed> {
+        let Clock { target, until, report, obligation, started, deadline, warns_at, warned_of, since, state } = clock;
+        let plain = report.is_none() && warns_at.is_none() && warned_of.is_none() && since.is_none();
+        if !plain || started.is_some_and(|at| at != received) || *deadline == Some(Timestamp::MAX) {
+            return None;
+        }
+        let state = match state {
+            ClockState::Running if started.is_none() => State::NotStarted,
+            ClockState::Running => State::Running,
+            ClockState::Breached { breach, ended: None, contradicted_at: None } => {
+                let of_it = started.is_some() && *deadline == Some(breach.deadline);
+                let state = if breach.inherited { State::Inherited } else { State::Breached };
+                of_it.then_some(state)?
+            }
+            _ => return None,
+        };
+        let incident = match clock.breach().and_then(|breach| breach.incident) {
+            Some(IncidentNo(no)) => Some(NonZeroU32::new(u32::try_from(no).ok()?)?),
+            None => None,
+        };
+        let promise = Promise { target: target.clone(), until: *until, obligation: *obligation };
+        Some(Packed {
+            deadline: deadline.unwrap_or(Timestamp::MAX),
+            found_at: clock.breach().map_or(Timestamp::MAX, |breach| breach.detected_at),
+            incident,
+            promise: u16::try_from(promises.number_of(promise)?.get()).ok()?,
+            state,
+        })
+    }
+
+    fn whole(&self, received: Timestamp, promises: &Table<Promise>) -> Option<Clock> {
+        let Promise { target, until, obligation } = promises.get(Number::new(u32::from(self.promise))?)?.clone();
+        let deadline = Some(self.deadline).filter(|at| *at < Timestamp::MAX);
+        let breach = || Breach {
+            deadline: self.deadline,
+            detected_at: self.found_at,
+            inherited: self.state == State::Inherited,
+            incident: self.incident(),
+        };
+        let state = match self.state {
+            State::NotStarted | State::Running => ClockState::Running,
+            State::Breached | State::Inherited => {
+                ClockState::Breached { breach: breach(), ended: None, contradicted_at: None }
+            }
+        };
+        Some(Clock {
+            target,
+            until,
+            report: None,
+            obligation,
+            started: Some(received).filter(|_| self.state != State::NotStarted),
+            deadline,
+            warns_at: None,
+            warned_of: None,
+            since: None,
+            state,
+        })
+    }
+
+    /// Who is told of it.
+    pub fn incident(&self) -> Option<IncidentNo> {
+        self.incident.map(|no| IncidentNo(u64::from(no.get())))
+    }
+
+    /// The deadline that it runs to.
+    pub fn runs_to(&self) -> Option<Timestamp> {
+        let runs = matches!(self.state, State::NotStarted | State::Running);
+        Some(self.deadline).filter(|at| runs && *at < Timestamp::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packed_clock_is_as_small_as_it_was_made_for() {
+        assert_eq!(size_of::<Packed>(), 24);
+    }
+}

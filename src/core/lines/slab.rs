@@ -1,0 +1,206 @@
+//! The lines themselves, by slot, and what they have in common.
+
+use super::table::{Number, Table};
+use super::{Place, Slot};
+use crate::core::case::Report;
+use crate::core::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey, Subject};
+use crate::core::observation::{Received, Row, Verdict};
+use crate::core::policy::{Priority, Standing};
+use crate::core::rank::Rank;
+use crate::core::time::{Span, Timestamp};
+use std::cmp::Reverse;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// What lines have in common; each is kept once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    pub source: Name,
+    pub priority: Priority,
+    pub category: Name,
+    pub rule: Name,
+    pub escalation: Option<Name>,
+    pub verdict: Verdict,
+    /// A deadline of it has passed, and everything of that is done.
+    pub is_overdue: bool,
+}
+
+#[derive(Debug)]
+pub struct Line {
+    /// Where the id is a number: nearly all are.
+    pub id: i64,
+    pub received: Timestamp,
+    pub read_began: Timestamp,
+    /// The deadline that ranks it; `Timestamp::MAX` where none does.
+    pub due: Timestamp,
+    /// The row, where it says more than its line.
+    pub row: Option<Box<Row>>,
+    pub kind: Number,
+    /// Counted from `received`, rounded down.
+    pub first_seen_secs: u32,
+}
+
+#[derive(Debug, Default)]
+pub struct Slab {
+    lines: Vec<Option<Line>>,
+    /// Of the reported items, by slot; as long as the last line that has one.
+    subjects: Vec<Option<Subject>>,
+    /// Ids that are no numbers, likewise.
+    ids: Vec<Option<ReportId>>,
+    free: Vec<Slot>,
+    pub kinds: Table<Kind>,
+}
+
+impl Slab {
+    /// Puts a report's line where there is room.
+    pub fn put(&mut self, mut line: Line, id: &ReportId, subject: Option<Subject>) -> Slot {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.lines.push(None);
+            Slot::try_from(self.lines.len() - 1).unwrap_or(Slot::MAX)
+        });
+        let other = match id {
+            ReportId::Int(id) => {
+                line.id = *id;
+                None
+            }
+            other => Some(other.clone()),
+        };
+        lay(&mut self.ids, slot, other);
+        lay(&mut self.subjects, slot, subject);
+        self.lines[slot as usize] = Some(line);
+        slot
+    }
+
+    pub fn take(&mut self, slot: Slot) -> Option<Line> {
+        let line = self.lines.get_mut(slot as usize).and_then(Option::take)?;
+        lay(&mut self.ids, slot, None);
+        self.free.push(slot);
+        Some(line)
+    }
+
+    pub fn line(&self, slot: Slot) -> Option<&Line> {
+        self.lines.get(slot as usize).and_then(Option::as_ref)
+    }
+
+    pub fn line_mut(&mut self, slot: Slot) -> Option<&mut Line> {
+        self.lines.get_mut(slot as usize).and_then(Option::as_mut)
+    }
+
+    pub fn kind(&self, slot: Slot) -> Option<&Kind> {
+        self.kinds.get(self.line(slot)?.kind)
+    }
+
+    /// Every line from a slot on, in the order in which they lie.
+    pub fn lines_from(&self, slot: Slot) -> impl Iterator<Item = (Slot, &Line, &Kind)> {
+        let lines = self.lines.iter().enumerate().skip(slot as usize);
+        lines.filter_map(|(at, line)| {
+            let line = line.as_ref()?;
+            Some((at as Slot, line, self.kinds.get(line.kind)?))
+        })
+    }
+
+    /// One more than the last slot.
+    pub fn end(&self) -> Slot {
+        Slot::try_from(self.lines.len()).unwrap_or(Slot::MAX)
+    }
+
+    pub fn id(&self, slot: Slot) -> Option<ReportId> {
+        match self.other_id(slot) {
+            Some(id) => Some(id.clone()),
+            None => self.line(slot).map(|line| ReportId::Int(line.id)),
+        }
+    }
+
+    pub fn is(&self, slot: Slot, source: &Name, id: &ReportId) -> bool {
+        let same_id = match (self.other_id(slot), id) {
+            (None, ReportId::Int(id)) => self.line(slot).is_some_and(|line| line.id == *id),
+            (held, id) => held == Some(id),
+        };
+        same_id && self.kind(slot).is_some_and(|kind| kind.source == *source)
+    }
+
+    pub fn hash(&self, slot: Slot) -> u64 {
+        let id = self.id(slot).unwrap_or(ReportId::Int(0));
+        self.kind(slot).map_or(0, |kind| hash_of(&kind.source, &id))
+    }
+
+    pub fn subject(&self, slot: Slot) -> Option<Subject> {
+        self.subjects.get(slot as usize).copied().flatten()
+    }
+
+    pub fn report_key(&self, slot: Slot) -> Option<ReportKey> {
+        Some(ReportKey { source: self.kind(slot)?.source.clone(), id: self.id(slot)?, incarnation: 0 })
+    }
+
+    pub fn key(&self, slot: Slot) -> Option<EpisodeKey> {
+        Some(EpisodeKey { case: CaseKey::Report(self.report_key(slot)?), episode: 0 })
+    }
+
+    pub fn place(&self, slot: Slot) -> Option<Place> {
+        let line = self.line(slot)?;
+        Some((self.kinds.get(line.kind)?.priority, line.due, line.received, slot))
+    }
+
+    pub fn rank(&self, slot: Slot) -> Option<Rank> {
+        let line = self.line(slot)?;
+        Some(Rank {
+            priority: self.kinds.get(line.kind)?.priority,
+            standing: Standing::Known,
+            raised: Reverse(false),
+            deadline: line.due,
+            spread: Reverse(0),
+            received: line.received,
+            key: self.key(slot)?,
+        })
+    }
+
+    /// The report as it was last read.
+    pub fn report(&self, slot: Slot) -> Option<Report> {
+        let line = self.line(slot)?;
+        let kind = self.kinds.get(line.kind)?;
+        let plain = || Row {
+            subject: self.subject(slot),
+            verdict: kind.verdict,
+            ..Row::bare(Received::At(line.received), kind.category.clone())
+        };
+        Some(Report {
+            row: line.row.as_ref().map_or_else(plain, |row| Row::clone(row)),
+            received: line.received,
+            anchored_at_first_sight: false,
+            first_seen: line.received.plus(Span::from_secs(i64::from(line.first_seen_secs))),
+            read_began: line.read_began,
+            gone: None,
+            base: None,
+            told: Vec::new(),
+        })
+    }
+
+    fn other_id(&self, slot: Slot) -> Option<&ReportId> {
+        self.ids.get(slot as usize).and_then(Option::as_ref)
+    }
+}
+
+/// Lays something down at a slot, or nothing where there was something.
+fn lay<T>(all: &mut Vec<Option<T>>, slot: Slot, thing: Option<T>) {
+    if thing.is_some() && all.len() <= slot as usize {
+        all.resize_with(slot as usize + 1, || None);
+    }
+    if let Some(place) = all.get_mut(slot as usize) {
+        *place = thing;
+    }
+}
+
+pub fn hash_of(source: &Name, id: &ReportId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (source, id).hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_as_small_as_it_was_made_for() {
+        assert_eq!(size_of::<Option<Line>>(), 48);
+    }
+}
