@@ -489,3 +489,15 @@ fn what_an_overdue_case_broke_stays_with_it_under_another_policy() {
     assert_eq!((case.priority, case.clocks.len()), (Priority::P4, 2));
     assert_eq!(case.clocks.iter().filter_map(broken).collect::<Vec<_>>(), [minute(-10), minute(-10)]);
 }
+
+#[test]
+fn people_can_say_something_of_a_report_that_is_a_line() {
+    let mut twins = Twins::new(policy(0, None));
+    twins.take(&Happening::Change(2, Change::Comes("threat", 10, None)));
+    assert!(twins.packed.core.cases.is_empty(), "a line");
+    twins.take(&Happening::Say(2, "looked_into"));
+    assert!(twins.packed.core.cases.is_empty(), "it is there, so nobody can have looked into its vanishing");
+    twins.take(&Happening::Say(2, "first_response"));
+    let case = twins.packed.core.cases().next().expect("the case");
+    assert_eq!(case.clocks[0].met_at(), Some(twins.now));
+}
