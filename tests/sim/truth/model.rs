@@ -190,12 +190,12 @@ impl Model {
         let due = self.episodes.values().filter(|episode| episode.is_due(now));
         let due: Vec<i64> = due.flat_map(|episode| &episode.reports).copied().collect();
         if !due.is_empty() {
-            self.see_by_key(&due, rows, now);
+            self.see_by_key(due, rows, now);
         }
         let pauses = |report: &Report| told.pausing && report.episode.is_none() && report.row.paused;
         let pausing = self.reports.iter().filter(|(_, report)| pauses(report)).map(|(id, _)| *id).collect();
         for ids in told.feeds.iter().chain([&pausing]) {
-            self.see_by_key(ids, rows, now);
+            self.see_by_key(ids.iter().copied(), rows, now);
         }
         if told.whole {
             self.look_whole(rows, now);
@@ -215,13 +215,13 @@ impl Model {
         let ids = |of: Vec<(&i64, &Report)>| of.into_iter().map(|(id, _)| *id).collect::<Vec<i64>>();
         // P0 shares its reads with nothing else, and comes first: it may end before another report joins it.
         for ids in [ids(p0), ids(lesser)] {
-            self.see_by_key(&ids, rows, now);
+            self.see_by_key(ids, rows, now);
         }
     }
 
-    fn see_by_key(&mut self, ids: &[i64], rows: &Rows, now: Timestamp) {
+    fn see_by_key(&mut self, ids: impl IntoIterator<Item = i64>, rows: &Rows, now: Timestamp) {
         for id in ids {
-            self.see(*id, rows.get(id), now);
+            self.see(id, rows.get(&id), now);
         }
         self.judge_closures();
         self.judge(now, Sight::Look);
