@@ -13,7 +13,7 @@ use tocsin::core::plan::{PageKind, Plan};
 use tocsin::core::policy::Priority;
 use tocsin::core::time::Timestamp;
 use tocsin::keys::Keys;
-use tocsin::pager::payload::{Payload, PayloadCase};
+use tocsin::pager::payload::{Payload, PayloadAbout, PayloadCase};
 use tocsin::pager::{AnswerVerdict, ChannelKind, Channels, Outgoing, Sender};
 use tocsin::run::clock::{Clock, SystemClock};
 use tocsin::run::outbox::{Outbox, OutboxStats, sending_max};
@@ -266,12 +266,8 @@ fn pages(count: usize) -> Vec<NewPage> {
             priority: "P0".into(),
             created_at: rfc3339(now),
             part: None,
-            blind: None,
-            news: Default::default(),
-            notice: None,
-            found: None,
+            about: PayloadAbout::Overdue,
             in_place_of: None,
-            is_test: false,
             without_store: false,
             acknowledge: None,
             count: 1,
