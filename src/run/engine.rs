@@ -38,6 +38,8 @@ pub struct Engine<S: Store, C: Clock> {
     /// The last commit before this process, and of each source the last of its segments that was taken up.
     began_after: u64,
     recalled: BTreeMap<Name, Option<u64>>,
+    /// Until when each source was in sight before this process.
+    seen_until: BTreeMap<Name, Timestamp>,
     /// What rang while the store was away, and of which it must be told.
     spool: Option<Arc<Spool>>,
     /// Whether it stands in for one whose store is away.
@@ -85,7 +87,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
             status.leader = true;
             status.store.sequence = stored.sequence;
         });
-        Ok(Engine { token, ..Engine::of(core, store, clock, keys, status, stored.sequence) })
+        let seen_until = stored.seen_until;
+        Ok(Engine { token, seen_until, ..Engine::of(core, store, clock, keys, status, stored.sequence) })
     }
 
     fn of(core: Core, store: Arc<S>, clock: C, keys: Keys, status: StatusHandle, sequence: u64) -> Self {
@@ -99,6 +102,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             sequence,
             began_after: sequence,
             recalled: BTreeMap::new(),
+            seen_until: BTreeMap::new(),
             spool: None,
             stands_in: false,
         }
@@ -122,6 +126,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
 
     pub fn core(&self) -> &Core {
         &self.core
+    }
+
+    /// Until when a source was in sight before this process; `None` where it never was.
+    pub fn seen_until(&self, source: &Name) -> Option<Timestamp> {
+        self.seen_until.get(source).copied()
     }
 
     pub fn sequence(&self) -> u64 {

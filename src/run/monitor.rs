@@ -161,7 +161,7 @@ where
         asks.insert(name.clone(), waiting.clone());
         let (clock, inputs) = (clock.clone(), inputs.clone());
         let poller = Arc::new(Poller { name, every, source, clock, inputs, asks: waiting });
-        let watcher = Watcher::new(poller.clone(), lists.clone());
+        let watcher = Watcher::new(poller.clone(), lists.clone()).since(engine.seen_until(&poller.name));
         loops.spawn(poll(watcher, poller.clone(), status.clone(), metrics.clone(), shutdown.clone()));
         loops.spawn(answer(poller, shutdown.clone()));
     }

@@ -34,6 +34,10 @@ pub struct Rounds {
     lap: Option<Lap>,
     /// When the last complete lap began, what it took the database and how many rows it saw.
     last: Option<(Timestamp, Span, u64)>,
+    /// Up to when it showed what had happened; of a replica that lies before its beginning.
+    last_shown: Option<Timestamp>,
+    /// When what comes in was followed last, and what that took the database.
+    arrivals: Option<(Timestamp, Span)>,
     /// When the round of the rest began that is under way, and the last one that came to its end.
     round: Option<Timestamp>,
     last_round: Option<Timestamp>,
@@ -44,6 +48,7 @@ pub struct Rounds {
 #[derive(Clone, Copy, Debug)]
 struct Lap {
     began: Timestamp,
+    shows: Timestamp,
     took: Span,
     rows: u64,
 }
@@ -56,6 +61,8 @@ impl Rounds {
             sweep_soon: false,
             lap: None,
             last: None,
+            last_shown: None,
+            arrivals: None,
             round: None,
             last_round: None,
             looked_at: BTreeMap::new(),
@@ -67,9 +74,9 @@ impl Rounds {
         self.last.is_some()
     }
 
-    /// When the last complete lap began.
-    pub fn last_lap_began(&self) -> Option<Timestamp> {
-        self.last.map(|(began, _, _)| began)
+    /// Up to when the last complete lap showed what had happened.
+    pub fn last_shown(&self) -> Option<Timestamp> {
+        self.last_shown
     }
 
     /// What the poll at `now` does; `until` is when the next one is due.
@@ -88,8 +95,11 @@ impl Rounds {
             return Round { arrivals: self.lacks_stamps, urgent: true, rest: None, lap: due.then_some(Some(budget)) };
         }
         if took <= budget && self.lap.is_none() {
-            // The whole fits into a poll: nothing needs to be pieced together.
-            return Round { arrivals: false, urgent: false, rest: None, lap: Some(Some(budget.plus(budget))) };
+            // The whole fits into a poll: nothing needs to be pieced together. What comes in and is closed before the
+            // next one is found among the arrivals alone, as often as they can be read in time.
+            let arrivals =
+                self.arrivals.is_none_or(|(at, took)| took <= budget || now.since(at) >= self.watching.sweep);
+            return Round { arrivals, urgent: false, rest: None, lap: Some(Some(budget.plus(budget))) };
         }
         let half = Span::from_micros(budget.micros() / 2);
         Round { arrivals: true, urgent: true, rest: (rows <= BY_KEY_MAX).then_some(half), lap: Some(Some(half)) }
@@ -111,6 +121,13 @@ impl Rounds {
         }
     }
 
+    /// What comes in was followed in a poll that began then. How long the first time takes tells nothing.
+    pub fn followed_arrivals(&mut self, began: Timestamp, took: Span) {
+        if self.has_looked() {
+            self.arrivals = Some((began, took));
+        }
+    }
+
     pub fn read_urgent(&mut self, began: Timestamp) {
         if self.has_looked() {
             self.looked([Priority::P0, Priority::P1], began);
@@ -127,12 +144,13 @@ impl Rounds {
         }
     }
 
-    /// When the lap under way began; `now` where it begins now.
-    pub fn lap_began(&mut self, now: Timestamp) -> Timestamp {
+    /// Up to when the lap under way shows what has happened; it begins now, with what `shows` says, where none is
+    /// under way.
+    pub fn lap_began(&mut self, now: Timestamp, shows: Timestamp) -> Timestamp {
         if self.lap.is_none() {
             self.sweep_soon = false;
         }
-        self.lap.get_or_insert(Lap { began: now, took: Span::ZERO, rows: 0 }).began
+        self.lap.get_or_insert(Lap { began: now, shows, took: Span::ZERO, rows: 0 }).shows
     }
 
     pub fn read_page(&mut self, took: Span, rows: u64) {
@@ -145,8 +163,8 @@ impl Rounds {
     /// The lap has come to its end; gives how many rows it saw.
     pub fn lap_ended(&mut self) -> u64 {
         let Some(lap) = self.lap.take() else { return 0 };
-        self.last = Some((lap.began, lap.took, lap.rows));
-        self.looked(Priority::ALL, lap.began);
+        (self.last, self.last_shown) = (Some((lap.began, lap.took, lap.rows)), Some(lap.shows));
+        self.looked(Priority::ALL, lap.shows);
         lap.rows
     }
 
@@ -184,7 +202,7 @@ mod tests {
     }
 
     fn lap(rounds: &mut Rounds, began: i64, took: Span, rows: u64) {
-        rounds.lap_began(at(began));
+        rounds.lap_began(at(began), at(began));
         rounds.read_page(took, rows);
         rounds.lap_ended();
     }
@@ -198,8 +216,17 @@ mod tests {
         assert_eq!(rounds.next(at(10), at(11)), idle);
         assert_eq!(rounds.next(at(899), at(900)), idle);
         assert_eq!(rounds.next(at(900), at(901)), Round { lap: Some(Some(BUDGET)), ..idle });
-        rounds.lap_began(at(900));
+        rounds.lap_began(at(900), at(900));
         assert_eq!(rounds.next(at(901), at(902)), Round { lap: Some(Some(BUDGET)), ..idle });
+    }
+
+    #[test]
+    fn a_replica_that_lags_is_swept_no_more_often_than_its_primary() {
+        let mut rounds = rounds(true);
+        assert_eq!(rounds.lap_began(at(5_000), at(100)), at(100));
+        rounds.lap_ended();
+        assert_eq!(rounds.next(at(5_001), at(5_002)).lap, None);
+        assert_eq!((rounds.last_shown(), rounds.looked_at()[&Priority::P0]), (Some(at(100)), at(100)));
     }
 
     #[test]
@@ -217,8 +244,14 @@ mod tests {
     fn without_a_column_of_changes_a_table_that_is_read_within_the_budget_is_read_whole_at_every_poll() {
         let mut rounds = rounds(false);
         lap(&mut rounds, 0, BUDGET, 3_000);
-        let whole = Round { arrivals: false, urgent: false, rest: None, lap: Some(Some(BUDGET.plus(BUDGET))) };
+        let whole = Round { arrivals: true, urgent: false, rest: None, lap: Some(Some(BUDGET.plus(BUDGET))) };
         assert_eq!(rounds.next(at(1), at(2)), whole);
+        rounds.followed_arrivals(at(1), BUDGET);
+        assert_eq!(rounds.next(at(2), at(3)), whole);
+        // Without an index on when they came, arrivals may cost more than everything that is open.
+        rounds.followed_arrivals(at(2), BUDGET.plus(BUDGET));
+        assert_eq!(rounds.next(at(3), at(4)), Round { arrivals: false, ..whole });
+        assert_eq!(rounds.next(at(902), at(903)), whole);
         lap(&mut rounds, 1, Span::from_secs(2), 3_000);
         let half = Span::from_micros(125_000);
         let pieced = Round { arrivals: true, urgent: true, rest: Some(half), lap: Some(Some(half)) };

@@ -11,7 +11,7 @@ use crate::run::lists::Lists;
 use crate::run::poller::{PollError, Poller, proof, send};
 use crate::run::rounds::{BY_KEY_MAX, Rounds};
 use crate::source::cursor::Cursor;
-use crate::source::feed::{Begin, Changes, FeedKind, Moment};
+use crate::source::feed::{Begin, Changes, FeedKind, Moment, Replayed};
 use crate::source::{Batch, PAGE_MAX, Part, ScanPosition, Source, SourceError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -23,6 +23,10 @@ const OVERLAP_SEEN: Span = Span::from_secs(2);
 const OVERLAP_UNSEEN: Span = Span::from_secs(30);
 /// How often rows are looked for that a scan of the open ones leaves out.
 const STRAYS_EVERY: Span = Span::from_mins(15);
+/// How far a replica may be behind that doesn't say how far.
+const UNKNOWN_LAG: Span = Span::from_hours(1);
+/// How far back a start looks for what came and was closed unseen.
+const UNSEEN_MAX: Span = Span::from_hours(7 * 24);
 
 pub struct Watcher<S: Source, C: Clock> {
     poller: Arc<Poller<S, C>>,
@@ -32,6 +36,10 @@ pub struct Watcher<S: Source, C: Clock> {
     follows: BTreeSet<FeedKind>,
     rounds: Rounds,
     tells_changes: bool,
+    /// Until when the source was in sight before this process.
+    seen_until: Option<Timestamp>,
+    /// Of a replica, up to when it was known to have come last.
+    replayed: Option<Timestamp>,
     /// The categories that come first have been asked for.
     asked_first: bool,
     /// Where the lap under way stands, and the round of the rest.
@@ -60,7 +68,7 @@ pub struct Polled {
 struct Look {
     began: Timestamp,
     until: Timestamp,
-    /// The database's clock.
+    /// The database's clock, of a replica its primary's as far as it has come.
     clock: Timestamp,
     moment: Moment,
 }
@@ -77,6 +85,8 @@ impl<S: Source, C: Clock> Watcher<S, C> {
             cursors: BTreeMap::new(),
             follows: tells.into_iter().chain(history).collect(),
             tells_changes: watching.tells_changes,
+            seen_until: None,
+            replayed: None,
             rounds: Rounds::new(watching),
             asked_first: false,
             lap_after: None,
@@ -84,6 +94,11 @@ impl<S: Source, C: Clock> Watcher<S, C> {
             strays_at: None,
             spent: Span::ZERO,
         }
+    }
+
+    /// What came and was closed while nobody watched is found by following from where the source was last seen.
+    pub fn since(self, seen_until: Option<Timestamp>) -> Self {
+        Watcher { seen_until, ..self }
     }
 
     /// Polls once.
@@ -99,7 +114,7 @@ impl<S: Source, C: Clock> Watcher<S, C> {
         if moment.lacks_stamps {
             self.rounds.lacks_stamps();
         }
-        let (until, clock) = (began.plus(self.poller.every), moment.clock.unwrap_or(began));
+        let (until, clock) = (began.plus(self.poller.every), self.shown_at(&moment, began));
         let look = Look { began, until, clock, moment };
         let round = self.rounds.next(began, until);
         if !self.asked_first {
@@ -130,17 +145,27 @@ impl<S: Source, C: Clock> Watcher<S, C> {
         })
     }
 
-    /// Follows every cursor to its end. One that isn't followed now begins anew when it is needed again.
+    /// When what the database shows was the present, by its clock. A replica's cursor waits for late commits in the
+    /// primary's time: while the replay stands still nothing can come, and what was under way comes afterwards.
+    fn shown_at(&mut self, moment: &Moment, began: Timestamp) -> Timestamp {
+        let clock = moment.clock.unwrap_or(began);
+        let Some(Replayed(replayed)) = moment.replica else { return clock };
+        self.replayed = replayed.or(self.replayed);
+        self.replayed.map_or(clock, |replayed| replayed.min(clock))
+    }
+
+    /// Follows every cursor to its end.
     async fn follow_all(&mut self, look: &Look, arrivals: bool) -> Result<(), PollError> {
-        if !arrivals {
-            self.cursors.remove(&FeedKind::Received);
-        }
         let kinds = self.follows.iter().copied().chain(arrivals.then_some(FeedKind::Received));
         for kind in kinds.collect::<Vec<_>>() {
             let unseen = || if look.moment.live.is_some() { OVERLAP_SEEN } else { OVERLAP_UNSEEN };
             let overlap = self.overlap.unwrap_or_else(unseen);
             let mut cursor = self.cursors.remove(&kind).unwrap_or_else(|| Cursor::new(kind, overlap));
+            let spent_before = self.spent;
             let followed = self.follow(look, &mut cursor).await;
+            if kind == FeedKind::Received {
+                self.rounds.followed_arrivals(look.began, self.spent.minus(spent_before));
+            }
             if cursor.has_missed() {
                 self.rounds.sweep_soon();
             }
@@ -152,8 +177,11 @@ impl<S: Source, C: Clock> Watcher<S, C> {
     }
 
     async fn follow(&mut self, look: &Look, cursor: &mut Cursor) -> Result<(), PollError> {
-        // What came in since the last lap began may have been missed by it.
-        let since = self.rounds.last_lap_began().map_or(Span::ZERO, |lap| look.began.since(lap).max(Span::ZERO));
+        // What came in since the last lap began may have been missed by it, and so may whatever was closed before the
+        // first one.
+        let seen = self.rounds.last_shown().or(self.seen_until).unwrap_or(look.began);
+        let least = if look.moment.replica == Some(Replayed(None)) { UNKNOWN_LAG } else { Span::ZERO };
+        let since = look.began.since(seen).clamp(least, UNSEEN_MAX);
         let mut begin = cursor.begin(look.clock, look.clock.minus(since), &look.moment);
         loop {
             let (source, read_began) = (self.poller.source.clone(), self.poller.clock.now());
@@ -240,7 +268,7 @@ impl<S: Source, C: Clock> Watcher<S, C> {
     /// the last page has been read.
     async fn lap(&mut self, look: &Look, slice: Option<Span>) -> Result<Option<u64>, PollError> {
         let spent_before = self.spent;
-        let began = self.rounds.lap_began(proof(look.began, look.moment.replica, &[]));
+        let began = self.rounds.lap_began(look.began, proof(look.began, look.moment.replica, &[]));
         loop {
             let (source, read_began) = (self.poller.source.clone(), self.poller.clock.now());
             let (before, after) = (self.spent, self.lap_after.take());

@@ -4,7 +4,7 @@ use super::decode::Cell;
 use super::mysql::Table;
 use super::mysql_text::Value;
 use super::mysql_types::Kind;
-use super::plans::{BY_ID, OPEN_PERCENT, PAGE, PlanFound, ROWS_LARGE};
+use super::plans::{BY_ID, OPEN_PERCENT, PAGE, PlanFound, ROWS_LARGE, followed, unled};
 use super::selection::Selection;
 use super::sql::Which;
 use sqlx::mysql::MySqlRow;
@@ -21,7 +21,7 @@ pub async fn of_mysql(
     let page = explain(conn, table, &parts.first_page(Which::Open), &[Value::Int(1_000)]).await?;
     let some = Value::List(vec![Value::Int(1), Value::Int(2)]);
     let by_id = explain(conn, table, &parts.by_ids(&table.id.matches(&table.id_column)), &[some]).await?;
-    let (mut lacks_id, mut lacks_open) = (None, None);
+    let (mut lacks_id, mut lacks_open, mut lacks_feed) = (None, None, None);
     if !parts.relation.starts_with('(') {
         let (rows, leading) = indexes(conn, &parts.relation).await?;
         let leads = |column: &str| leading.iter().any(|name| name.eq_ignore_ascii_case(column));
@@ -30,6 +30,13 @@ pub async fn of_mysql(
         if !leads(id) && by_id.starts_with(SCAN) {
             let what = format!("no index leads with the id: each look scans about {rows} rows");
             lacks_id = Some((what, format!("CREATE INDEX reports_by_id ON {relation} ({id_column});")));
+        }
+        if let Some(column) = followed(parts).and_then(|(_, feed)| feed.stamp.strip_prefix("r."))
+            && rows >= ROWS_LARGE
+            && !leads(&column.trim_matches('`').replace("``", "`"))
+        {
+            let create = format!("CREATE INDEX reports_feed ON {relation} ({column}, {id_column});");
+            lacks_feed = Some((unled(rows), create));
         }
         let closed = selection.closed().map(|closed| &table.columns[closed.at].name);
         if let (Some(open), Some(closed)) = (&parts.open, closed)
@@ -43,10 +50,15 @@ pub async fn of_mysql(
             lacks_open = Some((what, create));
         }
     }
-    Ok(vec![
+    let mut plans = vec![
         PlanFound { purpose: PAGE, plan: page, lacks: lacks_open },
         PlanFound { purpose: BY_ID, plan: by_id, lacks: lacks_id },
-    ])
+    ];
+    if let Some((purpose, feed)) = followed(parts) {
+        let plan = explain(conn, table, &parts.feed_newest(feed), &[]).await?;
+        plans.push(PlanFound { purpose, plan, lacks: lacks_feed });
+    }
+    Ok(plans)
 }
 
 /// How many rows are open, where it is fewer than this.

@@ -1,8 +1,9 @@
 //! How a database would run the polling statements, and which index would help: EXPLAIN alone, nothing is
 //! read. A small table is scanned whole whatever indexes it has, so only its indexes are judged there.
 
+use super::feed::FeedKind;
 use super::postgres_types::IdKind;
-use super::sql::{Parts, Which};
+use super::sql::{FeedParts, Parts, Which};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, Row, SqliteConnection};
 
@@ -25,6 +26,19 @@ pub(super) const OPEN_PERCENT: i64 = 20;
 
 pub(super) const PAGE: &str = "a page of the open rows";
 pub(super) const BY_ID: &str = "rows by their ids";
+pub(super) const CHANGED: &str = "what has changed";
+pub(super) const ARRIVED: &str = "what has come in";
+
+/// The feed that every poll reads.
+pub(super) fn followed(parts: &Parts) -> Option<(&'static str, &FeedParts)> {
+    let feed = |kind, purpose| parts.feeds.get(&kind).map(|feed| (purpose, feed));
+    feed(FeedKind::Changed, CHANGED).or_else(|| feed(FeedKind::Received, ARRIVED))
+}
+
+/// What a feed costs without an index of its column.
+pub(super) fn unled(rows: i64) -> String {
+    format!("no index leads with its column: each poll scans about {rows} rows")
+}
 
 /// What PostgreSQL would do; `table` is set where the rows are those of one table.
 pub async fn of_postgres(
@@ -56,10 +70,29 @@ pub async fn of_postgres(
             }
         }
     }
-    Ok(vec![
+    let mut plans = vec![
         PlanFound { purpose: PAGE, plan: summary(&page), lacks: lacks_open },
         PlanFound { purpose: BY_ID, plan: summary(&by_id), lacks: lacks_id },
-    ])
+    ];
+    if let Some((purpose, feed)) = followed(parts) {
+        let newest = parts.feed_newest(feed);
+        let plan = summary(&explain(conn, &newest).await?);
+        let column = feed.stamp.strip_prefix("r.").filter(|_| table);
+        let mut lacks = None;
+        if let Some(column) = column {
+            let (rows, led, _) = indexes(conn, &parts.relation, &unquoted(column), &[]).await?;
+            let id = parts.id_order.replace("r.\"", "\"");
+            let create = format!("CREATE INDEX CONCURRENTLY ON {} ({column}, {id});", parts.relation);
+            lacks = (!led && rows >= ROWS_LARGE).then(|| (unled(rows), create));
+        }
+        plans.push(PlanFound { purpose, plan, lacks });
+    }
+    Ok(plans)
+}
+
+/// The name that a quoted identifier stands for.
+fn unquoted(column: &str) -> String {
+    column.trim_matches('"').replace("\"\"", "\"")
 }
 
 /// Ids as a literal of the type that is compared with.

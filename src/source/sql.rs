@@ -186,6 +186,12 @@ impl Parts {
         format!("SELECT {}{rows} ORDER BY {stamp}, {} LIMIT $3", self.select.join(", "), self.id_order)
     }
 
+    /// The rows at the end of a feed, as a statement that an index of its column serves and nothing is bound to.
+    pub fn feed_newest(&self, feed: &FeedParts) -> String {
+        let rows = self.rows_where(Which::All, &[&self.has_id, &feed.is_time]);
+        format!("SELECT {}{rows} ORDER BY {} DESC LIMIT {NEWEST_ROWS}", self.select.join(", "), feed.stamp)
+    }
+
     /// One written stamp, from which the form of a column of texts is learnt; `text` is that type's name.
     pub fn feed_sample(&self, feed: &FeedParts, text: &str) -> String {
         let rows = self.rows_where(Which::All, &[&feed.is_time]);

@@ -3,7 +3,7 @@
 
 use super::db::{Answer, Db, Row, Tx, args};
 use super::sql::failed;
-use super::{InboxEntry, Result, StoreError, Stored, quiets, sight};
+use super::{InboxEntry, Result, StoreError, Stored, quiets, sight, told};
 use crate::core::case::{Case, Conclusion};
 use crate::core::clock::Ending;
 use crate::core::id::{CaseKey, EpisodeKey, IncidentNo, ReportKey};
@@ -76,6 +76,7 @@ pub(super) async fn load(db: &Db) -> Result<Stored> {
         }
     }
     (stored.arrived, stored.watched) = sight::load(&mut tx).await.map_err(failed(LOAD))?;
+    stored.seen_until = told::seen_until(&mut tx).await.map_err(failed(LOAD))?;
     // Nothing was written: how a reading transaction ends is no matter.
     let _ = tx.commit().await;
     Ok(stored)

@@ -58,6 +58,7 @@ use crate::core::policy::Priority;
 use crate::core::quiet::Quiet;
 use crate::core::segments::Segment;
 use crate::core::time::{Span, Timestamp};
+use std::collections::BTreeMap;
 use std::future::Future;
 
 /// Everything the engine starts from.
@@ -76,6 +77,8 @@ pub struct Stored {
     /// How many reports came in each hour of the weeks before, and which hours were watched.
     pub arrived: Vec<Arrived>,
     pub watched: Vec<Watched>,
+    /// Until when each source was in sight.
+    pub seen_until: BTreeMap<Name, Timestamp>,
 }
 
 /// What became of a try to lead.

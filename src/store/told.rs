@@ -3,12 +3,13 @@
 
 use super::Result;
 use super::commit::{INTO_OUTCOMES, outcome_row};
-use super::db::{Answer, Row, args};
+use super::db::{Answer, Row, Tx, args};
 use super::sql::{SqlStore, committed, failed};
 use crate::core::id::Name;
 use crate::core::outcome::Basis;
 use crate::core::plan::Outcome;
 use crate::core::time::Timestamp;
+use std::collections::BTreeMap;
 
 /// Under this name the monitor watches itself.
 pub const THE_MONITOR: &str = "";
@@ -67,6 +68,13 @@ const LEASE: &str = "UPDATE weekly_deliveries SET state = 'leased', leased_until
 const RECORD: &str = "UPDATE weekly_deliveries SET attempts = attempts + 1, state = $3, due_at = COALESCE($4, due_at), \
      delivered_at = COALESCE(delivered_at, $5), last_answer = $6, leased_until = NULL \
      WHERE week = $1 AND channel = $2 AND state <> 'delivered'";
+
+/// Until when each source was in sight last.
+pub(super) async fn seen_until(tx: &mut Tx) -> Answer<BTreeMap<Name, Timestamp>> {
+    let sql = "SELECT source, MAX(ended) FROM stretches WHERE source <> $1 GROUP BY source";
+    let rows = tx.fetch(sql, args![THE_MONITOR]).await?;
+    rows.iter().map(|row| Ok((row.text(0)?.into(), row.at(1)?))).collect()
+}
 
 impl SqlStore {
     /// Notes that a source was in sight from `began` until `ended`; called again, the stretch grows.

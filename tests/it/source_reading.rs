@@ -2,6 +2,7 @@
 
 pub mod mysql;
 mod mysql_faults;
+mod plans;
 pub mod postgres;
 mod postgres_faults;
 mod sqlite;

@@ -54,15 +54,25 @@ impl PrivatePostgres {
     /// # Panics
     /// Where PostgreSQL isn't installed: tests/run installs it.
     pub async fn start() -> Self {
-        let home = std::env::temp_dir().join(format!("tocsin-postgres-{:016x}", random()));
-        std::fs::create_dir(&home).expect("create a directory");
-        let server = Self { bin: postgres_bin(), port: free_port(), home };
-        if is_root() {
-            assert!(Command::new("chown").arg("postgres").arg(&server.home).status().expect("chown").success());
-        }
+        let server = Self::placed();
         server.run("initdb", &["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
         server.control("start", "fast");
         server
+    }
+
+    /// A streaming replica of it, a server of its own.
+    pub fn replica(&self) -> Self {
+        let replica = Self::placed();
+        let port = self.port.to_string();
+        let primary = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres"];
+        replica.run("pg_basebackup", &[&primary[..], &["-R", "-X", "stream", "-c", "fast", "--no-sync"]].concat());
+        replica.control("start", "fast");
+        replica
+    }
+
+    /// From now on it takes writes.
+    pub fn promote(&self) {
+        self.run("pg_ctl", &["promote", "-w", "-s", "-t", "60"]);
     }
 
     pub fn restart(&self, how: &str) {
@@ -77,12 +87,26 @@ impl PrivatePostgres {
         self.control("start", "fast");
     }
 
+    /// A directory and a port for a server that isn't there yet.
+    fn placed() -> Self {
+        let home = std::env::temp_dir().join(format!("tocsin-postgres-{:016x}", random()));
+        std::fs::create_dir(&home).expect("create a directory");
+        if is_root() {
+            assert!(Command::new("chown").arg("postgres").arg(&home).status().expect("chown").success());
+        }
+        Self { bin: postgres_bin(), port: free_port(), home }
+    }
+
     /// The URL of a new database.
     pub async fn database(&self, name: &str) -> String {
-        let server = format!("postgres://postgres@127.0.0.1:{}", self.port);
-        let mut admin = PgConnection::connect(&format!("{server}/postgres")).await.expect("connect");
+        let mut admin = PgConnection::connect(&self.url("postgres")).await.expect("connect");
         admin.execute(AssertSqlSafe(format!("create database {}", quoted(name)))).await.expect("create a database");
-        format!("{server}/{name}")
+        self.url(name)
+    }
+
+    /// The URL of a database of it, as its superuser.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
     fn control(&self, what: &str, how: &str) {
@@ -120,7 +144,7 @@ impl Drop for PrivatePostgres {
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("its address").port()
 }

@@ -19,7 +19,7 @@ use tocsin::run::clock::{Clock, VirtualClock};
 use tocsin::run::engine::Engine;
 use tocsin::run::heartbeat::Beats;
 use tocsin::run::inbox;
-use tocsin::run::lists::Lists;
+use tocsin::run::lists::{Lists, Question};
 use tocsin::run::poller::{Inputs, PollError, Poller};
 use tocsin::run::watcher::{Polled, Watcher};
 use tocsin::source::{Batch, ScanPosition, Source, SourceError};
@@ -153,6 +153,7 @@ pub struct Life<St: Store, So: Source> {
     watcher: Watcher<So, VirtualClock>,
     proofs: mpsc::Receiver<Input>,
     scans: mpsc::Receiver<Input>,
+    questions: mpsc::Receiver<Question>,
     asks: Arc<Asks>,
     clock: VirtualClock,
 }
@@ -172,14 +173,22 @@ impl<St: Store, So: Source> Life<St, So> {
             inputs: Inputs { proof, scan },
             asks: asks.clone(),
         });
-        // A source that reads everything at every poll asks for no lists.
-        let watcher = Watcher::new(poller.clone(), Lists::new().0);
-        Life { engine, store, poller, watcher, proofs, scans, asks, clock }
+        let (lists, questions) = Lists::new();
+        let watcher = Watcher::new(poller.clone(), lists);
+        Life { engine, store, poller, watcher, proofs, scans, questions, asks, clock }
     }
 
-    /// Reads every open row; what it saw waits to be taken up.
+    /// Polls once; what it saw waits to be taken up.
     pub async fn scan(&mut self) -> Result<Polled, PollError> {
-        self.watcher.poll().await
+        let polling = self.watcher.poll();
+        tokio::pin!(polling);
+        loop {
+            tokio::select! {
+                biased;
+                Some(question) = self.questions.recv() => question.answer(self.engine.core()),
+                polled = &mut polling => return polled,
+            }
+        }
     }
 
     /// Takes up one input: P0 that another policy judges, a deadline, proof, what else is judged anew, the rows

@@ -7,23 +7,25 @@
 mod history;
 mod model;
 mod office;
+mod on_postgres;
 mod on_sql;
 mod platform;
 
-use crate::driver::{Life, Table};
+use crate::driver::Life;
 use crate::kit::*;
 use crate::model_store::{ModelStore, PageState};
-use history::{Kind, Promises, Step, Witness};
+use history::{Kind, Promises, Rows, Step, Told, Witness};
 use model::{Breach, Case, Model, Sight};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tocsin::core::engine::Core;
 use tocsin::core::id::{CaseKey, IncidentNo, Name, ReportId};
 use tocsin::core::incident::IncidentKind;
-use tocsin::core::observation::{Actor, Row};
+use tocsin::core::observation::Actor;
 use tocsin::core::plan::{BreachRecord, BreachStatus, PageKind};
 use tocsin::core::policy::Priority;
 use tocsin::core::time::{Span, Timestamp};
+use tocsin::source::Source;
 use tocsin::store::Store;
 
 /// One seed's history and what must be true of it.
@@ -54,12 +56,12 @@ struct Counts {
 }
 
 impl Witness for Night {
-    fn lives(&mut self, step: &Step, before: &BTreeMap<i64, Row>, rows: &BTreeMap<i64, Row>) {
+    fn lives(&mut self, step: &Step, before: &Rows, rows: &Rows) {
         self.trace(step, before, rows);
     }
 
-    fn looks(&mut self, rows: &BTreeMap<i64, Row>, now: Timestamp) {
-        self.model.look(rows, now);
+    fn looks(&mut self, rows: &Rows, told: &Told, now: Timestamp) {
+        self.model.look(rows, told, now);
     }
 
     fn loses(&mut self) {
@@ -76,7 +78,7 @@ impl Witness for Night {
         self.deadlines.clear();
     }
 
-    fn ends<St: Store>(&mut self, step: &Step, life: &Life<St, Table>) {
+    fn ends<St: Store, So: Source>(&mut self, step: &Step, life: &Life<St, So>) {
         // A clock that was set back only tells again what has been told.
         if step.kind != Kind::Again {
             let sight = if step.blind { Sight::Blind } else { Sight::Clear };
@@ -108,7 +110,7 @@ impl Night {
     }
 
     /// Tells a history that is replayed alone.
-    fn trace(&self, step: &Step, before: &BTreeMap<i64, Row>, rows: &BTreeMap<i64, Row>) {
+    fn trace(&self, step: &Step, before: &Rows, rows: &Rows) {
         if !self.traced {
             return;
         }
@@ -268,7 +270,7 @@ impl Night {
 
 fn breach_case(key: &CaseKey) -> Case {
     match key {
-        CaseKey::Subject { subject, .. } => Case::Item(subject.0[0]),
+        CaseKey::Subject { subject, .. } => Case::Item(on_postgres::item(subject).unwrap_or(subject.0[0])),
         CaseKey::Report(report) => match report.id {
             ReportId::Int(id) => Case::Report(id),
             _ => unreachable!("this platform's ids are numbers"),
@@ -362,11 +364,15 @@ fn the_same_seed_tells_the_same_history() {
 }
 
 /// TOCSIN_SIM_SEEDS is a number, for that seed alone, or a range such as 100..1100.
-#[test]
-#[ignore = "long: the seeds of TOCSIN_SIM_SEEDS, by default 100..1100"]
-fn the_seeds_of_the_environment_end_in_the_breaches_and_pages_that_brute_force_finds() {
+fn seeds_of_the_environment() -> std::ops::Range<u64> {
     let asked = std::env::var("TOCSIN_SIM_SEEDS").unwrap_or_else(|_| "100..1100".to_owned());
     let range = asked.split_once("..").map(|(from, until)| (from.parse().unwrap(), until.parse().unwrap()));
     let (from, until) = range.unwrap_or_else(|| asked.parse().map(|seed: u64| (seed, seed + 1)).unwrap());
-    play_all(from..until);
+    from..until
+}
+
+#[test]
+#[ignore = "long: the seeds of TOCSIN_SIM_SEEDS, by default 100..1100"]
+fn the_seeds_of_the_environment_end_in_the_breaches_and_pages_that_brute_force_finds() {
+    play_all(seeds_of_the_environment());
 }

@@ -64,17 +64,7 @@ impl Platform {
                 platform.sql(&TABLE.replace("TIME", "text")).await;
                 platform
             }
-            Base::Postgres => {
-                let owner_url = fresh_postgres_database(hint).await;
-                let (_, database) = owner_url.rsplit_once('/').unwrap();
-                let reader = format!("{database}_reader");
-                let (_, server) = owner_url.rsplit_once('@').unwrap();
-                let reader_url = format!("postgres://{reader}:{reader}@{server}");
-                let platform = Platform { base, owner_url, reader_url };
-                platform.sql(&TABLE.replace("TIME", "timestamptz")).await;
-                platform.sql(&READER.replace("READER", &reader)).await;
-                platform
-            }
+            Base::Postgres => Platform::in_postgres(fresh_postgres_database(hint).await).await,
             Base::Mysql => {
                 let owner_url = fresh_mysql_database(hint).await;
                 let (server, database) = owner_url.rsplit_once('/').unwrap();
@@ -88,6 +78,28 @@ impl Platform {
                 platform
             }
         }
+    }
+
+    /// A platform in an empty PostgreSQL database, wherever that is.
+    pub async fn in_postgres(owner_url: String) -> Platform {
+        let (_, database) = owner_url.rsplit_once('/').unwrap();
+        let reader = format!("{database}_reader");
+        let (_, server) = owner_url.rsplit_once('@').unwrap();
+        let reader_url = format!("postgres://{reader}:{reader}@{server}");
+        let platform = Platform { base: Base::Postgres, owner_url, reader_url };
+        platform.sql(&TABLE.replace("TIME", "timestamptz")).await;
+        platform.sql(&READER.replace("READER", &reader)).await;
+        platform
+    }
+
+    /// Its own people write elsewhere from now on.
+    pub fn moves_to(&mut self, owner_url: String) {
+        self.owner_url = owner_url;
+    }
+
+    /// A session of its own people, in PostgreSQL.
+    pub async fn session(&self) -> PgConnection {
+        PgConnection::connect(&self.owner_url).await.unwrap()
     }
 
     /// Does what the platform's own people do.
@@ -137,11 +149,7 @@ impl Platform {
 
     /// Somebody reports the item "item-ID".
     pub async fn file(&self, id: &str, reason: &str, received: Timestamp) {
-        let received = rfc3339(received);
-        self.sql(&format!(
-            "insert into reports (id, item, reason, created_at) values ('{id}', 'item-{id}', '{reason}', '{received}')"
-        ))
-        .await;
+        self.sql(&filing(id, reason, received)).await;
     }
 
     pub async fn respond(&self, id: &str, at: Timestamp) {
@@ -193,12 +201,18 @@ impl Platform {
     fn move_to(&mut self, url: &str) {
         let file = |url: &str| url.strip_prefix("sqlite:").unwrap().to_owned();
         std::fs::rename(file(&self.owner_url), file(url)).unwrap();
-        self.owner_url = url.to_owned();
+        self.moves_to(url.to_owned());
     }
 
     fn database(&self) -> &str {
         self.owner_url.rsplit_once('/').unwrap().1
     }
+}
+
+/// What files a report of the item "item-ID".
+pub fn filing(id: &str, reason: &str, received: Timestamp) -> String {
+    let received = rfc3339(received);
+    format!("insert into reports (id, item, reason, created_at) values ('{id}', 'item-{id}', '{reason}', '{received}')")
 }
 
 async fn in_the_server(text: &str) {

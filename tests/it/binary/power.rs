@@ -8,20 +8,22 @@ use crate::support::{PrivatePostgres, data_file};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Loads the library into what the rig starts, for the files of one directory; gives where it keeps them.
-fn watch_syncs(rig: &mut Rig, of: &Path) -> PathBuf {
-    let library = rig.scratch.path().join("synced.so");
-    let source = data_file("power/synced.c");
+/// A library to be loaded into the program, built from its source under tests/data/power.
+pub fn library(rig: &Rig, name: &str) -> String {
+    let library = rig.scratch.path().join(format!("{name}.so"));
+    let source = data_file(&format!("power/{name}.c"));
     let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl").status();
     assert!(built.expect("this test needs a C compiler: run tests/run").success());
+    library.display().to_string()
+}
+
+/// Loads the library into what the rig starts, for the files of one directory; gives where it keeps them.
+fn watch_syncs(rig: &mut Rig, of: &Path) -> PathBuf {
+    let library = library(rig, "synced");
     let into = rig.scratch.path().join("synced");
     std::fs::create_dir(&into).unwrap();
     let text = |path: &Path| path.display().to_string();
-    rig.settings.variables.extend([
-        ("LD_PRELOAD", text(&library)),
-        ("SYNCED_OF", text(of)),
-        ("SYNCED_INTO", text(&into)),
-    ]);
+    rig.settings.variables.extend([("LD_PRELOAD", library), ("SYNCED_OF", text(of)), ("SYNCED_INTO", text(&into))]);
     into
 }
 

@@ -18,22 +18,9 @@ pub struct Process {
 impl Process {
     /// Starts the program in `directory`. Its log and its output are appended to `name.log` and `name.out` there.
     pub fn start(directory: &Path, name: &str, arguments: &[&str], variables: &[(&str, impl AsRef<OsStr>)]) -> Process {
-        Process::start_by(&[], directory, name, arguments, variables)
-    }
-
-    /// As `start`, by a program that is given the program with its arguments and becomes it.
-    pub fn start_by(
-        wrapper: &[&str],
-        directory: &Path,
-        name: &str,
-        arguments: &[&str],
-        variables: &[(&str, impl AsRef<OsStr>)],
-    ) -> Process {
         let (log, output) = (directory.join(format!("{name}.log")), directory.join(format!("{name}.out")));
         let open = |path: &Path| OpenOptions::new().create(true).append(true).open(path).unwrap();
-        let words: Vec<&str> = wrapper.iter().copied().chain([env!("CARGO_BIN_EXE_tocsin")]).collect();
-        let child = Command::new(words[0])
-            .args(&words[1..])
+        let child = Command::new(env!("CARGO_BIN_EXE_tocsin"))
             .args(arguments)
             .current_dir(directory)
             .env_remove("TOCSIN_SOURCE_URL")

@@ -197,13 +197,6 @@ impl Rig {
         self.start_as(["tocsin", "another"][which], self.ports[which])
     }
 
-    /// Starts the monitor by a program that becomes it.
-    pub fn start_by(&self, wrapper: &[&str]) -> Process {
-        let file = self.write("tocsin", self.ports[0]);
-        let arguments = ["run", "--config", &file];
-        Process::start_by(wrapper, self.scratch.path(), "tocsin", &arguments, &self.variables())
-    }
-
     /// Writes the configuration of now over the one that the monitor was started with.
     pub fn rewrite(&self) {
         self.write("tocsin", self.ports[0]);

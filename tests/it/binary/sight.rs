@@ -96,6 +96,36 @@ async fn vanishes(hint: &str, source: Base, store: Base) {
 }
 
 #[tokio::test]
+async fn f03_a_minor_s_report_that_came_and_was_closed_while_nobody_watched_rings_all_the_same() {
+    let lite = comes_and_goes("unseen_lite", Base::Sqlite, Base::Postgres);
+    let pg = comes_and_goes("unseen_pg", Base::Postgres, Base::Sqlite);
+    tokio::join!(lite, pg, comes_and_goes("unseen_my", Base::Mysql, Base::Sqlite));
+}
+
+async fn comes_and_goes(hint: &str, source: Base, store: Base) {
+    let rig = Rig::new(hint, source, store).await;
+    rig.platform.file("seen", "spam", now()).await;
+    let mut monitor = rig.start();
+    rig.is_ready().await;
+    eventually("it is noted that the source was in sight", secs(60), async || {
+        let store = rig.store().await;
+        let stretches = store.watched(now().minus(secs(600)), now()).await.unwrap();
+        store.close().await;
+        hold(stretches.iter().any(|stretch| &*stretch.source == "reports"), || format!("{stretches:?}"))
+    })
+    .await;
+    monitor.signal("TERM");
+    monitor.ends(20).await;
+    rig.platform.file("unseen", "csam", now()).await;
+    rig.platform
+        .sql("update reports set resolved_at = created_at, resolved_by = 'automod', resolution = 'none' where id = 'unseen'")
+        .await;
+    let _monitor = rig.start();
+    rig.rang(30, &rig.p0_reference("unseen")).await;
+    assert_eq!(rig.rings().len(), 1);
+}
+
+#[tokio::test]
 async fn rejects_lists_what_cannot_be_read_and_why_and_never_what_stands_there() {
     let rig = Rig::new("rejects", Base::Sqlite, Base::Postgres).await;
     let insert = "insert into reports (id, item, reason, created_at) values";

@@ -2,10 +2,12 @@
 //! have, a server that is started anew. The monitor tries again what can be tried again, and everything is paged.
 
 use super::platform::Base;
+use super::power::library;
 use super::rig::Rig;
 use super::{eventually, hold, now, secs};
-use crate::support::{PrivatePostgres, is_root};
+use crate::support::PrivatePostgres;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use std::path::Path;
 
 #[tokio::test]
 async fn every_fifth_serialisation_failure_costs_time_and_no_page() {
@@ -94,40 +96,34 @@ async fn a_postgres_that_is_started_anew_under_a_leader_and_a_standby_costs_no_p
     assert!(monitor.is_running() || standby.is_running());
 }
 
-/// The disk is a small one in memory that only the monitor sees; it is filled and freed from outside.
+/// A library of our own, loaded into the monitor, lets no file grow while there is no room.
 #[tokio::test]
 async fn a_disk_without_room_costs_no_p0_page_and_what_rang_is_recorded_once_there_is_room() {
     let mut rig = Rig::new("full", Base::Sqlite, Base::Sqlite).await;
     let disk = rig.scratch.path().join("disk");
     std::fs::create_dir(&disk).unwrap();
     rig.settings.store_url = format!("sqlite:{}", disk.join("tocsin.db").display());
-    let mount = "mount -t tmpfs -o size=16m tmpfs \"$0\" && exec \"$@\"";
-    let spaces = if is_root() { "-m" } else { "-rm" };
-    let mut monitor = rig.start_by(&["unshare", spaces, "sh", "-c", mount, &disk.display().to_string()]);
+    let no_room = rig.scratch.path().join("no_room");
+    let text = |path: &Path| path.display().to_string();
+    rig.settings.variables.extend([
+        ("LD_PRELOAD", library(&rig, "full")),
+        ("FULL_OF", text(&disk)),
+        ("FULL_WHILE", text(&no_room)),
+    ]);
+    let mut monitor = rig.start();
     rig.is_ready().await;
-    let seen_as = format!("/proc/{}/root{}", monitor.id(), disk.display());
-    let filler = format!("{seen_as}/filler");
-    fill(&filler);
+    std::fs::write(&no_room, "").unwrap();
     rig.platform.file("r0", "csam", now()).await;
     rig.rang(15, &rig.p0_reference("r0")).await;
     rig.is_unready(10, &["emergency", "full"]).await;
     assert!(monitor.is_running());
 
-    std::fs::remove_file(&filler).unwrap();
+    std::fs::remove_file(&no_room).unwrap();
     rig.is_ready().await;
     monitor.says(10, &["the emergency is over", "rang=2", "accepted=2"]).await;
     assert!(rig.rings().values().all(|keys| keys.len() == 1), "{:?}", rig.rings());
     let sent = rig.receiver.requests().iter().filter(|request| request.kind() == "incident.ring").count();
     assert_eq!(sent, 2, "the case, and the word to the operators");
-}
-
-/// Until nothing more fits.
-fn fill(file: &str) {
-    use std::io::Write;
-    let mut filler = std::fs::File::create(file).unwrap();
-    for bytes in [65_536, 1] {
-        while filler.write_all(&vec![0; bytes]).is_ok() {}
-    }
 }
 
 async fn everything_rings_once(rig: &Rig, count: usize) {

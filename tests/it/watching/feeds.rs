@@ -114,6 +114,21 @@ async fn a_table_whose_changes_stand_nowhere_until_the_first_is_followed_by_what
 }
 
 #[tokio::test]
+async fn without_a_column_of_changes_what_comes_and_is_closed_between_two_polls_is_seen() {
+    let database =
+        Database::with(&REPORTS.replace("TIME", "timestamptz").replace("AGO", "now() - interval '1 hour'")).await;
+    let mut desk = Desk::new(settings(&database.url()));
+    desk.poll().await.unwrap();
+    desk.poll_after(SECOND).await;
+    let at = "clock_timestamp()";
+    database.run(&format!("INSERT INTO reports VALUES (3001, 'csam', {at}, {at}, {at})")).await;
+    desk.poll_after(SECOND).await;
+    assert_eq!(desk.category("3001"), Some("csam"));
+    assert_eq!(desk.came.iter().filter(|id| *id == "3001").count(), 1);
+    database.end().await;
+}
+
+#[tokio::test]
 async fn without_a_column_of_changes_a_small_table_is_read_whole_at_every_poll() {
     let database =
         Database::with(&REPORTS.replace("TIME", "timestamptz").replace("AGO", "now() - interval '1 hour'")).await;

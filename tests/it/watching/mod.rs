@@ -6,6 +6,8 @@ mod feeds;
 mod history;
 mod late_commits;
 mod mysql;
+mod mysql_replica;
+mod replica;
 mod vanishing;
 
 use crate::kit;

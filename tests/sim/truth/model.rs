@@ -2,7 +2,7 @@
 //! and for `closed` below it, worked out anew at every look from the rows as they were seen. It shares no
 //! code with the core but the rows themselves.
 
-use super::history::Promises;
+use super::history::{Promises, Rows, Told};
 use super::office;
 use std::collections::{BTreeMap, BTreeSet};
 use tocsin::core::id::Name;
@@ -56,6 +56,8 @@ struct Report {
 #[derive(Clone, Default)]
 struct Lesser {
     credited: Vec<(Timestamp, Timestamp)>,
+    /// It was closed in time.
+    met: bool,
     breached: bool,
     stored: bool,
 }
@@ -90,6 +92,9 @@ struct Episode {
     closers: BTreeMap<Name, Closer>,
     /// Ended, with nothing owed any more.
     rests: bool,
+    /// What it was when it was forgotten: a closed row of it that is seen again continues it.
+    rested: BTreeMap<i64, Report>,
+    rested_closers: BTreeMap<Name, Closer>,
     /// The number of reports whose ring is due or was.
     repeats: usize,
     known: bool,
@@ -151,6 +156,10 @@ fn response_to_p0(row: &Row) -> Option<Timestamp> {
     answer.map(|event| event.at).into_iter().chain(closure_of_p0(row)).min()
 }
 
+fn case_of(id: i64, row: &Row) -> Case {
+    row.subject.map_or(Case::Report(id), |subject| Case::Item(subject.0[0]))
+}
+
 impl Model {
     pub fn new() -> Self {
         Model {
@@ -174,15 +183,26 @@ impl Model {
         self.reports.retain(|_, report| report.episode.is_some() || report.lesser.stored);
     }
 
-    /// A look at the whole table: what is due by now is read by its key before anything else, then the open rows,
-    /// then by key whatever is known and not among them.
-    pub fn look(&mut self, rows: &BTreeMap<i64, Row>, now: Timestamp) {
+    /// A look: what is due by now is read by its key before anything else, then what feeds tell of and what pauses, then,
+    /// of a whole one, the open rows, and by key whatever is known and not among them.
+    pub fn look(&mut self, rows: &Rows, told: &Told, now: Timestamp) {
         self.settle(now);
         let due = self.episodes.values().filter(|episode| episode.is_due(now));
         let due: Vec<i64> = due.flat_map(|episode| &episode.reports).copied().collect();
         if !due.is_empty() {
             self.see_by_key(&due, rows, now);
         }
+        let pauses = |report: &Report| told.pausing && report.episode.is_none() && report.row.paused;
+        let pausing = self.reports.iter().filter(|(_, report)| pauses(report)).map(|(id, _)| *id).collect();
+        for ids in told.feeds.iter().chain([&pausing]) {
+            self.see_by_key(ids, rows, now);
+        }
+        if told.whole {
+            self.look_whole(rows, now);
+        }
+    }
+
+    fn look_whole(&mut self, rows: &Rows, now: Timestamp) {
         let open: BTreeSet<i64> =
             rows.iter().filter(|(_, row)| row.event(EventName::Closed).is_none()).map(|(id, _)| *id).collect();
         for id in &open {
@@ -199,7 +219,7 @@ impl Model {
         }
     }
 
-    fn see_by_key(&mut self, ids: &[i64], rows: &BTreeMap<i64, Row>, now: Timestamp) {
+    fn see_by_key(&mut self, ids: &[i64], rows: &Rows, now: Timestamp) {
         for id in ids {
             self.see(*id, rows.get(id), now);
         }
@@ -212,9 +232,9 @@ impl Model {
         for episode in self.episodes.values_mut().filter(|episode| episode.rests) {
             if episode.closers.values().all(|closer| closer.seen.plus(BULK_WITHIN) <= now) {
                 for id in std::mem::take(&mut episode.reports) {
-                    self.reports.remove(&id);
+                    episode.rested.extend(self.reports.remove(&id).map(|report| (id, report)));
                 }
-                episode.closers.clear();
+                episode.rested_closers.append(&mut episode.closers);
             }
         }
     }
@@ -299,7 +319,7 @@ impl Model {
         let moves = row.subject.is_some();
         // A case that changes its nature starts its clocks anew; what it was credited stays with the case.
         let credited = if moves { Vec::new() } else { std::mem::take(&mut known.lesser.credited) };
-        known.lesser = Lesser { credited, breached: false, stored: !moves };
+        known.lesser = Lesser { credited, stored: !moves, ..Lesser::default() };
         match known.episode.take() {
             Some(episode) => self.leave(id, episode),
             None => {
@@ -320,7 +340,13 @@ impl Model {
             episode: None,
             lesser: Lesser::default(),
         };
-        if class(row) != Class::Lesser {
+        let is_lesser = class(row) == Class::Lesser;
+        // Below P0 a case is the report's own, whatever it is about.
+        if (!is_lesser || row.subject.is_none()) && self.continues(id, row) {
+            self.see(id, Some(row), now);
+            return;
+        }
+        if !is_lesser {
             if row.subject.is_none() {
                 // Its case is the one that it was below P0, in an episode of its own: what comes after that, whatever
                 // it is, continues nothing from before.
@@ -336,9 +362,23 @@ impl Model {
         self.see(id, Some(row), now);
     }
 
+    /// A closed row of an episode that has ended and was forgotten brings it back.
+    fn continues(&mut self, id: i64, row: &Row) -> bool {
+        let case = case_of(id, row);
+        let latest = self.episodes.range_mut((case, 0)..=(case, u32::MAX)).next_back();
+        let Some((_, episode)) = latest else { return false };
+        let known = episode.reports.is_empty() && episode.rested.contains_key(&id);
+        if !known || row.event(EventName::Closed).is_none() {
+            return false;
+        }
+        episode.reports.extend(episode.rested.keys());
+        episode.closers.append(&mut episode.rested_closers);
+        self.reports.append(&mut episode.rested);
+        true
+    }
+
     fn join(&mut self, id: i64) {
-        let report = &self.reports[&id];
-        let case = report.row.subject.map_or(Case::Report(id), |subject| Case::Item(subject.0[0]));
+        let case = case_of(id, &self.reports[&id].row);
         let episodes = || self.episodes.range((case, 0)..=(case, u32::MAX));
         let next = episodes().next_back().map_or(0, |((_, no), _)| no + 1);
         // One that still runs is joined, though a later one may have come and gone.
@@ -470,9 +510,12 @@ impl Model {
             }
         };
         let deadline = due(received(&report.row), Span::from_mins(within), &still);
+        // What was closed in time stays so until it is open again: by a shorter promise, or closed once more.
+        let met = |at: Timestamp| report.lesser.met || at <= deadline;
+        report.lesser.met = closed.is_some_and(met);
         // Time alone does nothing to a paused row: it is judged by reads, and each has credited what it may.
         let standing_still = report.row.paused && !report.gone && sight == Sight::Clear && report.last_read < now;
-        let unmet = closed.is_none_or(|at| at > deadline) && (sight == Sight::Clear || report.last_read > deadline);
+        let unmet = !report.lesser.met && (sight == Sight::Clear || report.last_read > deadline);
         if !report.lesser.breached && unmet && now > deadline && !standing_still {
             report.lesser.breached = true;
             self.breaches.insert((false, Case::Report(id), "closed", deadline));

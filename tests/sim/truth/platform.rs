@@ -15,6 +15,12 @@ const BEFORE_THE_CHANGE: std::ops::Range<i64> = 4 * 1_440..8 * 1_440;
 
 pub struct Platform {
     rng: fastrand::Rng,
+    /// Whether rows vanish now and then.
+    pub vanishes: bool,
+    /// Whether what is closed changes no more, but for a second look at it and for being opened again.
+    pub rests: bool,
+    /// Whether every report is written when it is received.
+    pub is_prompt: bool,
     next_id: i64,
     hidden: BTreeMap<i64, Row>,
     blind_until: i64,
@@ -29,7 +35,17 @@ impl Platform {
         let mut rng = fastrand::Rng::with_seed(seed);
         let change = CHANGES[rng.usize(..CHANGES.len())].since(minute(0)).secs() / 60;
         let now = change - rng.i64(BEFORE_THE_CHANGE);
-        Platform { rng, next_id: 1, hidden: BTreeMap::new(), blind_until: now, now, caught_up: now }
+        Platform {
+            rng,
+            vanishes: true,
+            rests: false,
+            is_prompt: false,
+            next_id: 1,
+            hidden: BTreeMap::new(),
+            blind_until: now,
+            now,
+            caught_up: now,
+        }
     }
 
     /// The next step: now and then hours in which nothing is written and nobody looks, and now and then a
@@ -111,7 +127,7 @@ impl Platform {
             }
             if let Some(row) = self.hidden.remove(&id) {
                 rows.insert(id, row);
-            } else if self.one_in(15) {
+            } else if self.vanishes && self.one_in(15) {
                 self.hidden.extend(rows.remove(&id).map(|row| (id, row)));
             } else if let Some(row) = rows.get_mut(&id) {
                 self.change(row, minute_no);
@@ -129,7 +145,8 @@ impl Platform {
 
     fn arrival(&mut self, minute_no: i64) -> Row {
         let category = CATEGORIES[self.rng.usize(..CATEGORIES.len())];
-        let received = minute(minute_no - self.rng.i64(0..3));
+        let late = self.rng.i64(0..3);
+        let received = minute(minute_no - if self.is_prompt { 0 } else { late });
         let row = Row { verdict: Verdict::NoViolation, ..row(category, received) };
         if self.one_in(3) { row } else { row.about(self.rng.u8(1..6)) }
     }
@@ -137,7 +154,10 @@ impl Platform {
     fn change(&mut self, row: &mut Row, minute_no: i64) {
         let at = minute(minute_no);
         let is_closed = row.event(EventName::Closed).is_some();
+        let is_reviewed = row.event(EventName::SecondReview).is_some();
         match self.rng.u32(..12) {
+            0..=5 | 9.. if self.rests && is_closed => {}
+            7 | 8 if self.rests && is_reviewed => {}
             0..=2 => self.add(row, EventName::FirstResponse, minute_no),
             3..=5 if !is_closed || self.one_in(3) => {
                 row.events.retain(|event| event.name != EventName::Closed);
