@@ -163,12 +163,7 @@ pub async fn serve(config: Config, listener: TcpListener, demo: Option<Arc<dyn D
         Reloader { file, running: config, store, channels, policies, in_force, metrics, outbox_stats, status, clock };
     tokio::spawn(reload::whenever_asked(reloader, reload_asked));
     let mut watching = watch.start(&stopping);
-    let mut stopped = stopping.clone();
-    let until_stopped = async move {
-        // An error means that the sender is gone: stopped as well.
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    let page = tokio::spawn(web::serve(listener, web_state, until_stopped));
+    let page = tokio::spawn(web::serve(listener, web_state, stopped(stopping.clone())));
     let ended = monitor::run_with(parts, reloads, stopping).await;
     background.shutdown().await;
     match &ended {
@@ -184,6 +179,11 @@ pub async fn serve(config: Config, listener: TcpListener, demo: Option<Arc<dyn D
     ended?;
     tracing::info!("stopped; nothing was left half done");
     Ok(())
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the sender is gone: stopped as well.
+    let _ = stopping.wait_for(|stop| *stop).await;
 }
 
 /// Opens the store. One that is away is waited for where this machine has led it before: whoever starts for the first
