@@ -15,17 +15,21 @@ mod support;
 use std::sync::Arc;
 use std::time::Instant;
 use support::backlog::{Base, Kind};
-use support::{SOURCE, alone, heading, line, millis, not_measured, quantile};
+use support::{MINOR_SAFETY, SOURCE, alone, heading, line, millis, not_measured, quantile};
 use tocsin::core::engine::Core;
+use tocsin::core::observation::Observation;
 use tocsin::core::plan::Input;
-use tocsin::core::time::Span;
-use tocsin::keys::Keys;
+use tocsin::core::time::{Span, Timestamp};
 use tocsin::run::asks::Asks;
 use tocsin::run::clock::{Clock, SystemClock};
+use tocsin::run::engine::Engine;
 use tocsin::run::lists::{Lists, Question};
 use tocsin::run::poller::{Inputs, Poller};
 use tocsin::run::watcher::{Polled, Watcher};
+use tocsin::secret::Secret;
 use tocsin::source::AnySource;
+use tocsin::status::{Mode, SourceStatus, Status, StatusHandle, StoreStatus};
+use tocsin::store::{Lead, SqlStore, Store};
 use tokio::sync::mpsc;
 
 const ROUNDS: usize = 15;
@@ -40,6 +44,7 @@ async fn main() {
         match Base::fill(kind, &scratch, open).await {
             Some(mut base) => {
                 println!("{}", base.server);
+                pageable(&base, &scratch).await;
                 first_look(&mut base, open).await;
                 changes(&mut base).await;
                 by_key(&base).await;
@@ -71,23 +76,31 @@ struct Seen {
     minor_ms: f64,
 }
 
+type Watching = (Watcher<AnySource, SystemClock>, mpsc::Receiver<Input>, mpsc::Receiver<Question>);
+
+/// Whoever polls, and where what it reads and what it asks come out.
+fn watching(base: &Base, tells_changes: bool) -> Watching {
+    let (proof, _) = mpsc::channel(1_000);
+    let (scan, scans) = mpsc::channel(2);
+    let (lists, questions) = Lists::new();
+    let source = AnySource::open(base.settings(tells_changes), support::keys()).unwrap();
+    let poller = Arc::new(Poller {
+        name: SOURCE.into(),
+        every: Span::from_secs(3_600),
+        source: Arc::new(source),
+        clock: SystemClock,
+        inputs: Inputs { proof, scan },
+        asks: Arc::new(Asks::default()),
+    });
+    (Watcher::new(poller, lists), scans, questions)
+}
+
 impl Desk {
     fn new(base: &Base, tells_changes: bool) -> Desk {
-        let (proof, _) = mpsc::channel(1_000);
-        let (scan, scans) = mpsc::channel(2);
-        let (lists, questions) = Lists::new();
-        let source = AnySource::open(base.settings(tells_changes), Keys::new(b"a bench's deployment")).unwrap();
-        let poller = Arc::new(Poller {
-            name: SOURCE.into(),
-            every: Span::from_secs(3_600),
-            source: Arc::new(source),
-            clock: SystemClock,
-            inputs: Inputs { proof, scan },
-            asks: Arc::new(Asks::default()),
-        });
+        let (watcher, scans, questions) = watching(base, tells_changes);
         let core = Core::new(support::shared_policy(15));
         let seen = Seen { core, rows: 0, began: Instant::now(), minor_ms: 0.0 };
-        Desk { seen, watcher: Watcher::new(poller, lists), scans, questions }
+        Desk { seen, watcher, scans, questions }
     }
 
     async fn poll(&mut self) -> Polled {
@@ -123,6 +136,58 @@ impl Seen {
             self.minor_ms = millis(self.began.elapsed());
         }
     }
+}
+
+/// From the start until every case that is minor safety by its category is committed, its pages with it, in a new
+/// store in SQLite.
+async fn pageable(base: &Base, scratch: &support::Scratch) {
+    const BAR_MS: f64 = 2_000.0;
+    let (clock, keys) = (SystemClock, support::keys());
+    let url = scratch.sqlite_url(&format!("store_of_{}.db", base.kind.name()));
+    let store = Arc::new(SqlStore::open(&Secret::new(url), &keys.fingerprint()).await.unwrap());
+    let Lead::Taken { token, .. } = store.lead("bench", clock.now(), None).await.unwrap() else {
+        panic!("nobody else leads a new store");
+    };
+    let policy = support::shared_policy(15);
+    let mut engine = Engine::start(policy, store.clone(), clock, keys, status(clock.now()), token).await.unwrap();
+    let (mut watcher, mut scans, mut questions) = watching(base, true);
+    let (began, mut took) = (Instant::now(), 0.0);
+    {
+        let polling = watcher.poll();
+        tokio::pin!(polling);
+        loop {
+            tokio::select! {
+                biased;
+                Some(input) = scans.recv() => {
+                    let is_minor = |seen: &Observation| seen.row.as_ref().is_some_and(|row| &*row.category == MINOR_SAFETY);
+                    if !matches!(&input, Input::Rows(rows) if rows.rows.iter().all(is_minor)) {
+                        break;
+                    }
+                    engine.feed(input).await.unwrap();
+                    took = millis(began.elapsed());
+                }
+                Some(question) = questions.recv() => question.answer(engine.core()),
+                _ = &mut polling => break,
+            }
+        }
+    }
+    let cases = engine.core().cases().count();
+    line(&format!("start: {cases} cases of minor safety committed and pageable; the bar as floor"), "ms", took, BAR_MS);
+    store.close().await;
+}
+
+fn status(now: Timestamp) -> StatusHandle {
+    StatusHandle::new(Status {
+        version: "bench",
+        mode: Mode::Live,
+        deployment: "bench".to_owned(),
+        leader: false,
+        started_at: now,
+        engine_alive_at: None,
+        sources: vec![SourceStatus::new(SOURCE.into(), Span::from_secs(1), Span::from_mins(1))],
+        store: StoreStatus::default(),
+        reload: tocsin::status::Reload::default(),
+    })
 }
 
 async fn first_look(base: &mut Base, open: usize) {

@@ -8,6 +8,8 @@ mod owed;
 mod said;
 mod spread;
 
+pub use closures::closed_as_p0;
+
 use super::bulk::Closed;
 use super::calendar::Interval;
 use super::clock::{self, Clock, ClockState, Evidence, Turn};

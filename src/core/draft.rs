@@ -4,6 +4,7 @@
 mod bulk;
 mod lines;
 mod page;
+mod past;
 mod repeats;
 mod told;
 
@@ -229,11 +230,15 @@ impl<'c> Draft<'c> {
         let report = self.incarnation_of(report, row, read_began);
         let blind_after = self.blind_after(&report.source);
         let assessment = policy.assess(row);
+        let case_key = case_key(&report, row, &assessment);
+        let is_p0 = assessment.priority == Priority::P0;
+        if is_p0 && known.is_none() && self.is_of_the_past(&case_key, &report, row) {
+            return;
+        }
         self.alarm(&report, row, &assessment, read_began);
         if known.is_none() {
             self.count_arrival(&report, row, read_began);
         }
-        let case_key = case_key(&report, row, &assessment);
         let episode = self.episode_for(case_key, &report, row, &assessment);
         let place = (report.source.clone(), report.id.clone());
         let home = Home { incarnation: report.incarnation, episode: episode.clone() };
@@ -247,7 +252,7 @@ impl<'c> Draft<'c> {
                 case.reports.insert(report.clone(), known.moved(row.clone(), read_began));
             }
             case.see(&report, Some(row.clone()), read_began, blind_after);
-            if assessment.priority == Priority::P0 {
+            if is_p0 {
                 case.note_closure_of_p0(&report);
             }
         }

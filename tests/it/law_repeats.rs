@@ -52,6 +52,23 @@ fn f04_the_second_fourth_and_eighth_report_ring_and_those_between_do_not() {
 }
 
 #[test]
+fn f05_a_report_of_an_episode_that_has_ended_is_none_of_the_next_ones_when_it_is_read_again() {
+    let mut bench = Bench::with(patient());
+    again(&mut bench, 1);
+    let closed = row("csam", minute(0)).about(7).closed(minute(10), person("ada"), Verdict::Violation);
+    bench.until(minute(10));
+    bench.put(1, closed.clone());
+    bench.until(minute(3 * 24 * 60));
+    again(&mut bench, 2);
+    let before = bench.core.next_wake();
+    // A note on the old row, or a start that follows what changed last.
+    bench.put(1, closed.with(EventName::SecondReview, bench.now, person("grace")));
+    let held: Vec<_> = bench.core.cases().collect();
+    assert_eq!(held.iter().map(|case| (case.key.episode, case.reports.len())).collect::<Vec<_>>(), [(1, 1)]);
+    assert_eq!((bench.core.next_wake(), bench.rings().len(), bench.breaches().len()), (before, 0, 0));
+}
+
+#[test]
 fn f04_repeats_ring_at_most_once_in_the_time_to_act_and_the_one_that_waits_is_not_lost() {
     let mut bench = Bench::with(patient());
     for id in 1..=8 {

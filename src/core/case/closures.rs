@@ -1,10 +1,15 @@
 //! F20: who closed the reports of a P0 case, so that closures in bulk are told from decisions.
 
-use super::{Case, Report};
+use super::{Case, Report, counts};
 use crate::core::bulk::Closed;
 use crate::core::id::{IncidentNo, ReportKey};
-use crate::core::observation::EventName;
+use crate::core::observation::{EventName, Row};
 use crate::core::time::Timestamp;
+
+/// When a report of a P0 was closed, if that counts.
+pub fn closed_as_p0(row: &Row) -> Option<Timestamp> {
+    row.events.iter().find(|event| event.name == EventName::Closed && counts(event, true)).map(|event| event.at)
+}
 
 impl Case {
     /// F20: a report that is P0 by its row may come closed to a case that isn't yet.

@@ -346,6 +346,9 @@ impl Model {
             self.see(id, Some(row), now);
             return;
         }
+        if !is_lesser && self.is_of_the_past(id, row) {
+            return;
+        }
         if !is_lesser {
             if row.subject.is_none() {
                 // Its case is the one that it was below P0, in an episode of its own: what comes after that, whatever
@@ -375,6 +378,17 @@ impl Model {
         episode.closers.append(&mut episode.rested_closers);
         self.reports.append(&mut episode.rested);
         true
+    }
+
+    /// Closed before the latest episode of its case began, after an earlier one had ended: it was that one's.
+    fn is_of_the_past(&self, id: i64, row: &Row) -> bool {
+        let case = case_of(id, row);
+        let episodes = || self.episodes.range((case, 0)..=(case, u32::MAX));
+        let latest = episodes().rfind(|(_, episode)| !episode.reports.is_empty()).or(episodes().next_back());
+        let Some(((_, 1..), episode)) = latest else { return false };
+        let running = episode.reports.iter().map(|id| received(&self.reports[id].row));
+        let began = running.chain(episode.rested.values().map(|report| received(&report.row))).min();
+        closure_of_p0(row).zip(began).is_some_and(|(closed, began)| closed <= began)
     }
 
     fn join(&mut self, id: i64) {
