@@ -79,7 +79,7 @@ impl<P: Sender + Clone, C: Clock> Opening<P, C> {
     }
 
     async fn ring(&self) -> Ringing<P, C> {
-        let spool = Arc::new(Spool::in_memory());
+        let spool = Arc::new(Spool::of_a_start());
         // What it does isn't what the process has done.
         let apart = StatusHandle::new((*self.status.load()).clone());
         let core = Core::new(self.policy.clone());

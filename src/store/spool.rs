@@ -38,6 +38,8 @@ pub struct Spool {
     /// The highest round of each incident, by name, that rang in an emergency whose process didn't live to tell
     /// the store.
     left: BTreeMap<Name, u32>,
+    /// What is over is told from here: no store will.
+    tells_ends: bool,
 }
 
 #[derive(Debug)]
@@ -98,8 +100,13 @@ impl Spool {
         Spool::of(None, BTreeMap::new())
     }
 
+    /// One in memory for a start that has no store: it tells of ends as well, because no store will.
+    pub fn of_a_start() -> Spool {
+        Spool { tells_ends: true, ..Spool::in_memory() }
+    }
+
     fn of(file: Option<File>, left: BTreeMap<Name, u32>) -> Spool {
-        Spool { inner: Mutex::new(Inner { file, pages: Vec::new(), dirty: false }), left }
+        Spool { inner: Mutex::new(Inner { file, pages: Vec::new(), dirty: false }), left, tells_ends: false }
     }
 
     /// The highest round of each incident, by its name, of which the store may know nothing.
@@ -236,7 +243,7 @@ impl Store for Spool {
     /// Takes up the rings of incidents that ring in an emergency, and of nothing else.
     async fn commit(&self, commit: &Commit<'_>) -> Result<()> {
         let named = |page: &NewPage| commit.plan.incidents.get(&page.incident).and_then(|of| of.named.clone());
-        let rings = commit.pages.iter().filter(|page| page.kind == PageKind::Ring);
+        let rings = commit.pages.iter().filter(|page| page.kind == PageKind::Ring || self.tells_ends);
         let ringing: Vec<(&NewPage, Name)> = rings.filter_map(|page| Some((page, named(page)?))).collect();
         if ringing.is_empty() {
             return Ok(());

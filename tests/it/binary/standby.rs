@@ -66,7 +66,10 @@ async fn restarted(hint: &str, rounds: u32) {
     let mut rig = Rig::new(hint, Base::Sqlite, Base::Sqlite).await;
     rig.settings.store_url = server.database("tocsin").await;
     let record = Record::of(&rig).await;
-    let mut monitors = [rig.start_either(0), rig.start_either(1)];
+    let leader = rig.start_either(0);
+    rig.is_ready().await;
+    let mut monitors = [leader, rig.start_either(1)];
+    rig.is_standby(1).await;
     for round in 0..rounds {
         let id = format!("r{round}");
         rig.platform.file(&id, "csam", now()).await;
