@@ -41,6 +41,9 @@ pub struct LineChanges {
     pub judged_until: Option<Slot>,
 }
 
+/// The clocks of a line that is overdue.
+type Clocks = Box<[Packed]>;
+
 /// (priority, deadline, received, slot): with no more than this, lines stand in rank order but for ties.
 type Place = (Priority, Timestamp, Timestamp, Slot);
 
@@ -54,7 +57,7 @@ pub struct Lines {
     /// ... and those that don't: it has passed.
     passed: Shelves<Place>,
     /// The clocks of what is overdue.
-    overdue: BTreeMap<Slot, Box<[Packed]>>,
+    overdue: BTreeMap<Slot, Clocks>,
     promises: Table<Promise>,
     /// The next deadline of what is overdue.
     next: BTreeSet<(Priority, Timestamp, Slot)>,
@@ -74,7 +77,7 @@ impl Lines {
     }
 
     /// The line of a case, and its clocks if it is overdue; `None` where it couldn't be made whole again from them.
-    fn line_of<'c>(&mut self, case: &'c Case) -> Option<(Line, Option<Box<[Packed]>>, &'c ReportKey, &'c Report)> {
+    fn line_of<'c>(&mut self, case: &'c Case) -> Option<(Line, Option<Clocks>, &'c ReportKey, &'c Report)> {
         let (key, report) = only_report(case)?;
         let is_overdue = case.is_overdue();
         // What is overdue is in the store, what is not overdue has nothing that the store must keep.
@@ -109,7 +112,7 @@ impl Lines {
     fn put(
         &mut self,
         line: Line,
-        clocks: Option<Box<[Packed]>>,
+        clocks: Option<Clocks>,
         (id, subject): (&ReportId, Option<super::id::Subject>),
     ) -> Slot {
         let slot = self.slab.put(line, id, subject);

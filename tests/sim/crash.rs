@@ -22,9 +22,6 @@ use tocsin::run::heartbeat::Heartbeat;
 use tocsin::run::outbox::{Outbox, OutboxStats};
 use tocsin::store::Lane;
 
-/// How often the heartbeat looks, in minutes.
-const BEAT_EVERY: i64 = 1;
-
 /// While another process leads there is nothing to beat for.
 fn is_led_by_another(at: Timestamp) -> bool {
     (minute(50)..minute(55)).contains(&at)
@@ -89,7 +86,7 @@ impl World {
     fn heartbeat(&self, store: Arc<Faulty<ModelStore>>, faults: Arc<Faults>) -> Heart {
         Heartbeat {
             sender: Faulty { inner: self.switch.clone(), faults },
-            every: Span::from_mins(BEAT_EVERY),
+            every: Span::from_mins(1),
             store,
             clock: self.clock.clone(),
             status: status(),
@@ -126,9 +123,7 @@ impl World {
             }
             self.live(minute_no);
             self.acknowledge(minute_no);
-            if minute_no % BEAT_EVERY == 0 {
-                self.beat(&heartbeat).await;
-            }
+            self.beat(&heartbeat).await;
             let end = minute(minute_no + 1);
             life.scan().await.unwrap();
             loop {
@@ -239,7 +234,7 @@ fn l11_the_process_lost_before_or_after_any_effect_loses_no_page_and_doubles_non
     let effects = golden.night(None);
     assert!(golden.delivered().len() >= 10, "the night has too few pages to prove anything");
     assert!(effects > 500, "only {effects} effects were counted");
-    let looks = 130 / BEAT_EVERY as usize + 1;
+    let looks = 131;
     assert!(golden.beats().len() > looks / 2, "the heart beats {} times", golden.beats().len());
     for effect in 0..effects {
         for side in [Side::Before, Side::After] {
