@@ -8,7 +8,7 @@ mod owed;
 mod said;
 mod spread;
 
-pub use closures::closed_as_p0;
+pub use closures::closing;
 
 use super::bulk::Closed;
 use super::calendar::Interval;
@@ -197,7 +197,7 @@ impl Report {
 
     /// The event of the closure that counts.
     fn closing(&self, p0: bool) -> Option<&Event> {
-        self.row.events.iter().find(|event| event.name == EventName::Closed && counts(event, p0))
+        closing(&self.row, p0)
     }
 
     /// The closure that counts. Below P0, and only where the source says so, deletion is one.

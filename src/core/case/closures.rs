@@ -3,12 +3,12 @@
 use super::{Case, Report, counts};
 use crate::core::bulk::Closed;
 use crate::core::id::{IncidentNo, ReportKey};
-use crate::core::observation::{EventName, Row};
+use crate::core::observation::{Event, EventName, Row};
 use crate::core::time::Timestamp;
 
-/// When a report of a P0 was closed, if that counts.
-pub fn closed_as_p0(row: &Row) -> Option<Timestamp> {
-    row.events.iter().find(|event| event.name == EventName::Closed && counts(event, true)).map(|event| event.at)
+/// Who closed a row, and when, if that counts at this priority.
+pub fn closing(row: &Row, p0: bool) -> Option<&Event> {
+    row.events.iter().find(|event| event.name == EventName::Closed && counts(event, p0))
 }
 
 impl Case {

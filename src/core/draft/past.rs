@@ -1,7 +1,7 @@
 //! A row that is read again after its episode has ended and was forgotten: it is none of the next episode's.
 
 use super::Draft;
-use crate::core::case::{Case, closed_as_p0};
+use crate::core::case::{Case, closing};
 use crate::core::id::{CaseKey, ReportKey};
 use crate::core::observation::Row;
 
@@ -14,7 +14,7 @@ impl Draft<'_> {
         let latest = held.as_ref().and_then(|key| self.case(key)).or_else(|| self.recalled.get(case));
         let is_older = |latest: &Case| {
             let began = (!latest.reports.is_empty()).then(|| latest.received());
-            closed_as_p0(row).zip(began).is_some_and(|(closed, began)| closed <= began)
+            closing(row, true).zip(began).is_some_and(|(closed, began)| closed.at <= began)
         };
         let is_next = |latest: &&Case| latest.key.episode > 0 && !latest.reports.contains_key(report);
         latest.filter(is_next).is_some_and(is_older)

@@ -47,10 +47,10 @@ impl Pair {
     }
 }
 
-#[tokio::test]
-async fn on_a_replica_a_late_commit_within_the_overlap_is_seen_at_once_and_a_later_one_by_the_next_sweep() {
+/// Report 3 was read, and 2, which came before it, isn't committed yet: by the connection that is given.
+async fn one_is_late(overlap: Span) -> (Pair, Desk, PgConnection) {
     let mut pair = Pair::start().await;
-    let mut desk = Desk::new(with_updated(&pair.replica_url, Span::from_secs(30)));
+    let mut desk = Desk::new(with_updated(&pair.replica_url, overlap));
     desk.poll().await.unwrap();
     let mut late = PgConnection::connect(&pair.primary_url).await.unwrap();
     late.execute("BEGIN").await.unwrap();
@@ -59,6 +59,12 @@ async fn on_a_replica_a_late_commit_within_the_overlap_is_seen_at_once_and_a_lat
     pair.is_replayed().await;
     desk.poll_after(SECOND).await;
     assert_eq!(desk.came, ["3"]);
+    (pair, desk, late)
+}
+
+#[tokio::test]
+async fn on_a_replica_a_late_commit_within_the_overlap_is_seen_at_once_and_a_later_one_by_the_next_sweep() {
+    let (mut pair, mut desk, mut late) = one_is_late(Span::from_secs(30)).await;
     late.execute("COMMIT").await.unwrap();
     pair.is_replayed().await;
     desk.poll_after(SECOND).await;
@@ -74,16 +80,7 @@ async fn on_a_replica_a_late_commit_within_the_overlap_is_seen_at_once_and_a_lat
 
 #[tokio::test]
 async fn while_the_replay_stands_still_the_overlap_does_too() {
-    let mut pair = Pair::start().await;
-    let mut desk = Desk::new(with_updated(&pair.replica_url, Span::from_micros(300_000)));
-    desk.poll().await.unwrap();
-    let mut late = PgConnection::connect(&pair.primary_url).await.unwrap();
-    late.execute("BEGIN").await.unwrap();
-    late.execute(Pair::file(2)).await.unwrap();
-    pair.primary.execute(Pair::file(3)).await.unwrap();
-    pair.is_replayed().await;
-    desk.poll_after(SECOND).await;
-    assert_eq!(desk.came, ["3"]);
+    let (mut pair, mut desk, mut late) = one_is_late(Span::from_micros(300_000)).await;
     pair.replica.execute("SELECT pg_wal_replay_pause()").await.unwrap();
     late.execute("COMMIT").await.unwrap();
     for _ in 0..5 {
