@@ -2,9 +2,9 @@
 //! but the draft, so a plan that isn't committed leaves no trace.
 
 mod bulk;
+mod episodes;
 mod lines;
 mod page;
-mod past;
 mod repeats;
 mod told;
 
@@ -25,6 +25,7 @@ use super::reports::Reports;
 use super::time::{Span, Timestamp};
 use super::urgent::name_of_episode;
 use super::view::Group;
+use episodes::Past;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A case's place among the overdue cases of an incident: the most urgent first.
@@ -36,6 +37,8 @@ pub struct Draft<'c> {
     pub plan: Plan,
     /// Cases of the input that the store remembered, by the case they are of.
     recalled: BTreeMap<CaseKey, Case>,
+    /// In which remembered episodes each of their reports was.
+    seen_in: BTreeMap<ReportKey, Vec<EpisodeKey>>,
     touched: BTreeSet<EpisodeKey>,
     /// Cases that this draft settled, as they were then: a page may still tell of them.
     freed: BTreeMap<EpisodeKey, Case>,
@@ -55,6 +58,7 @@ impl<'c> Draft<'c> {
             now,
             plan: Plan::default(),
             recalled: BTreeMap::new(),
+            seen_in: BTreeMap::new(),
             touched: BTreeSet::new(),
             freed: BTreeMap::new(),
             next_incident: core.next_incident,
@@ -110,7 +114,15 @@ impl<'c> Draft<'c> {
 
     /// What the store remembers of cases that this input may continue.
     pub fn recall(&mut self, cases: &[Case]) {
-        self.recalled = cases.iter().map(|case| (case.key.case.clone(), case.clone())).collect();
+        for case in cases {
+            for report in case.reports.keys() {
+                self.seen_in.entry(report.clone()).or_default().push(case.key.clone());
+            }
+            let latest = self.recalled.entry(case.key.case.clone()).or_insert_with(|| case.clone());
+            if latest.key < case.key {
+                *latest = case.clone();
+            }
+        }
     }
 
     pub fn refresh_touched(&mut self) {
@@ -232,14 +244,19 @@ impl<'c> Draft<'c> {
         let assessment = policy.assess(row);
         let case_key = case_key(&report, row, &assessment);
         let is_p0 = assessment.priority == Priority::P0;
-        if is_p0 && known.is_none() && self.is_of_the_past(&case_key, &report, row) {
+        let unseen = is_p0 && known.is_none();
+        let past = unseen.then(|| self.past(&case_key, &report, row, &assessment, read_began)).flatten();
+        if let Some(Past::Settled) = past {
             return;
         }
         self.alarm(&report, row, &assessment, read_began);
         if known.is_none() {
             self.count_arrival(&report, row, read_began);
         }
-        let episode = self.episode_for(case_key, &report, row, &assessment);
+        let episode = match past {
+            Some(Past::OfItsOwn { ended }) => self.episode_of_its_own(case_key, row, &assessment, ended),
+            _ => self.episode_for(case_key, &report, row, &assessment),
+        };
         let place = (report.source.clone(), report.id.clone());
         let home = Home { incarnation: report.incarnation, episode: episode.clone() };
         self.plan.homes.insert(place, Some(home));
@@ -293,9 +310,8 @@ impl<'c> Draft<'c> {
         let known_and_closed = latest.reports.contains_key(report) && row.event(EventName::Closed).is_some();
         let p0 = latest.is_p0() || assessment.priority == Priority::P0;
         if latest.ended.is_some() && p0 && !known_and_closed {
-            // A later one may have settled while an earlier one still runs: no number is given twice.
-            let stored = recalled.as_ref().map_or(0, |recalled| recalled.key.episode);
-            return EpisodeKey { case, episode: latest.key.episode.max(stored) + 1 };
+            let episode = self.next_number(&case).max(recalled.map_or(0, |recalled| recalled.key.episode + 1));
+            return EpisodeKey { case, episode };
         }
         let key = latest.key.clone();
         if let (None, Some(recalled)) = (known, recalled) {
@@ -308,16 +324,6 @@ impl<'c> Draft<'c> {
             self.plan.cases.insert(key.clone(), Some(recalled));
         }
         key
-    }
-
-    fn latest_episode(&self, case: &CaseKey) -> Option<EpisodeKey> {
-        let from = EpisodeKey { case: case.clone(), episode: 0 };
-        let until = EpisodeKey { case: case.clone(), episode: u32::MAX };
-        let drafted = self.plan.cases.range(from.clone()..=until.clone());
-        let drafted = drafted.filter(|(_, case)| case.is_some()).map(|(key, _)| key).next_back();
-        let mut held = self.core.cases.range(from..=until).map(|(key, _)| key);
-        let held = held.rfind(|key| self.case(key).is_some());
-        drafted.max(held).cloned()
     }
 
     fn alarm(&mut self, report: &ReportKey, row: &Row, assessment: &Assessment<'_>, read_began: Timestamp) {

@@ -110,8 +110,7 @@ pub(super) async fn recall(db: &Db, keys: &[CaseKey]) -> Result<Vec<Case>> {
             args.resize(keys.len().next_power_of_two(), last);
         }
         let sql = format!(
-            "SELECT episode, state FROM cases WHERE case_key IN {} AND episode_no = \
-             (SELECT MAX(latest.episode_no) FROM cases latest WHERE latest.case_key = cases.case_key) ORDER BY episode",
+            "SELECT episode, state FROM cases WHERE case_key IN {} ORDER BY case_key, episode_no",
             db.list(args.len())
         );
         for row in db.fetch(sql, args).await.map_err(failed(OPERATION))? {

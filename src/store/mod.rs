@@ -325,7 +325,7 @@ pub trait Store: Send + Sync + 'static {
     /// other: what is still under way is waited for.
     fn settle(&self, token: u64) -> impl Future<Output = Result<u64>> + Send;
     fn commit(&self, commit: &Commit<'_>) -> impl Future<Output = Result<()>> + Send;
-    /// The latest kept episode of each of these cases, settled ones included.
+    /// Every kept episode of these cases, settled ones included, those of a case in their order.
     fn recall(&self, keys: &[CaseKey]) -> impl Future<Output = Result<Vec<Case>>> + Send;
     /// What people did that no commit has taken up yet, oldest first.
     fn inbox(&self) -> impl Future<Output = Result<Vec<InboxEntry>>> + Send;

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tocsin::core::act::{Act, Deed};
+use tocsin::core::case::Case;
 use tocsin::core::engine::{Core, Decision};
-use tocsin::core::id::{Name, ReportId};
+use tocsin::core::id::{CaseKey, EpisodeKey, Name, ReportId};
 use tocsin::core::observation::{Actor, Event, EventName, Observation, Received, Row, Verdict};
 use tocsin::core::plan::{About, Input, Page, PageKind, Plan, Rows};
 use tocsin::core::policy::*;
@@ -152,7 +153,8 @@ pub struct Bench {
     pub plans: Vec<Plan>,
     pub table: BTreeMap<i64, Row>,
     pub blind: bool,
-    pub recall: BTreeMap<tocsin::core::id::CaseKey, tocsin::core::case::Case>,
+    /// What a store would hold.
+    pub kept: BTreeMap<EpisodeKey, Case>,
 }
 
 impl Bench {
@@ -168,7 +170,7 @@ impl Bench {
             plans: Vec::new(),
             table: BTreeMap::new(),
             blind: false,
-            recall: BTreeMap::new(),
+            kept: BTreeMap::new(),
         };
         bench.feed(Input::ScanEnded { source: "reports".into(), began: minute(0) });
         bench
@@ -180,7 +182,7 @@ impl Bench {
         assert_eq!(format!("{:?}", decision.plan), format!("{:?}", again.plan), "same input, same plan");
         let plan = decision.plan.clone();
         for kept in &plan.kept {
-            self.recall.insert(kept.case.key.case.clone(), kept.case.clone());
+            self.kept.insert(kept.case.key.clone(), kept.case.clone());
         }
         self.core.apply(Decision { ..decision });
         self.pages.extend(plan.pages.iter().cloned());
@@ -201,11 +203,15 @@ impl Bench {
         self.rows(rows)
     }
 
+    /// As a store recalls them.
+    pub fn recall(&self, strangers: &[CaseKey]) -> Vec<Case> {
+        self.kept.values().filter(|case| strangers.contains(&case.key.case)).cloned().collect()
+    }
+
     pub fn rows(&mut self, rows: Vec<Observation>) -> Plan {
         let source: Name = "reports".into();
         let mut rows = Rows { source, read_began: self.now, rows, rejects: Vec::new(), recalled: Vec::new() };
-        let strangers = self.core.strangers(&rows);
-        rows.recalled = strangers.iter().filter_map(|key| self.recall.get(key).cloned()).collect();
+        rows.recalled = self.recall(&self.core.strangers(&rows));
         self.feed(Input::Rows(rows))
     }
 

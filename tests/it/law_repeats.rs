@@ -68,6 +68,72 @@ fn f05_a_report_of_an_episode_that_has_ended_is_none_of_the_next_ones_when_it_is
     assert_eq!((bench.core.next_wake(), bench.rings().len(), bench.breaches().len()), (before, 0, 0));
 }
 
+/// Received after the episode of report 1 had ended, and closed before that of report 2 began; read only now.
+fn unseen_until_now(by: &str, verdict: Verdict) -> Row {
+    row("csam", minute(100)).about(7).closed(minute(130), person(by), verdict)
+}
+
+/// Report 1 ended the first episode; report 2 has begun the second one, in three days' time.
+fn in_a_second_episode(policy: Policy) -> Bench {
+    let mut bench = Bench::with(policy);
+    let closed = row("csam", minute(0)).about(7).closed(minute(10), person("ada"), Verdict::Violation);
+    bench.put(1, closed.with(EventName::Filed, minute(20), Actor::Automated));
+    bench.until(minute(3 * 24 * 60));
+    again(&mut bench, 2);
+    bench
+}
+
+/// No closure can be part of a bulk any more.
+fn a_minute_later(bench: &mut Bench) {
+    bench.until(bench.now.plus(Span::from_mins(1)));
+}
+
+#[test]
+fn f09_a_violation_closure_that_nobody_saw_is_an_episode_of_its_own_and_its_filing_is_owed() {
+    let mut policy = patient();
+    policy.minor_safety.targets.push(target(EventName::Filed, 24 * 60));
+    let mut bench = in_a_second_episode(policy);
+    let before = bench.core.next_wake();
+    let unseen = unseen_until_now("grace", Verdict::Violation);
+    bench.put(3, unseen.clone());
+    let held: Vec<_> = bench.core.cases().map(|case| (case.key.episode, case.received())).collect();
+    assert_eq!(held, [(1, bench.now), (2, minute(100))], "the episode that runs keeps its clock");
+    assert_eq!(bench.breaches(), [("filed".to_owned(), minute(130 + 24 * 60))]);
+    assert_eq!(bench.rings().len(), 1, "overdue when it is first seen, it rings at once");
+    bench.put(3, unseen.with(EventName::Filed, bench.now, Actor::Automated));
+    a_minute_later(&mut bench);
+    assert_eq!((bench.core.cases().count(), bench.core.next_wake()), (1, before), "filed, it has settled");
+    again(&mut bench, 4);
+    assert_eq!(bench.core.cases().map(|case| (case.key.episode, case.reports.len())).collect::<Vec<_>>(), [(1, 2)]);
+}
+
+#[test]
+fn f05_a_no_violation_closure_that_nobody_saw_has_left_its_episode_open_and_what_runs_is_on_its_clock() {
+    let mut bench = in_a_second_episode(patient());
+    bench.put(3, unseen_until_now("grace", Verdict::NoViolation));
+    let held: Vec<_> = bench.core.cases().map(|case| (case.reports.len(), case.received())).collect();
+    assert_eq!(held, [(2, minute(100))]);
+    let due = |at: i64| minute(at + 24 * 60);
+    let overdue = [("closed".to_owned(), due(100)), ("second_review".to_owned(), due(130))];
+    assert_eq!((bench.breaches(), bench.rings().len()), (overdue.to_vec(), 1));
+}
+
+#[test]
+fn f05_what_comes_in_the_same_read_as_an_old_story_is_none_of_it() {
+    let mut bench = Bench::with(patient());
+    again(&mut bench, 1);
+    bench.until(minute(200));
+    bench.put(1, row("csam", minute(0)).about(7).closed(minute(150), person("ada"), Verdict::Violation));
+    bench.until(minute(300));
+    again(&mut bench, 2);
+    let seen = |id: i64, row: Row| Observation { id: ReportId::Int(id), row: Some(row) };
+    let old = row("csam", minute(160)).about(7).closed(minute(170), person("joan"), Verdict::Violation);
+    bench.rows(vec![seen(3, old), seen(4, row("csam", minute(299)).about(7))]);
+    a_minute_later(&mut bench);
+    let held: Vec<_> = bench.core.cases().map(|case| (case.key.episode, case.reports.len())).collect();
+    assert_eq!((held, bench.breaches()), (vec![(1, 2)], vec![]));
+}
+
 #[test]
 fn f04_repeats_ring_at_most_once_in_the_time_to_act_and_the_one_that_waits_is_not_lost() {
     let mut bench = Bench::with(patient());

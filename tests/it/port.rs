@@ -17,7 +17,7 @@ macro_rules! each_sentence {
             a_number_that_is_taken_or_leaves_a_gap_is_refused,
             an_older_leader_is_fenced,
             unsettled_cases_are_loaded_with_p0_first,
-            the_latest_episode_is_recalled_settled_or_not,
+            every_episode_is_recalled_settled_or_not,
             open_incidents_and_those_of_open_cases_are_loaded,
             a_page_queued_twice_is_one_page,
             pages_are_leased_by_priority_and_age_in_their_lane_and_no_full_channel,
@@ -148,11 +148,13 @@ pub async fn unsettled_cases_are_loaded_with_p0_first<S: Store>(store: &S) {
     assert_eq!(store.load().await.unwrap().cases, [p0, lesser]);
 }
 
-pub async fn the_latest_episode_is_recalled_settled_or_not<S: Store>(store: &S) {
+pub async fn every_episode_is_recalled_settled_or_not<S: Store>(store: &S) {
     let mut led = Led::lead(store).await;
-    let (first, second) = (case(key(1, 0), Priority::P0), case(key(1, 1), Priority::P0));
-    led.commit(&keeping(vec![(first, true), (second.clone(), true)]), vec![]).await;
-    assert_eq!(store.recall(&[key(1, 0).case, key(2, 0).case]).await.unwrap(), [second]);
+    let (first, second) = (case(key(1, 0), Priority::P0), case(key(1, 10), Priority::P0));
+    let (last, other) = (case(key(1, 9), Priority::P0), case(key(3, 0), Priority::P0));
+    let kept = [(&first, true), (&second, true), (&last, false), (&other, false)];
+    led.commit(&keeping(kept.map(|(case, settled)| (case.clone(), settled)).to_vec()), vec![]).await;
+    assert_eq!(store.recall(&[key(1, 0).case, key(2, 0).case]).await.unwrap(), [first, last, second]);
 }
 
 pub async fn open_incidents_and_those_of_open_cases_are_loaded<S: Store>(store: &S) {

@@ -24,7 +24,7 @@ impl ReloadExt for Bench {
         while self.core.stale() != (0, 0) {
             let before = self.core.stale();
             let asked = self.core.strangers_of_reassess();
-            let recalled = asked.iter().filter_map(|key| self.recall.get(key).cloned()).collect();
+            let recalled = self.recall(&asked);
             plans.push(self.feed(Input::Reassess { recalled }));
             assert_ne!(self.core.stale(), before, "each step judges something");
         }
@@ -155,7 +155,7 @@ fn an_incident_whose_escalation_is_gone_still_rings_somebody() {
 fn a_start_judges_what_the_store_remembers_by_the_policy_of_now() {
     let mut bench = Bench::new();
     bench.put(1, row("csam", minute(0)));
-    let cases: Vec<_> = bench.recall.values().cloned().collect();
+    let cases: Vec<_> = bench.kept.values().cloned().collect();
     let mut tighter = policy();
     tighter.minor_safety.targets[0] = target(EventName::FirstResponse, 5);
     bench.core = tocsin::core::engine::Core::restore(Arc::new(tighter), cases, Vec::new(), 1);

@@ -374,7 +374,7 @@ fn in_a_group_that_has_rung_a_breach_of_higher_priority_rings_at_once_and_others
 fn f06_what_crossed_stays_across_a_restart_and_a_rule_that_asks_no_more_tightens_no_more() {
     let mut bench = Bench::with(modified_policy());
     bench.put(1, row("threat", minute(0)).views(5_000));
-    let cases: Vec<_> = bench.recall.values().cloned().collect();
+    let cases: Vec<_> = bench.kept.values().cloned().collect();
     assert_eq!(cases.len(), 1);
     let restored = |policy: Policy| {
         let core = tocsin::core::engine::Core::restore(std::sync::Arc::new(policy), cases.clone(), Vec::new(), 1);

@@ -219,12 +219,12 @@ impl Store for ModelStore {
 
     async fn recall(&self, keys: &[CaseKey]) -> Result<Vec<Case>> {
         let tables = self.tables();
-        let latest = |key: &CaseKey| {
+        let kept = |key: &CaseKey| {
             let from = EpisodeKey { case: key.clone(), episode: 0 };
             let until = EpisodeKey { case: key.clone(), episode: u32::MAX };
-            tables.cases.range(from..=until).next_back().map(|(_, (case, _))| case.clone())
+            tables.cases.range(from..=until).map(|(_, (case, _))| case.clone()).collect::<Vec<_>>()
         };
-        Ok(keys.iter().filter_map(latest).collect())
+        Ok(keys.iter().flat_map(kept).collect())
     }
 
     async fn inbox(&self) -> Result<Vec<InboxEntry>> {

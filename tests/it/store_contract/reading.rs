@@ -16,7 +16,7 @@ super::on_both! {
     unsettled_cases_are_loaded_with_p0_first_and_settled_ones_are_not,
     more_cases_than_one_read_holds_are_all_loaded,
     open_incidents_are_loaded_and_resolved_ones_are_not,
-    the_latest_episode_of_a_case_is_recalled_settled_or_not,
+    every_episode_of_a_case_is_recalled_in_order_settled_or_not,
     any_number_of_cases_is_recalled_at_once,
     a_nul_character_in_an_id_or_a_name_is_kept,
     a_state_that_cannot_be_read_is_named_by_table_and_key,
@@ -79,7 +79,7 @@ async fn open_incidents_are_loaded_and_resolved_ones_are_not(home: Home) {
     assert_eq!(led.store.load().await.unwrap().incidents, [group, bundle]);
 }
 
-async fn the_latest_episode_of_a_case_is_recalled_settled_or_not(home: Home) {
+async fn every_episode_of_a_case_is_recalled_in_order_settled_or_not(home: Home) {
     let mut led = home.lead().await;
     let at = |id, number| case(EpisodeKey { episode: number, ..episode(id) }, Priority::P0);
     let mut plan = keeping([at(1, 0), at(1, 1), at(2, 0), at(1, 10)]);
@@ -87,7 +87,8 @@ async fn the_latest_episode_of_a_case_is_recalled_settled_or_not(home: Home) {
     led.commit(&plan).await.unwrap();
     let keys = [episode(1).case, episode(2).case, episode(3).case];
     let recalled: Vec<_> = led.store.recall(&keys).await.unwrap().into_iter().map(|case| case.key).collect();
-    assert_eq!(recalled, [episode(2), EpisodeKey { episode: 10, ..episode(1) }]);
+    let of_first = [0, 1, 10].map(|number| EpisodeKey { episode: number, ..episode(1) });
+    assert_eq!(recalled, [&of_first[..], &[episode(2)]].concat());
     assert!(led.store.recall(&[]).await.unwrap().is_empty());
 }
 

@@ -60,6 +60,22 @@ struct Lesser {
     met: bool,
     breached: bool,
     stored: bool,
+    /// As it was last judged.
+    deadline: Option<Timestamp>,
+}
+
+impl Lesser {
+    /// Whether its deadline has passed and nothing is proved yet.
+    fn is_due(&self, now: Timestamp) -> bool {
+        !self.met && !self.breached && self.deadline.is_some_and(|deadline| now > deadline)
+    }
+}
+
+/// What a P0 row is that was closed before the latest episode of its case began.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Past {
+    Settled,
+    OfItsOwn,
 }
 
 /// From where a judgement takes its evidence.
@@ -107,9 +123,10 @@ struct Episode {
 }
 
 impl Episode {
-    /// Whether a deadline has passed of which nothing has been decided yet.
+    /// Whether a deadline has passed of which nothing is proved yet.
     fn is_due(&self, now: Timestamp) -> bool {
-        let undecided = |target: &usize| self.broken[*target].is_none() && self.met[*target].is_none();
+        let is_proved = |target: usize| matches!(self.broken[target], Some(Broken::Proved));
+        let undecided = |target: &usize| !is_proved(*target) && self.met[*target].is_none();
         let targets = (0..TARGETS.len()).filter(undecided);
         targets.filter_map(|target| self.held[target]).any(|(_, deadline)| now > deadline)
     }
@@ -188,9 +205,12 @@ impl Model {
     pub fn look(&mut self, rows: &Rows, told: &Told, now: Timestamp) {
         self.settle(now);
         let due = self.episodes.values().filter(|episode| episode.is_due(now));
-        let due: Vec<i64> = due.flat_map(|episode| &episode.reports).copied().collect();
-        if !due.is_empty() {
-            self.see_by_key(due, rows, now);
+        let due = due.flat_map(|episode| &episode.reports).copied().collect();
+        // What passed while nobody could see waits for its proof.
+        let unproved = |report: &&Report| report.episode.is_none() && report.lesser.is_due(now);
+        let lesser = self.reports.iter().filter(|(_, report)| unproved(report)).map(|(id, _)| *id).collect();
+        for ids in [due, lesser].into_iter().filter(|ids: &Vec<i64>| !ids.is_empty()) {
+            self.see_by_key(ids, rows, now);
         }
         let pauses = |report: &Report| told.pausing && report.episode.is_none() && report.row.paused;
         let pausing = self.reports.iter().filter(|(_, report)| pauses(report)).map(|(id, _)| *id).collect();
@@ -346,7 +366,8 @@ impl Model {
             self.see(id, Some(row), now);
             return;
         }
-        if !is_lesser && self.is_of_the_past(id, row) {
+        let past = if is_lesser { None } else { self.past(id, row) };
+        if past == Some(Past::Settled) {
             return;
         }
         if !is_lesser {
@@ -356,7 +377,10 @@ impl Model {
                 self.remembered.remove(&id);
             }
             self.reports.insert(id, fresh);
-            self.join(id);
+            match past {
+                Some(_) => self.begin_episode(id, true),
+                None => self.join(id),
+            }
             self.note_closure(id, None, now, now);
             return;
         }
@@ -367,9 +391,8 @@ impl Model {
 
     /// A closed row of an episode that has ended and was forgotten brings it back.
     fn continues(&mut self, id: i64, row: &Row) -> bool {
-        let case = case_of(id, row);
-        let latest = self.episodes.range_mut((case, 0)..=(case, u32::MAX)).next_back();
-        let Some((_, episode)) = latest else { return false };
+        let latest = self.latest(case_of(id, row)).and_then(|latest| self.episodes.get_mut(&latest));
+        let Some(episode) = latest else { return false };
         let known = episode.reports.is_empty() && episode.rested.contains_key(&id);
         if !known || row.event(EventName::Closed).is_none() {
             return false;
@@ -380,27 +403,59 @@ impl Model {
         true
     }
 
-    /// Closed before the latest episode of its case began, after an earlier one had ended: it was that one's.
-    fn is_of_the_past(&self, id: i64, row: &Row) -> bool {
-        let case = case_of(id, row);
-        let episodes = || self.episodes.range((case, 0)..=(case, u32::MAX));
-        let latest = episodes().rfind(|(_, episode)| !episode.reports.is_empty()).or(episodes().next_back());
-        let Some(((_, 1..), episode)) = latest else { return false };
+    /// Closed before the latest episode of its case began: seen in another that has ended, or never, and by itself an
+    /// episode that had ended by then.
+    fn past(&self, id: i64, row: &Row) -> Option<Past> {
+        let latest = self.latest(case_of(id, row))?;
+        let episode = &self.episodes[&latest];
         let running = episode.reports.iter().map(|id| received(&self.reports[id].row));
-        let began = running.chain(episode.rested.values().map(|report| received(&report.row))).min();
-        closure_of_p0(row).zip(began).is_some_and(|(closed, began)| closed <= began)
+        let began = running.chain(episode.rested.values().map(|report| received(&report.row))).min()?;
+        if closure_of_p0(row)? > began || episode.rested.contains_key(&id) {
+            return None;
+        }
+        let mut others = self.episodes.iter().filter(|((case, _), _)| *case == latest.0);
+        if others.any(|(key, episode)| *key != latest && episode.rested.contains_key(&id)) {
+            return Some(Past::Settled);
+        }
+        let closed = closure_of_p0(row)?.max(received(row));
+        let ended = match row.verdict {
+            Verdict::NoViolation => review(|| std::iter::once(row), closed)?,
+            _ => closed,
+        };
+        (ended <= began).then_some(Past::OfItsOwn)
+    }
+
+    /// The latest episode of a case; one that still runs before others, though a later one may have come and gone.
+    fn latest(&self, case: Case) -> Option<(Case, u32)> {
+        let episodes = self.episodes.range((case, 0)..=(case, u32::MAX));
+        let place = |(key, episode): (&(Case, u32), &Episode)| {
+            let is_held = !episode.reports.is_empty();
+            (is_held && !episode.ended, is_held, *key)
+        };
+        episodes.map(place).max().map(|(_, _, key)| key)
     }
 
     fn join(&mut self, id: i64) {
         let case = case_of(id, &self.reports[&id].row);
-        let episodes = || self.episodes.range((case, 0)..=(case, u32::MAX));
-        let next = episodes().next_back().map_or(0, |((_, no), _)| no + 1);
-        // One that still runs is joined, though a later one may have come and gone.
-        let latest = episodes().rfind(|(_, episode)| !episode.reports.is_empty()).or(episodes().next_back());
-        let no = latest.map_or(0, |((_, no), episode)| if episode.ended { next } else { *no });
-        self.episodes.entry((case, no)).or_default().reports.insert(id);
+        match self.latest(case).filter(|latest| !self.episodes[latest].ended) {
+            Some(latest) => self.put(id, latest),
+            None => self.begin_episode(id, false),
+        }
+    }
+
+    /// What comes in the same look as one that has ended is none of it.
+    fn begin_episode(&mut self, id: i64, ended: bool) {
+        let case = case_of(id, &self.reports[&id].row);
+        let last = self.episodes.range((case, 0)..=(case, u32::MAX)).next_back();
+        let next = last.map_or(0, |((_, no), _)| no + 1);
+        self.episodes.insert((case, next), Episode { ended, ..Episode::default() });
+        self.put(id, (case, next));
+    }
+
+    fn put(&mut self, id: i64, key: (Case, u32)) {
+        self.episodes.entry(key).or_default().reports.insert(id);
         if let Some(report) = self.reports.get_mut(&id) {
-            report.episode = Some((case, no));
+            report.episode = Some(key);
         }
     }
 
@@ -524,6 +579,7 @@ impl Model {
             }
         };
         let deadline = due(received(&report.row), Span::from_mins(within), &still);
+        report.lesser.deadline = Some(deadline);
         // What was closed in time stays so until it is open again: by a shorter promise, or closed once more.
         let met = |at: Timestamp| report.lesser.met || at <= deadline;
         report.lesser.met = closed.is_some_and(met);
