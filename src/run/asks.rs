@@ -1,5 +1,5 @@
-//! Reports that wait to be read by key: each at most once, P0 first. Bounded by the number of reports
-//! that are known.
+//! Reports that wait to be read by key: each at most once, P0 first, and until a read has answered for them.
+//! Bounded by the number of reports that are known.
 
 use crate::core::id::{ReportId, ReportKey};
 use crate::core::plan::BATCH;
@@ -21,8 +21,20 @@ impl Asks {
         self.added.notify_one();
     }
 
+    /// These were not answered for: they wait for the next `again`.
+    pub fn put_back(&self, unanswered: impl IntoIterator<Item = (Priority, ReportId)>) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).extend(unanswered);
+    }
+
+    /// The database can be read: what is still waiting is worth another try.
+    pub fn again(&self) {
+        if !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            self.added.notify_one();
+        }
+    }
+
     /// The next reports to read, at most `BATCH`; P0 never shares a read with anything else.
-    pub fn take(&self) -> Vec<ReportId> {
+    pub fn take(&self) -> Vec<(Priority, ReportId)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((first, _)) = waiting.first() else { return Vec::new() };
         let p0 = *first == Priority::P0;
@@ -31,7 +43,7 @@ impl Asks {
         for ask in &batch {
             waiting.remove(ask);
         }
-        batch.into_iter().map(|(_, id)| id).collect()
+        batch
     }
 
     /// Returns once something may be waiting.

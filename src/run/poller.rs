@@ -1,7 +1,7 @@
 //! Reads one source: by key whenever the core asks, side by side with the polls (`watcher`), so that a long
 //! scan never delays proof of a breach.
 
-use crate::core::id::Name;
+use crate::core::id::{Name, ReportId};
 use crate::core::observation::{Observation, Received};
 use crate::core::plan::{Input, Rows};
 use crate::core::time::{Span, Timestamp};
@@ -38,22 +38,41 @@ pub enum PollError {
 }
 
 impl<S: Source, C: Clock> Poller<S, C> {
-    /// Reads what the core asked for, until nothing is waiting. A failed read is left to the next scan:
-    /// the core pages a P0 without proof after two seconds.
+    /// Reads what the core asked for, until nothing is waiting. What can't be read goes on waiting: a P0 has paged
+    /// without proof after two seconds and still owes it, and of a lesser report nothing else may ever tell that it
+    /// is overdue. One read that fails keeps none of the others from being tried, but for a database that is away.
     ///
     /// # Errors
-    /// Of the source.
+    /// Of the source: the last one.
     pub async fn answer(&self) -> Result<(), PollError> {
+        let (mut unanswered, mut failed) = (Vec::new(), Ok(()));
         loop {
-            let ids = self.asks.take();
-            if ids.is_empty() {
-                return Ok(());
+            let asked = self.asks.take();
+            if asked.is_empty() {
+                break;
             }
-            let read_began = self.clock.now();
-            let replica = self.source.currency().await?;
-            let batch = self.source.read(&ids).await?;
-            send(&self.inputs.proof, self.rows(batch, read_began, replica)).await?;
+            let ids: Vec<ReportId> = asked.iter().map(|(_, id)| id.clone()).collect();
+            match self.read(&ids).await {
+                Ok(input) => send(&self.inputs.proof, input).await?,
+                Err(error) => {
+                    unanswered.extend(asked);
+                    let is_away = matches!(error, SourceError::Unreachable { .. });
+                    failed = Err(error.into());
+                    if is_away {
+                        break;
+                    }
+                }
+            }
         }
+        self.asks.put_back(unanswered);
+        failed
+    }
+
+    async fn read(&self, ids: &[ReportId]) -> Result<Input, SourceError> {
+        let read_began = self.clock.now();
+        let replica = self.source.currency().await?;
+        let batch = self.source.read(ids).await?;
+        Ok(self.rows(batch, read_began, replica))
     }
 
     pub(super) fn rows(&self, batch: Batch, read_began: Timestamp, replica: Option<Replayed>) -> Input {
@@ -85,7 +104,6 @@ pub(super) async fn send(inputs: &mpsc::Sender<Input>, input: Input) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::id::ReportId;
     use crate::core::observation::Row;
 
     fn at(secs: i64) -> Timestamp {

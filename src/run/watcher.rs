@@ -111,6 +111,7 @@ impl<S: Source, C: Clock> Watcher<S, C> {
         let began = self.poller.clock.now();
         let source = self.poller.source.clone();
         let moment = self.timed(source.moment()).await?;
+        self.poller.asks.again();
         if moment.lacks_stamps {
             self.rounds.lacks_stamps();
         }

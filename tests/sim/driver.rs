@@ -4,6 +4,7 @@
 use crate::kit::minute;
 use crate::model_store::{ModelStore, PageState};
 use crate::port::lead;
+use futures_util::FutureExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -180,14 +181,29 @@ impl<St: Store, So: Source> Life<St, So> {
 
     /// Polls once; what it saw waits to be taken up.
     pub async fn scan(&mut self) -> Result<Polled, PollError> {
-        let polling = self.watcher.poll();
-        tokio::pin!(polling);
-        loop {
-            tokio::select! {
-                biased;
-                Some(question) = self.questions.recv() => question.answer(self.engine.core()),
-                polled = &mut polling => return polled,
+        let polled = {
+            let polling = self.watcher.poll();
+            tokio::pin!(polling);
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(question) = self.questions.recv() => question.answer(self.engine.core()),
+                    polled = &mut polling => break polled,
+                }
             }
+        };
+        self.answer().await;
+        polled
+    }
+
+    /// Reads what is asked for, as the loop does that waits for it.
+    async fn answer(&self) {
+        if self.asks.added().now_or_never().is_none() {
+            return;
+        }
+        match self.poller.answer().await {
+            Ok(()) | Err(PollError::Source(_)) => {}
+            Err(PollError::Stopped) => panic!("the engine is held by the same life"),
         }
     }
 
@@ -205,10 +221,8 @@ impl<St: Store, So: Source> Life<St, So> {
         let Some(input) = input else { return false };
         let fed = self.engine.feed(input).await.unwrap();
         self.asks.add(fed.asks);
-        match self.poller.answer().await {
-            Ok(()) | Err(PollError::Source(_)) => true,
-            Err(PollError::Stopped) => panic!("the engine is held by the same life"),
-        }
+        self.answer().await;
+        true
     }
 
     /// Takes up what waits in the inbox.

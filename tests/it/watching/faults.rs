@@ -5,7 +5,7 @@ use super::{Desk, settings, with_updated};
 use crate::binary::proxy::{Proxy, Wire};
 use crate::source_reading::postgres::Database;
 use crate::support::{ScratchDir, open_sqlite};
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tocsin::core::time::Span;
 use tocsin::run::poller::PollError;
 use tocsin::source::settings::{Reading, Settings};
@@ -101,6 +101,42 @@ async fn a_statement_that_takes_too_long_and_a_locked_table_are_named_and_get_ov
     drop(desk);
     locker.close().await.unwrap();
     database.end().await;
+}
+
+/// Nothing tells of a row that doesn't change, until the next sweep.
+#[tokio::test]
+async fn a_deadline_that_passed_while_nothing_could_be_read_is_proved_by_the_first_poll_that_can() {
+    let scratch = ScratchDir::new("unanswered");
+    let url = scratch.sqlite_url("reports.db");
+    let mut database = open_sqlite(&url).await;
+    let now = |minutes: i64| format!("datetime('now', '{minutes} minutes')");
+    let rows = format!(
+        "CREATE TABLE reports (id INTEGER PRIMARY KEY, reason TEXT, created TEXT, closed TEXT, updated TEXT);
+         INSERT INTO reports VALUES (1, 'threat', {0}, NULL, {0}), (2, 'csam', {1}, NULL, {1})",
+        now(-29),
+        now(-14)
+    );
+    database.execute(AssertSqlSafe(rows)).await.unwrap();
+    let mut desk = Desk::new(with_updated(&url, Span::ZERO));
+    desk.poll().await.unwrap();
+    database.execute("ALTER TABLE reports RENAME TO away").await.unwrap();
+    desk.clock.advance(Span::from_mins(2));
+    desk.wake();
+    fails(&mut desk).await;
+    desk.clock.advance(SECOND);
+    desk.wake();
+    let found = |desk: &Desk| -> Vec<String> {
+        let breaches = desk.plans.iter().flat_map(|plan| &plan.breaches);
+        breaches.map(|breach| format!("{} {} {:?}", breach.category, breach.target, breach.status)).collect()
+    };
+    assert_eq!(found(&desk), ["csam first_response Unverified"]);
+    database.execute("ALTER TABLE away RENAME TO reports").await.unwrap();
+    assert_eq!(desk.poll_after(SECOND).await.rows, None, "no sweep is due");
+    let proved = ["csam first_response Verified", "threat closed Verified"];
+    assert_eq!(found(&desk)[1..], proved);
+    desk.poll_after(SECOND).await;
+    assert_eq!((desk.came.len(), found(&desk).len()), (0, 3), "each is read once");
+    database.close().await.unwrap();
 }
 
 #[tokio::test]

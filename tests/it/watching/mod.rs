@@ -11,6 +11,7 @@ mod replica;
 mod vanishing;
 
 use crate::kit;
+use futures_util::FutureExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tocsin::core::case::Case;
@@ -97,11 +98,21 @@ impl Desk {
             }
         };
         self.take_waiting();
-        let answered = self.poller.answer().await;
+        // As the loop does that waits for it.
+        let answered = match self.asks.added().now_or_never() {
+            Some(()) => self.poller.answer().await,
+            None => Ok(()),
+        };
         self.take_waiting();
         let polled = polled?;
         answered?;
         Ok(polled)
+    }
+
+    /// A deadline has passed: what the core asks for because of it waits for the next poll.
+    pub fn wake(&mut self) {
+        let (asks, clock) = (&self.asks, &self.clock);
+        take(&mut self.core, &mut self.plans, &mut self.seen, &mut self.came, asks, clock, &Input::Tick);
     }
 
     fn take_waiting(&mut self) {
