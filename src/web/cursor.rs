@@ -5,7 +5,8 @@ use crate::keys::Keys;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-const PURPOSE: &str = "cursor";
+/// What a place is sealed for.
+pub const PURPOSE: &str = "cursor";
 /// The longest cursor, in bytes: an id of a report can be long, an address can't.
 const CURSOR_BYTES_MAX: usize = 1_500;
 

@@ -9,7 +9,7 @@ pub mod archive;
 mod assets;
 mod board;
 mod case;
-mod cursor;
+pub mod cursor;
 pub mod desk;
 pub mod engine;
 mod found;

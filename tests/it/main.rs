@@ -12,7 +12,6 @@ mod delivery;
 mod deploy;
 mod escalation;
 mod explain;
-mod fuzz;
 mod kit;
 mod law;
 mod law_cases;

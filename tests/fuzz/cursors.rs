@@ -1,8 +1,9 @@
 //! Where cursors stand, played against a table whose transactions write a stamp when they begin and are seen
 //! when they commit: whatever they do, what they have committed is handed on, or a sweep is called for.
 
-use super::{Dice, run};
-use proptest::prelude::*;
+use crate::INPUTS;
+use crate::bytes::{Bytes, text};
+use bolero::check;
 use std::collections::BTreeMap;
 use tocsin::core::id::{Name, ReportId};
 use tocsin::core::time::{Span, Timestamp};
@@ -14,7 +15,7 @@ use tocsin::source::feed::{Begin, Change, Changes, FeedKind, Live, Moment, Place
 const PAGE: usize = 3;
 const OVERLAP: Span = Span::from_secs(2);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum Deed {
     Begin { row: i64 },
     Commit { which: usize },
@@ -138,24 +139,29 @@ impl Table {
     }
 }
 
-fn deed() -> impl Strategy<Value = (Deed, i64)> {
-    let deed = prop_oneof![
-        3 => (0i64..6).prop_map(|row| Deed::Begin { row }),
-        3 => (0usize..9).prop_map(|which| Deed::Commit { which }),
-        1 => (0usize..9).prop_map(|which| Deed::Prepare { which }),
-        1 => (0usize..9).prop_map(|which| Deed::Abort { which }),
-        4 => Just(Deed::Poll),
-    ];
-    (deed, 0i64..3)
+/// A deed and what it is about, and how many seconds pass before it.
+fn deed(bytes: &mut Bytes<'_>) -> Option<(Deed, i64)> {
+    let (kind, about) = (bytes.one()?, bytes.one()?);
+    let (seconds, which) = (i64::from(about / 64).min(2), usize::from(about % 9));
+    let deed = match kind % 12 {
+        0..=2 => Deed::Begin { row: i64::from(about % 6) },
+        3..=5 => Deed::Commit { which },
+        6 => Deed::Prepare { which },
+        7 => Deed::Abort { which },
+        _ => Deed::Poll,
+    };
+    Some((deed, seconds))
 }
 
-pub fn nothing_that_is_committed_is_left_behind(dice: Dice) {
-    run(dice, prop::collection::vec(deed(), 1..60), |deeds| {
+#[test]
+fn nothing_that_is_committed_is_left_behind_a_cursor() {
+    check!(name = "cursor").with_iterations(INPUTS * 4).with_max_len(120).for_each(|bytes| {
+        let mut bytes = Bytes::new(bytes);
         let (mut table, mut cursor) = (Table::default(), Cursor::new(FeedKind::Changed, OVERLAP));
         // A start reads everything, beside its cursor.
         table.poll(&mut cursor);
         table.sweep();
-        for (deed, seconds) in deeds {
+        while let Some((deed, seconds)) = deed(&mut bytes) {
             table.now += seconds;
             table.act(deed, &mut cursor);
         }
@@ -167,17 +173,20 @@ pub fn nothing_that_is_committed_is_left_behind(dice: Dice) {
             table.poll(&mut cursor);
         }
         let committed: BTreeMap<i64, u64> = table.rows.iter().map(|(id, (_, version))| (*id, *version)).collect();
-        prop_assert_eq!(table.handed, committed);
-        Ok(())
+        assert_eq!(table.handed, committed);
     });
 }
 
 /// What a column of text holds may be any text, and a cursor writes its own place like it.
-pub fn stamps_are_written_like_any_text(dice: Dice) {
+#[test]
+fn a_stamp_is_written_like_any_text() {
     let zone = "America/New_York".parse().expect("a zone");
-    run(dice, ("\\PC{0,40}", any::<i32>()), |(sample, secs)| {
-        let written = Stamp::text_like(&sample, Timestamp::from_secs(i64::from(secs)), zone);
-        prop_assert!(matches!(&written, Stamp::Text(text) if text.len() == 19), "{:?}", written);
-        Ok(())
+    let pieces = ["2026-03-08", "T", " ", "02:30:00", ".5", "Z", "+02:00", "-05", "1750000000", "é", "\u{0}"];
+    check!(name = "stamp").with_iterations(INPUTS).with_max_len(48).for_each(|bytes| {
+        let mut bytes = Bytes::new(bytes);
+        // Any second that four digits of a year can write.
+        let secs = bytes.number().unwrap_or(0).rem_euclid(250_000_000_000);
+        let written = Stamp::text_like(&text(bytes.rest(), &pieces), Timestamp::from_secs(secs), zone);
+        assert!(matches!(&written, Stamp::Text(text) if text.len() == 19), "{written:?}");
     });
 }
