@@ -45,7 +45,9 @@ pub async fn check(
                 Ok(found) => say!("source {}: {found}", source.name),
                 Err(complaint) => {
                     fits = false;
-                    aside!("source {}: {complaint}", source.name);
+                    // It may name its source by itself.
+                    let named = format!("source {}: ", source.name);
+                    aside!("{named}{}", complaint.strip_prefix(&named).unwrap_or(&complaint));
                 }
             }
         }

@@ -133,7 +133,9 @@ async fn source(config: &Config, settings: &Settings, clock: &impl Clock, about:
             SourceError::Failed { .. } => "the role needs SELECT on the mapped columns and nothing else",
             SourceError::Mapping { .. } => "fit [[sources]] to the table",
         };
-        about.broken(error.to_string(), advice);
+        // It names its source by itself.
+        let (named, text) = (format!("{}: ", about.of), error.to_string());
+        about.broken(text.strip_prefix(&named).unwrap_or(&text), advice);
     }
     for gap in gaps(settings) {
         let what = format!("can't be enforced: {}", gap.behaviour);

@@ -237,7 +237,7 @@ async fn doctor(hint: &str, source: Base, store: Base) {
     rig.settings.hook_url = format!("http://127.0.0.1:{}/hook", free_port());
     let (code, found, _) = look(&rig);
     assert_eq!(code, 1, "{found:#?}");
-    said(&found, "broken", "source reports: source reports: cannot connect");
+    said(&found, "broken", "source reports: cannot connect");
     said(&found, "broken", "channel hook: ");
     assert!(!found.iter().any(|(_, what)| what.contains("pool timed out")), "{found:#?}");
 }

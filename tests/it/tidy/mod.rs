@@ -110,6 +110,17 @@ fn an_unwrap_is_found_in_code_but_not_in_its_tests_or_comments() {
     assert_eq!(unfinished("src/a.rs", text), ["src/a.rs:2: .unwrap()"]);
 }
 
+/// F1 to F21 and lessons 1 to 23 of what no system before it did: from the list to the test and back.
+#[test]
+fn each_behaviour_and_each_lesson_has_a_test_that_bears_its_name() {
+    let sources = committed_files().into_iter().filter(|path| path.ends_with(".rs"));
+    let names: Vec<String> =
+        sources.flat_map(|path| functions(&code_only(&read(&path)))).map(|function| function.name).collect();
+    let wanted = (1..=21).map(|no| format!("f{no:02}_")).chain((1..=23).map(|no| format!("l{no:02}_")));
+    let missing = wanted.filter(|wanted| !names.iter().any(|name| name.starts_with(wanted.as_str())));
+    assert_none("each behaviour and each lesson has a test that bears its name", missing.collect());
+}
+
 #[test]
 fn the_top_level_holds_nothing_undocumented() {
     let found: BTreeSet<String> =
