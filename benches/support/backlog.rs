@@ -166,9 +166,11 @@ impl Base {
         .unwrap()
     }
 
-    /// Reads the mapped columns of the rows of a condition as plainly as the driver can; gives how many there are.
-    pub async fn bare(&mut self, rows: &str) -> usize {
+    /// Reads the mapped columns of the rows of a condition as plainly as the driver can. Gives what could rank them:
+    /// whether each is below minor safety, when it came, and its id.
+    pub async fn bare(&mut self, rows: &str) -> Vec<(bool, i64, i64)> {
         type Time = Option<chrono::NaiveDateTime>;
+        type Bare = (i64, String, Time, Time, Time, Time);
         let columns = "id, category, received_at, responded_at, acted_at, closed_at";
         let sql = AssertSqlSafe(match self.kind {
             Kind::Postgres => format!(
@@ -177,24 +179,26 @@ impl Base {
             ),
             Kind::Mysql | Kind::Sqlite => format!("SELECT {columns} FROM reports {rows}"),
         });
+        let key = |(id, category, received, ..): Bare| {
+            let received = received.map_or(0, |at| at.and_utc().timestamp_micros());
+            (category != MINOR_SAFETY, received, id)
+        };
         match &mut self.conn {
             Conn::Postgres(conn) => {
-                let rows: Vec<(i64, String, Time, Time, Time, Time)> =
-                    sqlx::query_as(sql).fetch_all(conn).await.unwrap();
-                rows.len()
+                let rows: Vec<Bare> = sqlx::query_as(sql).fetch_all(conn).await.unwrap();
+                rows.into_iter().map(key).collect()
             }
             Conn::Mysql(conn) => {
-                let rows: Vec<(i64, String, Time, Time, Time, Time)> =
-                    sqlx::query_as(sql).fetch_all(conn).await.unwrap();
-                rows.len()
+                let rows: Vec<Bare> = sqlx::query_as(sql).fetch_all(conn).await.unwrap();
+                rows.into_iter().map(key).collect()
             }
             Conn::Sqlite(conn) => {
                 let rows = sqlx::query(sql).fetch_all(conn).await.unwrap();
-                let read = rows.iter().map(|row| {
-                    let times = (2..6).filter_map(|at| row.get::<Option<i64>, _>(at)).sum::<i64>();
-                    (row.get::<i64, _>(0), row.get::<String, _>(1), times)
-                });
-                read.collect::<Vec<_>>().len()
+                let key = |row: &sqlx::sqlite::SqliteRow| {
+                    let times = (2..6).map(|at| row.get::<Option<i64>, _>(at)).collect::<Vec<_>>();
+                    (row.get::<String, _>(1) != MINOR_SAFETY, times[0].unwrap_or(0), row.get::<i64, _>(0))
+                };
+                rows.iter().map(key).collect()
             }
         }
     }
