@@ -1,7 +1,8 @@
 //! What watching a large report database costs: the first look, a poll that finds changes, one that finds none,
 //! and reading again by key; in PostgreSQL, MariaDB and SQLite. The first argument that is a number, or
-//! TOCSIN_BENCH_OPEN, sets the number of open reports, by default 10,000; for each of them five closed ones lie
-//! beside. 13 % of the open ones have broken their deadline when the monitor first looks.
+//! TOCSIN_BENCH_OPEN, sets the number of open reports, by default 10,000; for each of them lie as many closed ones
+//! beside as TOCSIN_BENCH_CLOSED says, by default five. 13 % of the open ones have broken their deadline when the
+//! monitor first looks.
 
 #![expect(
     clippy::unwrap_used,
@@ -38,11 +39,11 @@ const CHANGED: usize = 1_000;
 
 #[tokio::main]
 async fn main() {
-    let open = open_reports();
+    let (open, closed) = (open_reports(), number_of("TOCSIN_BENCH_CLOSED").unwrap_or(5));
     let scratch = support::Scratch::new("source_scale");
-    heading(&format!("watching {open} open reports and {} closed ones", 5 * open));
+    heading(&format!("watching {open} open reports and {} closed ones", closed * open));
     for kind in Kind::ALL {
-        match Base::fill(kind, &scratch, open).await {
+        match Base::fill(kind, &scratch, open, closed).await {
             Some(mut base) => {
                 println!("{}", base.server);
                 pageable(&base, &scratch).await;
@@ -58,7 +59,11 @@ async fn main() {
 /// The first number among the arguments, else TOCSIN_BENCH_OPEN, else 10,000.
 fn open_reports() -> usize {
     let given = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
-    given.or_else(|| std::env::var("TOCSIN_BENCH_OPEN").ok()?.parse().ok()).unwrap_or(10_000)
+    given.or_else(|| number_of("TOCSIN_BENCH_OPEN")).unwrap_or(10_000)
+}
+
+fn number_of(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 /// A monitor without its store: what is read goes through the core, beside the reading as in the monitor.

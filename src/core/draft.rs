@@ -197,14 +197,15 @@ impl<'c> Draft<'c> {
             let latched = case.is_latched() && !known.is_released();
             stays_p0 = latched || is_p0;
             let belongs = latched || case_key(&report, row, &assessment) == case.key.case;
-            let known = known.clone();
+            let renamed = row.category != known.row.category;
+            let moves = (!belongs).then(|| known.clone());
             self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(&report, when)));
-            let unnamed = !self.core.policy.categories.contains_key(&row.category);
-            if row.category != known.row.category && assessment.standing == Standing::Presumed && unnamed {
+            let unnamed = || !self.core.policy.categories.contains_key(&row.category);
+            if renamed && assessment.standing == Standing::Presumed && unnamed() {
                 let (source, category) = (report.source.clone(), row.category.clone());
                 self.plan.alarms.insert(Alarm::PresumedCategory { source, category });
             }
-            if !belongs {
+            if let Some(known) = moves {
                 self.move_out(episode, &report);
                 self.place(report, row, Some(known), read_began);
                 return;
