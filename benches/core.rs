@@ -154,6 +154,7 @@ type Packed = (u8, i64, i64, i64);
 /// Open reports of the last three hours, none of which is overdue, and of four days ago.
 struct Platform {
     received: Vec<Timestamp>,
+    source: Name,
     lesser: [Name; 10],
     minor_safety: Name,
 }
@@ -166,13 +167,13 @@ impl Platform {
             NOW.minus(Span::from_hours(24 * days)).minus(Span::from_micros(random.i64(1..3 * 3_600_000_000)))
         });
         let received = received.collect();
-        Platform { received, lesser: LESSER.map(Name::from), minor_safety: MINOR_SAFETY.into() }
+        Platform { received, source: SOURCE.into(), lesser: LESSER.map(Name::from), minor_safety: MINOR_SAFETY.into() }
     }
 
     fn batches(&self, ids: Ids, read_began: Timestamp, responses: usize) -> impl Iterator<Item = Input> {
         (0..self.received.len()).step_by(BATCH).map(move |first| {
             let rows = (first..(first + BATCH).min(self.received.len())).map(|n| self.row(ids, n, responses)).collect();
-            let source = SOURCE.into();
+            let source = self.source.clone();
             Input::Rows(Rows { source, read_began, rows, rejects: Vec::new(), recalled: Vec::new() })
         })
     }

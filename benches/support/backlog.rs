@@ -1,4 +1,4 @@
-//! A large report table in each database that can be read: six rows for each open report, the same drawn values at
+//! A large report table in each database that can be read: some closed rows for each open report, the same drawn values at
 //! every run, but for the times, which count back from now.
 
 use super::{MINOR_SAFETY, SOURCE, Scratch, mysql_url, postgres_url};
@@ -61,7 +61,7 @@ const POSTGRES: &str = "
     INSERT INTO reports
       SELECT n, (ARRAY['grooming','threat','ncii','doxxing','hate','harassment','fraud','nudity','spam','copyright'])
                [1 + CASE WHEN draw < 2 THEN 0 ELSE 1 + draw % 9 END],
-        now() - age, NULL, NULL, CASE WHEN n % 6 > 0 THEN now() - age / 2 END, now() - age / 2, repeat('x', 200)
+        now() - age, NULL, NULL, CASE WHEN n % (1 + CLOSED) > 0 THEN now() - age / 2 END, now() - age / 2, repeat('x', 200)
       FROM (SELECT n, (hashint8extended(n, 2020) & 1023)::int % 100 AS draw,
               CASE WHEN (hashint8extended(n, 2021) & 1023)::int % 100 < 13 THEN interval '4 days' ELSE interval '1 hour' END
                 + (hashint8extended(n, 2022) & 1023) * interval '1 second' AS age
@@ -78,7 +78,7 @@ const MYSQL: &str = "
       SELECT n, ELT(1 + IF(draw < 2, 0, 1 + draw % 9),
           'grooming','threat','ncii','doxxing','hate','harassment','fraud','nudity','spam','copyright'),
         UTC_TIMESTAMP(6) - INTERVAL age SECOND, NULL, NULL,
-        IF(n % 6 > 0, UTC_TIMESTAMP(6) - INTERVAL age DIV 2 SECOND, NULL),
+        IF(n % (1 + CLOSED) > 0, UTC_TIMESTAMP(6) - INTERVAL age DIV 2 SECOND, NULL),
         UTC_TIMESTAMP(6) - INTERVAL age DIV 2 SECOND, REPEAT('x', 200)
       FROM (SELECT seq AS n, CRC32(CONCAT(seq, '-2020')) % 1024 % 100 AS draw,
               IF(CRC32(CONCAT(seq, '-2021')) % 1024 % 100 < 13, 345600, 3600) + CRC32(CONCAT(seq, '-2022')) % 1024 AS age
@@ -100,7 +100,7 @@ const SQLITE: &str = "
         clock(now) AS (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER))
       SELECT n, json_extract('[\"grooming\",\"threat\",\"ncii\",\"doxxing\",\"hate\",\"harassment\",\"fraud\",\"nudity\",\"spam\",\"copyright\"]',
           '$[' || CASE WHEN draw < 2 THEN 0 ELSE 1 + draw % 9 END || ']'),
-        now - age, NULL, NULL, CASE WHEN n % 6 > 0 THEN now - age / 2 END, now - age / 2,
+        now - age, NULL, NULL, CASE WHEN n % (1 + CLOSED) > 0 THEN now - age / 2 END, now - age / 2,
         'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'
       FROM drawn, clock;
     CREATE INDEX by_change ON reports (updated_at, id);
@@ -109,8 +109,9 @@ const SQLITE: &str = "
 
 impl Base {
     /// `None` where there is no server.
-    pub async fn fill(kind: Kind, scratch: &Scratch, open: usize) -> Option<Base> {
-        let total = (6 * open).to_string();
+    pub async fn fill(kind: Kind, scratch: &Scratch, open: usize, closed_for_each: usize) -> Option<Base> {
+        let (total, closed) = ((open * (1 + closed_for_each)).to_string(), closed_for_each.to_string());
+        let filled = |sql: &str| sql.replace("TOTAL", &total).replace("CLOSED", &closed);
         let (url, conn) = match kind {
             Kind::Postgres => {
                 let url = postgres_url("source_scale").await?;
@@ -132,11 +133,11 @@ impl Base {
         let mut base = Base { kind, server: String::new(), url, conn };
         match kind {
             Kind::Postgres => {
-                base.run(&POSTGRES.replace("TOTAL", &total)).await;
+                base.run(&filled(POSTGRES)).await;
                 base.run("VACUUM ANALYZE reports").await;
             }
-            Kind::Mysql => base.run(&MYSQL.replace("TOTAL", &total)).await,
-            Kind::Sqlite => base.run(&SQLITE.replace("TOTAL", &total)).await,
+            Kind::Mysql => base.run(&filled(MYSQL)).await,
+            Kind::Sqlite => base.run(&filled(SQLITE)).await,
         }
         let version = match kind {
             Kind::Postgres => "SELECT current_setting('server_version')",
@@ -166,9 +167,11 @@ impl Base {
         .unwrap()
     }
 
-    /// Reads the mapped columns of the rows of a condition as plainly as the driver can; gives how many there are.
-    pub async fn bare(&mut self, rows: &str) -> usize {
+    /// Reads the mapped columns of the rows of a condition as plainly as the driver can. Gives what could rank them:
+    /// whether each is below minor safety, when it came, and its id.
+    pub async fn bare(&mut self, rows: &str) -> Vec<(bool, i64, i64)> {
         type Time = Option<chrono::NaiveDateTime>;
+        type Bare = (i64, String, Time, Time, Time, Time);
         let columns = "id, category, received_at, responded_at, acted_at, closed_at";
         let sql = AssertSqlSafe(match self.kind {
             Kind::Postgres => format!(
@@ -177,24 +180,26 @@ impl Base {
             ),
             Kind::Mysql | Kind::Sqlite => format!("SELECT {columns} FROM reports {rows}"),
         });
+        let key = |(id, category, received, ..): Bare| {
+            let received = received.map_or(0, |at| at.and_utc().timestamp_micros());
+            (category != MINOR_SAFETY, received, id)
+        };
         match &mut self.conn {
             Conn::Postgres(conn) => {
-                let rows: Vec<(i64, String, Time, Time, Time, Time)> =
-                    sqlx::query_as(sql).fetch_all(conn).await.unwrap();
-                rows.len()
+                let rows: Vec<Bare> = sqlx::query_as(sql).fetch_all(conn).await.unwrap();
+                rows.into_iter().map(key).collect()
             }
             Conn::Mysql(conn) => {
-                let rows: Vec<(i64, String, Time, Time, Time, Time)> =
-                    sqlx::query_as(sql).fetch_all(conn).await.unwrap();
-                rows.len()
+                let rows: Vec<Bare> = sqlx::query_as(sql).fetch_all(conn).await.unwrap();
+                rows.into_iter().map(key).collect()
             }
             Conn::Sqlite(conn) => {
                 let rows = sqlx::query(sql).fetch_all(conn).await.unwrap();
-                let read = rows.iter().map(|row| {
-                    let times = (2..6).filter_map(|at| row.get::<Option<i64>, _>(at)).sum::<i64>();
-                    (row.get::<i64, _>(0), row.get::<String, _>(1), times)
-                });
-                read.collect::<Vec<_>>().len()
+                let key = |row: &sqlx::sqlite::SqliteRow| {
+                    let times = (2..6).map(|at| row.get::<Option<i64>, _>(at)).collect::<Vec<_>>();
+                    (row.get::<String, _>(1) != MINOR_SAFETY, times[0].unwrap_or(0), row.get::<i64, _>(0))
+                };
+                rows.iter().map(key).collect()
             }
         }
     }

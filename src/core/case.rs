@@ -588,6 +588,10 @@ impl Case {
         if self.clocks.len() == wanted.len() && self.clocks.iter().zip(&wanted).all(|(held, clock)| same(held, clock)) {
             return;
         }
+        if self.clocks.is_empty() {
+            self.clocks = wanted;
+            return;
+        }
         let held = std::mem::take(&mut self.clocks).into_iter();
         let mut held: BTreeMap<_, Clock> = held.map(|clock| (name(&clock), clock)).collect();
         self.clocks.reserve_exact(wanted.len());

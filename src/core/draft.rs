@@ -1,6 +1,7 @@
 //! A plan in the making: the core's state with one input's changes laid over it. Nothing is changed
 //! but the draft, so a plan that isn't committed leaves no trace.
 
+mod begun;
 mod bulk;
 mod episodes;
 mod lines;
@@ -41,7 +42,7 @@ pub struct Draft<'c> {
     seen_in: BTreeMap<ReportKey, Vec<EpisodeKey>>,
     touched: BTreeSet<EpisodeKey>,
     /// Cases that this draft settled, as they were then: a page may still tell of them.
-    freed: BTreeMap<EpisodeKey, Case>,
+    freed: BTreeMap<EpisodeKey, Box<Case>>,
     pub next_incident: u64,
     /// Open groups, by (escalation, category), as this draft has changed them.
     groups: BTreeMap<(Name, Name), IncidentNo>,
@@ -49,6 +50,8 @@ pub struct Draft<'c> {
     left: BTreeMap<IncidentNo, BTreeSet<MemberKey>>,
     /// Incidents of cases that this draft looked at: they may be over.
     looked_at: BTreeSet<IncidentNo>,
+    /// The rows of the input don't bear on each other.
+    stand_alone: bool,
 }
 
 impl<'c> Draft<'c> {
@@ -66,6 +69,7 @@ impl<'c> Draft<'c> {
             joined: BTreeMap::new(),
             left: BTreeMap::new(),
             looked_at: BTreeSet::new(),
+            stand_alone: false,
         }
     }
 
@@ -75,7 +79,7 @@ impl<'c> Draft<'c> {
 
     pub fn case(&self, key: &EpisodeKey) -> Option<&Case> {
         match self.plan.cases.get(key) {
-            Some(changed) => changed.as_ref(),
+            Some(changed) => changed.as_deref(),
             None => self.core.cases.get(key).map(|case| &**case),
         }
     }
@@ -83,15 +87,14 @@ impl<'c> Draft<'c> {
     /// The case to change: laid over the core's own at the first touch.
     pub(super) fn case_mut(&mut self, key: &EpisodeKey) -> Option<&mut Case> {
         let core = self.core;
-        let held = || core.cases.get(key).map(|case| Case::clone(case));
-        self.plan.cases.entry(key.clone()).or_insert_with(held).as_mut()
+        let held = || core.cases.get(key).cloned();
+        self.plan.cases.entry(key.clone()).or_insert_with(held).as_deref_mut()
     }
 
     pub(super) fn home(&self, source: &Name, id: &ReportId) -> Option<Home> {
-        let place = (source.clone(), id.clone());
-        match self.plan.homes.get(&place) {
+        match self.plan.homes.get(source, id) {
             Some(changed) => changed.clone(),
-            None => self.core.homes.get(&place).cloned(),
+            None => self.core.homes.get(source, id).cloned(),
         }
     }
 
@@ -101,6 +104,7 @@ impl<'c> Draft<'c> {
         self.see_rejects(rows);
         let doubted = self.core.doubted(rows, self.now);
         let gone = doubted.as_ref().map(|(gone, _)| gone);
+        self.stand_alone = self.stand_alone(rows);
         for observation in rows.rows.iter().filter(|seen| gone.is_none_or(|gone| !gone.contains(&seen.id))) {
             self.see_one(&rows.source, observation, rows.read_began);
         }
@@ -167,7 +171,9 @@ impl<'c> Draft<'c> {
             (None, None) => {}
             (None, Some(row)) => {
                 let report = ReportKey { source: source.clone(), id: observation.id.clone(), incarnation: 0 };
-                self.place(report, row, None, read_began);
+                if !(self.stand_alone && self.begin_as_line(&report, row, read_began)) {
+                    self.place(report, row, None, read_began);
+                }
             }
             (Some(home), row) => {
                 let id = observation.id.clone();
@@ -203,14 +209,15 @@ impl<'c> Draft<'c> {
             let latched = case.is_latched() && !known.is_released();
             stays_p0 = latched || is_p0;
             let belongs = latched || case_key(&report, row, &assessment) == case.key.case;
-            let known = known.clone();
+            let renamed = row.category != known.row.category;
+            let moves = (!belongs).then(|| known.clone());
             self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(&report, when)));
-            let unnamed = !self.core.policy.categories.contains_key(&row.category);
-            if row.category != known.row.category && assessment.standing == Standing::Presumed && unnamed {
+            let unnamed = || !self.core.policy.categories.contains_key(&row.category);
+            if renamed && assessment.standing == Standing::Presumed && unnamed() {
                 let (source, category) = (report.source.clone(), row.category.clone());
                 self.plan.alarms.insert(Alarm::PresumedCategory { source, category });
             }
-            if !belongs {
+            if let Some(known) = moves {
                 self.move_out(episode, &report);
                 self.place(report, row, Some(known), read_began);
                 return;
@@ -260,9 +267,9 @@ impl<'c> Draft<'c> {
         let place = (report.source.clone(), report.id.clone());
         let home = Home { incarnation: report.incarnation, episode: episode.clone() };
         self.plan.homes.insert(place, Some(home));
-        let fresh = || Case::new(episode.clone(), &assessment, row.category.clone());
         if self.case(&episode).is_none() {
-            self.plan.cases.insert(episode.clone(), Some(fresh()));
+            let fresh = Case::new(episode.clone(), &assessment, row.category.clone());
+            self.plan.cases.insert(episode.clone(), Some(Box::new(fresh)));
         }
         if let Some(case) = self.case_mut(&episode) {
             if let Some(known) = known {
@@ -303,7 +310,7 @@ impl<'c> Draft<'c> {
             let (key, incident) = (latest.key.clone(), latest.incident);
             if known.is_none() {
                 let anew = Case::new(key.clone(), assessment, row.category.clone());
-                self.plan.cases.insert(key.clone(), Some(Case { incident, ..anew }));
+                self.plan.cases.insert(key.clone(), Some(Box::new(Case { incident, ..anew })));
             }
             return key;
         }
@@ -321,7 +328,7 @@ impl<'c> Draft<'c> {
                     self.plan.homes.insert((report.source.clone(), report.id.clone()), Some(home));
                 }
             }
-            self.plan.cases.insert(key.clone(), Some(recalled));
+            self.plan.cases.insert(key.clone(), Some(Box::new(recalled)));
         }
         key
     }

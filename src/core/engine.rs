@@ -6,11 +6,12 @@ pub(super) mod closures;
 
 use super::act::{Audited, Effect};
 use super::arrivals::Arrivals;
+use super::by_report::ByReport;
 use super::case::Case;
 use super::draft::{Closer, Draft};
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{Incident, IncidentKind};
-use super::lines::{Lines, Slot};
+use super::lines::{Lines, Loose, Slot};
 use super::members::Members;
 use super::pace::Pace;
 use super::plan::{Alarm, BATCH, Home, Input, Plan, Rows};
@@ -36,7 +37,7 @@ pub struct Core {
     /// Cases of which no more than a line is held.
     pub(super) lines: Lines,
     /// Where each report of a whole case lives.
-    pub(super) homes: BTreeMap<(Name, ReportId), Home>,
+    pub(super) homes: ByReport<Home>,
     pub(super) incidents: BTreeMap<IncidentNo, Incident>,
     /// Open groups by (escalation, category).
     pub(super) groups: BTreeMap<(Name, Name), IncidentNo>,
@@ -65,7 +66,7 @@ pub struct Core {
     pub(super) stale_lines: Range<Slot>,
     pub(super) segments: BTreeMap<Name, Segmenting>,
     /// Reports that were open before the start, until they are read.
-    pub(super) expected: BTreeMap<(Name, ReportId), Remembered>,
+    pub(super) expected: ByReport<Remembered>,
     pub(super) tally: Tally,
     /// The highest rounds that rang in an emergency of which the store was never told, by the incidents' names.
     pub(super) rang: BTreeMap<Name, u32>,
@@ -88,7 +89,7 @@ impl Core {
             policy,
             cases: BTreeMap::new(),
             lines: Lines::default(),
-            homes: BTreeMap::new(),
+            homes: ByReport::default(),
             incidents: BTreeMap::new(),
             groups: BTreeMap::new(),
             members: Members::default(),
@@ -109,7 +110,7 @@ impl Core {
             stale: Stale::default(),
             stale_lines: 0..0,
             segments: BTreeMap::new(),
-            expected: BTreeMap::new(),
+            expected: ByReport::default(),
             tally: Tally::default(),
             rang: BTreeMap::new(),
         }
@@ -130,13 +131,13 @@ impl Core {
         for case in cases {
             for report in case.reports.keys() {
                 let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
-                let held = core.homes.entry((report.source.clone(), report.id.clone())).or_insert_with(|| home.clone());
                 // An id's latest report is what the next row of that id is about.
-                if held.incarnation < home.incarnation {
-                    *held = home;
+                let held = core.homes.get(&report.source, &report.id);
+                if held.is_none_or(|held| held.incarnation < home.incarnation) {
+                    core.homes.insert((report.source.clone(), report.id.clone()), home);
                 }
             }
-            core.put_case(case.key.clone(), Some(Case { stored: true, ..case }));
+            core.put_case(case.key.clone(), Some(Box::new(Case { stored: true, ..case })));
         }
         // The policy may be another than the one by which they were judged.
         core.judge_all_anew();
@@ -152,22 +153,24 @@ impl Core {
     /// Cases that the core would have to be told of before it takes in these rows: reports that it
     /// doesn't hold, or holds below P0 only, may continue something that only the store remembers.
     pub fn strangers(&self, rows: &Rows) -> Vec<CaseKey> {
-        let mut keys = BTreeSet::new();
+        let mut keys = Vec::new();
         for observation in &rows.rows {
             let Some(row) = &observation.row else { continue };
-            let home = self.homes.get(&(rows.source.clone(), observation.id.clone()));
+            let home = self.homes.get(&rows.source, &observation.id);
             if home.and_then(|home| self.cases.get(&home.episode)).is_some_and(|case| case.is_p0()) {
                 continue;
             }
-            if let (Some(subject), Priority::P0) = (row.subject, self.policy.assess(row).priority) {
-                keys.insert(CaseKey::Subject { source: rows.source.clone(), subject });
+            if let Some(subject) = row.subject.filter(|_| self.policy.assess(row).priority == Priority::P0) {
+                keys.push(CaseKey::Subject { source: rows.source.clone(), subject });
             }
             if home.is_none() && self.lines.slot(&rows.source, &observation.id).is_none() {
                 let id = observation.id.clone();
-                keys.insert(CaseKey::Report(ReportKey { source: rows.source.clone(), id, incarnation: 0 }));
+                keys.push(CaseKey::Report(ReportKey { source: rows.source.clone(), id, incarnation: 0 }));
             }
         }
-        keys.into_iter().collect()
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     pub(super) fn is_caught_up(&self, source: &Name) -> bool {
@@ -257,7 +260,7 @@ impl Core {
 
     /// Takes in a plan that the store has.
     pub fn apply(&mut self, decision: Decision) {
-        let Decision { plan, next_incident } = decision;
+        let Decision { mut plan, next_incident } = decision;
         self.next_incident = next_incident;
         let most_urgent = |no| self.members.of(no, &self.lines).next();
         self.tally.pace.hear(&plan, &self.cases, &self.lines, &self.incidents, most_urgent, &self.caught_up);
@@ -275,7 +278,7 @@ impl Core {
         if let Some(rejections) = plan.rejections {
             self.rejected.entry(rejections.source.clone()).or_default().apply(rejections);
         }
-        for (place, home) in plan.homes {
+        for (place, home) in plan.homes.into_each() {
             match home {
                 Some(home) => {
                     if self.homes.insert(place.clone(), home).is_none() {
@@ -283,7 +286,7 @@ impl Core {
                     }
                 }
                 None => {
-                    self.homes.remove(&place);
+                    self.homes.remove(&place.0, &place.1);
                     self.forget_rejects(&place);
                 }
             }
@@ -293,6 +296,9 @@ impl Core {
         }
         for (key, case) in plan.cases {
             self.put_case(key, case);
+        }
+        for line in std::mem::take(&mut plan.lines.begun) {
+            self.put_line(line);
         }
         for (episode, report, read_began) in plan.seen {
             let report = self.cases.get_mut(&episode).and_then(|case| case.reports.get_mut(&report));
@@ -364,12 +370,12 @@ impl Core {
     }
 
     /// Replaces a case and its places in every index.
-    pub(super) fn put_case(&mut self, key: EpisodeKey, case: Option<Case>) {
-        self.watch.remove(&key);
-        for stale in &mut self.stale {
-            stale.remove(&key);
-        }
+    pub(super) fn put_case(&mut self, key: EpisodeKey, case: Option<Box<Case>>) {
         if let Some(held) = self.cases.remove(&key) {
+            self.watch.remove(&key);
+            for stale in &mut self.stale {
+                stale.remove(&key);
+            }
             self.queue.remove(&held.rank());
             if let Some(at) = held.wakes_at() {
                 self.due[usize::from(!held.is_p0())].remove(&(at, key.clone()));
@@ -392,7 +398,7 @@ impl Core {
             Ok(slot) => {
                 self.members.add_line(slot, &self.lines);
                 if let Some(report) = self.lines.report_key(slot) {
-                    self.homes.remove(&(report.source, report.id));
+                    self.homes.remove(&report.source, &report.id);
                 }
                 return;
             }
@@ -410,14 +416,25 @@ impl Core {
         self.cases.insert(key, case);
     }
 
+    /// Takes in a case that begins as a line.
+    fn put_line(&mut self, line: Loose) {
+        self.note_added(&line.place());
+        let slot = self.lines.put(line);
+        self.count_line(slot, 1);
+    }
+
     fn remove_line(&mut self, slot: Slot) {
-        let (group, is_overdue) = (self.lines.group(slot), self.lines.is_overdue(slot));
-        if let (Some(group), Some((received, due))) = (&group, self.lines.runs(slot)) {
-            self.tally.pace.count(group, received, due, -1);
-        }
+        self.count_line(slot, -1);
         self.members.remove_line(slot, &self.lines);
         self.lines.remove(slot);
-        self.tally_open(group, -1, is_overdue);
+    }
+
+    fn count_line(&mut self, slot: Slot, by: i64) {
+        let (group, is_overdue) = (self.lines.group(slot), self.lines.is_overdue(slot));
+        if let (Some(group), Some((received, due))) = (&group, self.lines.runs(slot)) {
+            self.tally.pace.count(group, received, due, by);
+        }
+        self.tally_open(group, by, is_overdue);
     }
 
     fn count(&mut self, case: &Case, by: i64) {
@@ -441,12 +458,12 @@ impl Core {
 
     /// Whether a report of this id is under watch.
     pub fn holds(&self, source: &Name, id: &ReportId) -> bool {
-        self.homes.contains_key(&(source.clone(), id.clone())) || self.lines.slot(source, id).is_some()
+        self.homes.get(source, id).is_some() || self.lines.slot(source, id).is_some()
     }
 
     /// The priority of the case that holds a report; the strictest when none does.
     pub fn priority_of(&self, report: &ReportKey) -> Priority {
-        let home = self.homes.get(&(report.source.clone(), report.id.clone()));
+        let home = self.homes.get(&report.source, &report.id);
         let whole = home.and_then(|home| self.cases.get(&home.episode)).map(|case| case.priority);
         let lines = || self.lines.priority(self.lines.slot(&report.source, &report.id)?);
         whole.or_else(lines).unwrap_or(Priority::P0)

@@ -1,13 +1,12 @@
 //! Names of things: sources, reports, cases, incidents. Every key orders totally and prints
 //! canonically, because stores, HMAC keys and tie-breaks are built on the printed form.
 
-use serde::{Deserialize, Serialize};
-use std::cmp::Ordering;
-use std::fmt;
-use std::sync::Arc;
+mod name;
 
-/// A short name out of the configuration or the report database: a source, a category, a rule.
-pub type Name = Arc<str>;
+pub use name::Name;
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A report's id as its table has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -17,8 +16,8 @@ pub enum ReportId {
     Text(Name),
 }
 
-/// One report. `incarnation` counts from 0 and grows when a platform gives an id a second time.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// One report, ordered by source first. `incarnation` counts from 0 and grows when a platform gives an id a second time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ReportKey {
     pub source: Name,
     pub id: ReportId,
@@ -29,8 +28,8 @@ pub struct ReportKey {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Subject(pub [u8; 16]);
 
-/// One case: all P0 reports about one item, or a single report.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// One case: all P0 reports about one item, or a single report. Subjects come before reports, each by source first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum CaseKey {
     Subject { source: Name, subject: Subject },
     Report(ReportKey),
@@ -47,45 +46,6 @@ pub struct EpisodeKey {
 /// An incident's number within one deployment, given in order of opening.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IncidentNo(pub u64);
-
-/// Keys of one source mostly share its name: then its letters needn't be compared.
-fn by_name(a: &Name, b: &Name) -> Ordering {
-    if Arc::ptr_eq(a, b) { Ordering::Equal } else { a.cmp(b) }
-}
-
-/// By source, id and incarnation.
-impl Ord for ReportKey {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let by_id = || self.id.cmp(&other.id).then(self.incarnation.cmp(&other.incarnation));
-        by_name(&self.source, &other.source).then_with(by_id)
-    }
-}
-
-impl PartialOrd for ReportKey {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// Subjects before reports, each by source first.
-impl Ord for CaseKey {
-    fn cmp(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (CaseKey::Subject { source: a, subject }, CaseKey::Subject { source: b, subject: other }) => {
-                by_name(a, b).then_with(|| subject.cmp(other))
-            }
-            (CaseKey::Report(a), CaseKey::Report(b)) => a.cmp(b),
-            (CaseKey::Subject { .. }, CaseKey::Report(_)) => Ordering::Less,
-            (CaseKey::Report(_), CaseKey::Subject { .. }) => Ordering::Greater,
-        }
-    }
-}
-
-impl PartialOrd for CaseKey {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
 
 impl ReportId {
     /// What a text may be as an id, whose type only its table knows: a number, a uuid, or itself.
@@ -167,6 +127,7 @@ impl fmt::Display for IncidentNo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cmp::Ordering;
 
     #[test]
     fn keys_order_by_the_letters_of_their_source_however_often_those_are_held() {

@@ -11,12 +11,12 @@ mod table;
 mod tests;
 mod walk;
 
-pub use shelves::{Shelves, merge};
+pub use shelves::{Key, Shelves, merge};
 
 use super::case::{Case, Report};
 use super::clock::{Clock, ClockState};
-use super::draft::{MemberKey, members_of};
-use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
+use super::draft::members_of;
+use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey, Subject};
 use super::observation::{Received, Row};
 use super::policy::{Policy, Priority, Standing};
 use super::reports::Reports;
@@ -39,13 +39,78 @@ pub struct LineChanges {
     pub asked: Vec<Slot>,
     /// After a change of policy: every line below this slot has been judged anew.
     pub judged_until: Option<Slot>,
+    /// Cases that begin as lines.
+    pub begun: Vec<Loose>,
+}
+
+/// A line before it is laid down.
+#[derive(Clone, Debug)]
+pub struct Loose {
+    id: ReportId,
+    subject: Option<Subject>,
+    kind: Kind,
+    received: Timestamp,
+    read_began: Timestamp,
+    due: Timestamp,
+    row: Option<Box<Row>>,
+    first_seen_secs: u32,
+}
+
+impl Loose {
+    /// The line of a case; `None` where it couldn't be made whole again from it. What is overdue needs its clocks beside.
+    pub fn of(case: &Case) -> Option<Loose> {
+        #[cfg(test)]
+        if tests::holds_all_whole() {
+            return None;
+        }
+        let (key, report) = only_report(case)?;
+        let is_overdue = case.is_overdue();
+        // What is overdue is in the store, what is not overdue has nothing that the store must keep.
+        let held_as_it_is = case.stored == is_overdue && if is_overdue { stands_alone(case) } else { runs_only(case) };
+        if !held_as_it_is {
+            return None;
+        }
+        let kind = Kind {
+            source: key.source.clone(),
+            priority: case.priority,
+            category: case.category.clone(),
+            rule: case.rule.clone(),
+            escalation: case.escalation.clone(),
+            verdict: report.row.verdict,
+            is_overdue,
+        };
+        let first_seen_secs = report.first_seen.since(report.received).secs();
+        Some(Loose {
+            id: key.id.clone(),
+            subject: report.row.subject,
+            kind,
+            received: report.received,
+            read_began: report.read_began,
+            due: case.next_deadline().unwrap_or(Timestamp::MAX),
+            row: says_more(&report.row).then(|| Box::new(report.row.clone())),
+            first_seen_secs: u32::try_from(first_seen_secs.max(0)).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Where it lies.
+    pub fn place(&self) -> (Name, ReportId) {
+        (self.kind.source.clone(), self.id.clone())
+    }
 }
 
 /// The clocks of a line that is overdue.
 type Clocks = Box<[Packed]>;
 
 /// (priority, deadline, received, slot): with no more than this, lines stand in rank order but for ties.
-type Place = (Priority, Timestamp, Timestamp, Slot);
+pub type Place = (Priority, Timestamp, Timestamp, Slot);
+
+impl Key for Place {
+    fn number(&self) -> i64 {
+        // Deadlines lie in the years 1970 to 9999, or nowhere: microseconds of them need 58 bits.
+        const BITS: u32 = 59;
+        ((self.0 as i64) << BITS) + self.1.micros().clamp(0, (1 << BITS) - 1)
+    }
+}
 
 #[derive(Debug, Default)]
 pub struct Lines {
@@ -65,56 +130,26 @@ pub struct Lines {
 
 impl Lines {
     /// Takes a case as a line; gives it back when it needs more than that.
-    pub fn take(&mut self, case: Case) -> Result<Slot, Box<Case>> {
-        #[cfg(test)]
-        if tests::holds_all_whole() {
-            return Err(Box::new(case));
+    pub fn take(&mut self, case: Box<Case>) -> Result<Slot, Box<Case>> {
+        let Some(loose) = Loose::of(&case) else { return Err(case) };
+        if !loose.kind.is_overdue {
+            return Ok(self.lay(loose, None));
         }
-        match self.line_of(&case) {
-            Some((line, clocks, key, report)) => Ok(self.put(line, clocks, (&key.id, report.row.subject))),
-            None => Err(Box::new(case)),
+        match overdue::pack(&case.clocks, loose.received, &mut self.promises) {
+            Some(clocks) => Ok(self.lay(loose, Some(clocks))),
+            None => Err(case),
         }
     }
 
-    /// The line of a case, and its clocks if it is overdue; `None` where it couldn't be made whole again from them.
-    fn line_of<'c>(&mut self, case: &'c Case) -> Option<(Line, Option<Clocks>, &'c ReportKey, &'c Report)> {
-        let (key, report) = only_report(case)?;
-        let is_overdue = case.is_overdue();
-        // What is overdue is in the store, what is not overdue has nothing that the store must keep.
-        let held_as_it_is = case.stored == is_overdue && if is_overdue { stands_alone(case) } else { runs_only(case) };
-        if !held_as_it_is {
-            return None;
-        }
-        let packed =
-            if is_overdue { Some(overdue::pack(&case.clocks, report.received, &mut self.promises)?) } else { None };
-        let kind = Kind {
-            source: key.source.clone(),
-            priority: case.priority,
-            category: case.category.clone(),
-            rule: case.rule.clone(),
-            escalation: case.escalation.clone(),
-            verdict: report.row.verdict,
-            is_overdue,
-        };
-        let first_seen_secs = report.first_seen.since(report.received).secs();
-        let line = Line {
-            id: 0,
-            received: report.received,
-            read_began: report.read_began,
-            due: case.next_deadline().unwrap_or(Timestamp::MAX),
-            row: says_more(&report.row).then(|| Box::new(report.row.clone())),
-            kind: self.slab.kinds.number_of(kind)?,
-            first_seen_secs: u32::try_from(first_seen_secs.max(0)).unwrap_or(u32::MAX),
-        };
-        Some((line, packed, key, report))
+    /// Lays down a line that is not overdue.
+    pub fn put(&mut self, loose: Loose) -> Slot {
+        self.lay(loose, None)
     }
 
-    fn put(
-        &mut self,
-        line: Line,
-        clocks: Option<Clocks>,
-        (id, subject): (&ReportId, Option<super::id::Subject>),
-    ) -> Slot {
+    fn lay(&mut self, loose: Loose, clocks: Option<Clocks>) -> Slot {
+        let Loose { id, subject, kind, received, read_began, due, row, first_seen_secs } = loose;
+        let kind = self.slab.kinds.number_of(kind);
+        let line = Line { id: 0, received, read_began, due, row, kind, first_seen_secs };
         let slot = self.slab.put(line, id, subject);
         let slab = &self.slab;
         self.slots.insert_unique(slab.hash(slot), slot, |slot| slab.hash(*slot));
@@ -241,11 +276,13 @@ impl Lines {
         self.slab.kind(slot).is_some_and(|kind| kind.is_overdue)
     }
 
-    /// The incident that an overdue line stands in, and its place there.
-    pub fn member(&self, slot: Slot) -> Option<(IncidentNo, MemberKey)> {
-        let no = self.overdue.get(&slot)?.iter().find_map(Packed::incident)?;
-        let (priority, due, _, _) = self.slab.place(slot)?;
-        Some((no, (priority, due, self.key(slot)?)))
+    /// The incident that an overdue line stands in, by the deadline that ranks it.
+    pub fn incident(&self, slot: Slot) -> Option<IncidentNo> {
+        self.overdue.get(&slot)?.iter().find_map(Packed::incident)
+    }
+
+    pub fn place(&self, slot: Slot) -> Option<Place> {
+        self.slab.place(slot)
     }
 
     /// Of an overdue line, the deadline that comes next.

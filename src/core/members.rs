@@ -3,7 +3,7 @@
 use super::case::Case;
 use super::draft::{MemberKey, members_of};
 use super::id::IncidentNo;
-use super::lines::{Lines, Shelves, Slot, merge};
+use super::lines::{Lines, Place, Shelves, Slot, merge};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub struct Members(BTreeMap<IncidentNo, Of>);
 #[derive(Debug, Default)]
 struct Of {
     whole: BTreeSet<MemberKey>,
-    lines: Shelves<MemberKey>,
+    lines: Shelves<Place>,
 }
 
 impl Members {
@@ -33,16 +33,16 @@ impl Members {
     }
 
     pub fn add_line(&mut self, slot: Slot, lines: &Lines) {
-        if let Some((no, _)) = lines.member(slot) {
-            self.0.entry(no).or_default().lines.insert(slot, place_among(lines));
+        if let Some(no) = lines.incident(slot) {
+            self.0.entry(no).or_default().lines.insert(slot, |slot| lines.place(slot));
         }
     }
 
     /// Before the line goes.
     pub fn remove_line(&mut self, slot: Slot, lines: &Lines) {
-        let Some((no, _)) = lines.member(slot) else { return };
+        let Some(no) = lines.incident(slot) else { return };
         if let Some(of) = self.0.get_mut(&no) {
-            of.lines.remove(slot, place_among(lines));
+            of.lines.remove(slot, |slot| lines.place(slot));
         }
         self.forget_if_empty(no);
     }
@@ -54,8 +54,8 @@ impl Members {
     /// Those of one incident, in their order.
     pub fn of<'m>(&'m self, no: IncidentNo, lines: &'m Lines) -> impl Iterator<Item = MemberKey> + 'm {
         self.0.get(&no).into_iter().flat_map(move |of| {
-            let slots = of.lines.from(None, place_among(lines));
-            merge(of.whole.iter().cloned(), slots.filter_map(place_among(lines)))
+            let places = of.lines.from(None, |slot| lines.place(slot)).filter_map(|slot| lines.place(slot));
+            merge(of.whole.iter().cloned(), in_order(places, lines))
         })
     }
 
@@ -66,6 +66,17 @@ impl Members {
     }
 }
 
-fn place_among(lines: &Lines) -> impl Fn(Slot) -> Option<MemberKey> {
-    move |slot| lines.member(slot).map(|(_, member)| member)
+/// Lines stand by their deadlines; those of one and the same by their keys.
+fn in_order(places: impl Iterator<Item = Place>, lines: &Lines) -> impl Iterator<Item = MemberKey> {
+    let mut places = places.peekable();
+    let ties = std::iter::from_fn(move || {
+        let (priority, due, _, slot) = places.next()?;
+        let mut tied: Vec<MemberKey> = vec![(priority, due, lines.key(slot)?)];
+        while let Some((_, _, _, slot)) = places.next_if(|next| (next.0, next.1) == (priority, due)) {
+            tied.push((priority, due, lines.key(slot)?));
+        }
+        tied.sort_unstable();
+        Some(tied)
+    });
+    ties.flatten()
 }

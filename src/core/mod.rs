@@ -3,6 +3,7 @@
 pub mod act;
 pub mod arrivals;
 pub mod bulk;
+pub mod by_report;
 pub mod calendar;
 pub mod case;
 pub mod clock;

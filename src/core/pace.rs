@@ -94,10 +94,10 @@ impl Lengths {
 impl Pace {
     /// A case of a group begins or ceases to be open.
     pub fn count(&mut self, group: &Group, received: Timestamp, due: Option<Timestamp>, by: i64) {
-        if !self.open.contains_key(group) {
-            self.open.insert(group.clone(), Slots::default());
-        }
-        let Some(slots) = self.open.get_mut(group) else { return };
+        let slots = match self.open.get_mut(group) {
+            Some(slots) => slots,
+            None => self.open.entry(group.clone()).or_default(),
+        };
         let received_secs = received.micros().div_euclid(1_000_000);
         shift(&mut slots.minutes, received_secs.div_euclid(60), by);
         if let Some(deadline) = due {
@@ -118,15 +118,16 @@ impl Pace {
     ) {
         let outcomes: BTreeMap<&EpisodeKey, &Outcome> =
             plan.outcomes.iter().map(|outcome| (&outcome.episode, outcome)).collect();
-        let kept: BTreeMap<&EpisodeKey, &Case> = plan.kept.iter().map(|kept| (&kept.case.key, &kept.case)).collect();
+        let freed = plan.kept.iter().filter(|kept| kept.settled);
+        let freed: BTreeMap<&EpisodeKey, &Case> = freed.map(|kept| (&kept.case.key, &kept.case)).collect();
         for (key, after) in &plan.cases {
             let before = held.get(key).map(|case| &**case);
-            let told = after.as_ref().or_else(|| kept.get(key).copied());
+            let told = after.as_deref().or_else(|| freed.get(key).copied());
             // What is only recalled was told before.
             let is_news = caught_up.contains(key.case.source()) && told.is_none_or(is_new);
             // A line had no answer yet.
             if before.is_some() || is_news || lines.holds(key) {
-                self.answered(before, after.as_ref(), outcomes.get(key).copied());
+                self.answered(before, after.as_deref(), outcomes.get(key).copied());
             }
         }
         for breach in plan.breaches.iter().filter(|breach| !breach.inherited) {

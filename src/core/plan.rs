@@ -3,6 +3,7 @@
 
 use super::act::{Act, Audited};
 use super::arrivals::{Arrived, Seen, Watched};
+use super::by_report::ByReport;
 use super::case::{Case, Conclusion};
 use super::clock::Ending;
 use super::id::{EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
@@ -252,10 +253,10 @@ pub struct Home {
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Each changed case as it now is; `None` when its memory is freed.
-    pub cases: BTreeMap<EpisodeKey, Option<Case>>,
+    pub cases: BTreeMap<EpisodeKey, Option<Box<Case>>>,
     /// Changed cases that the store must hold, settled ones included.
     pub kept: Vec<KeptCase>,
-    pub homes: BTreeMap<(Name, ReportId), Option<Home>>,
+    pub homes: ByReport<Option<Home>>,
     pub incidents: BTreeMap<IncidentNo, Incident>,
     pub breaches: Vec<BreachRecord>,
     pub pages: Vec<Page>,

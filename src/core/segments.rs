@@ -12,6 +12,7 @@ use super::plan::{Outcome, Plan};
 use super::policy::{DeletedMeans, Priority};
 use super::time::{Span, Timestamp};
 use std::borrow::Cow;
+use std::ops::Bound;
 
 /// Reports of one segment.
 pub const SEGMENT_REPORTS_MAX: usize = 4_000;
@@ -129,9 +130,8 @@ impl Core {
         let (mut reports, from) = match cursor {
             Cursor::Line(from) => (Vec::new(), from),
             Cursor::Whole(after) => {
-                let from = (source.clone(), after.clone().unwrap_or(ReportId::Int(i64::MIN)));
-                let of_source = self.homes.range(from..).take_while(|((of, _), _)| of == source);
-                let beyond = of_source.map(|((_, id), _)| id).filter(|id| after.as_ref() != Some(*id));
+                let beyond = after.map_or(Bound::Unbounded, Bound::Excluded);
+                let beyond = self.homes.of(source, (beyond, Bound::Unbounded)).map(|(id, _)| id);
                 let ids: Vec<&ReportId> = beyond.take(SEGMENT_REPORTS_MAX).collect();
                 let reports: Vec<Remembered> = ids.iter().filter_map(|id| self.remembered(source, id)).collect();
                 if let Some(last) = ids.last().filter(|_| ids.len() == SEGMENT_REPORTS_MAX) {
@@ -171,7 +171,7 @@ impl Core {
         if let Some(slot) = self.lines.slot(source, id) {
             return self.lines.remembered(slot);
         }
-        let home = self.homes.get(&(source.clone(), id.clone()))?;
+        let home = self.homes.get(source, id)?;
         let key = ReportKey { source: source.clone(), id: id.clone(), incarnation: home.incarnation };
         let report = self.cases.get(&home.episode)?.reports.get(&key)?;
         Some(Remembered { id: id.clone(), category: report.row.category.clone(), received: report.received })
@@ -188,9 +188,11 @@ impl Core {
     }
 
     pub(super) fn put_expected(&mut self, expected: Vec<(Name, Remembered)>, found: &[(Name, ReportId)]) {
-        self.expected.extend(expected.into_iter().map(|(source, known)| ((source, known.id.clone()), known)));
-        for place in found {
-            self.expected.remove(place);
+        for (source, known) in expected {
+            self.expected.insert((source, known.id.clone()), known);
+        }
+        for (source, id) in found {
+            self.expected.remove(source, id);
         }
     }
 
@@ -209,9 +211,8 @@ impl Draft<'_> {
     /// F13: a report that was open before the start is read again: one whose row is gone has vanished. A P0 is
     /// still owed an answer, so it comes back under watch as what is remembered of it.
     pub(super) fn find_expected(&mut self, source: &Name, observation: &Observation, read_began: Timestamp) {
-        let place = (source.clone(), observation.id.clone());
-        let Some(known) = self.core.expected.get(&place) else { return };
-        self.plan.found.push(place);
+        let Some(known) = self.core.expected.get(source, &observation.id) else { return };
+        self.plan.found.push((source.clone(), observation.id.clone()));
         if observation.row.is_some() {
             return;
         }

@@ -56,10 +56,11 @@ impl Core {
             part.put_incident(incident.clone());
         }
         for (key, case) in self.cases.iter().filter(|(_, case)| case.is_p0()) {
-            part.put_case(key.clone(), Some((**case).clone()));
+            part.put_case(key.clone(), Some(case.clone()));
         }
-        let homes = self.homes.iter().filter(|(_, home)| part.cases.contains_key(&home.episode));
-        part.homes = homes.map(|(place, home)| (place.clone(), home.clone())).collect();
+        for (source, id, home) in self.homes.iter().filter(|(_, _, home)| part.cases.contains_key(&home.episode)) {
+            part.homes.insert((source.clone(), id.clone()), home.clone());
+        }
         part
     }
 

@@ -149,14 +149,12 @@ impl Core {
     }
 
     fn rest_of(&self, source: &Name, after: Option<&ReportId>, limit: usize) -> ToReread {
-        let from = match after {
-            Some(after) => Bound::Excluded((source.clone(), after.clone())),
-            None => Bound::Included((source.clone(), ReportId::Int(i64::MIN))),
-        };
-        let of_source = self.homes.range((from, Bound::Unbounded)).take_while(|((of, _), _)| of == source);
-        let lesser = of_source
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.clone()));
+        let lesser = self
+            .homes
+            .of(source, (from, Bound::Unbounded))
             .filter(|(_, home)| self.cases.get(&home.episode).is_some_and(|case| case.priority > Priority::P1));
-        let ids: Vec<ReportId> = lesser.take(limit).map(|((_, id), _)| id.clone()).collect();
+        let ids: Vec<ReportId> = lesser.take(limit).map(|(id, _)| id.clone()).collect();
         let next = ids.last().filter(|_| ids.len() == limit).map(|last| RestPlace::Whole(Some(last.clone())));
         ToReread { ids, next }
     }
@@ -188,7 +186,7 @@ impl Core {
         if self.lines.slot(source, &seen.id).is_some() {
             return true;
         }
-        let home = self.homes.get(&(source.clone(), seen.id.clone()));
+        let home = self.homes.get(source, &seen.id);
         let case = home.and_then(|home| self.cases.get(&home.episode)).filter(|case| !case.is_p0());
         let report = case.and_then(|case| case.reports.iter().find(|(key, _)| key.id == seen.id));
         report.is_some_and(|(_, report)| report.gone.is_none())

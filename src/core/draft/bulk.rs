@@ -90,7 +90,7 @@ impl Draft<'_> {
     pub fn waiting(&self, no: IncidentNo) -> BTreeSet<EpisodeKey> {
         let held = self.core.waiting.get(&no).into_iter().flatten();
         let held = held.filter(|key| !self.plan.cases.contains_key(key)).cloned();
-        let waits = |case: &&super::Case| case.waits_in_bulk().any(|waits| waits == no);
+        let waits = |case: &&Box<super::Case>| case.waits_in_bulk().any(|waits| waits == no);
         held.chain(self.plan.cases.values().flatten().filter(waits).map(|case| case.key.clone())).collect()
     }
 

@@ -20,7 +20,7 @@ impl Draft<'_> {
         let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
         self.plan.homes.insert((report.source, report.id), Some(home.clone()));
         self.touched.insert(case.key.clone());
-        self.plan.cases.insert(case.key.clone(), Some(case));
+        self.plan.cases.insert(case.key.clone(), Some(Box::new(case)));
         Some(home)
     }
 

@@ -10,7 +10,7 @@ impl Draft<'_> {
     /// A case as a page of this incident may tell of it: by the overdue target, else by the breach that rings, else
     /// by the next deadline, else by its last breach.
     pub fn page_case(&self, no: IncidentNo, key: &EpisodeKey) -> Option<PageCase> {
-        let drafted = self.case(key).or_else(|| self.freed.get(key)).map(Cow::Borrowed);
+        let drafted = self.case(key).or_else(|| self.freed.get(key).map(|case| &**case)).map(Cow::Borrowed);
         let case = drafted.or_else(|| self.core.as_held(key))?;
         let overdue = case.clocks.iter().filter(|clock| clock.is_overdue());
         let of_another = |clock: &Clock| clock.breach().is_none_or(|breach| breach.incident != Some(no));

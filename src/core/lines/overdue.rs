@@ -73,7 +73,7 @@ impl Packed {
             deadline: deadline.unwrap_or(Timestamp::MAX),
             found_at: clock.breach().map_or(Timestamp::MAX, |breach| breach.detected_at),
             incident,
-            promise: u16::try_from(promises.number_of(promise)?.get()).ok()?,
+            promise: u16::try_from(promises.number_of(promise).get()).ok()?,
             state,
         })
     }

@@ -2,18 +2,35 @@
 //! the lines that they order. What a slot is ordered by is asked of whoever knows it, and stays while it is held.
 
 use super::Slot;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-/// Slots that lie together. A search asks for the keys of some of one shelf alone.
-const SHELF_MAX: usize = 64;
+/// Slots that lie together.
+const SHELF_MAX: usize = 256;
+/// Room that a full shelf gets at a time: little of it stays empty.
+const ROOM: usize = 32;
+
+/// What slots are ordered by.
+pub trait Key: Ord + Clone {
+    /// A number that orders no two keys otherwise than they order themselves; close ones should differ by little.
+    fn number(&self) -> i64;
+}
 
 /// The keys are total: no two slots have the same.
 #[derive(Debug)]
 pub struct Shelves<K> {
     /// By a key that none of the shelf lies before; the first has none.
-    shelves: BTreeMap<Option<K>, Vec<Slot>>,
+    shelves: BTreeMap<Option<K>, Shelf>,
     len: usize,
+}
+
+/// Beside each slot how far the number of its key lies above the base, as near as it can be told: most searches need no
+/// more than that, and the keys themselves lie all over memory.
+#[derive(Debug)]
+struct Shelf {
+    base: i64,
+    slots: Vec<(u32, Slot)>,
 }
 
 impl<K> Default for Shelves<K> {
@@ -22,7 +39,47 @@ impl<K> Default for Shelves<K> {
     }
 }
 
-impl<K: Ord + Clone> Shelves<K> {
+impl Shelf {
+    fn new(base: i64) -> Shelf {
+        Shelf { base, slots: Vec::new() }
+    }
+
+    fn distance(&self, number: i64) -> u32 {
+        u32::try_from(number.saturating_sub(self.base).max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// Where a key is, or belongs.
+    fn find<K: Key>(&self, key: &Option<K>, key_of: &impl Fn(Slot) -> Option<K>) -> Result<usize, usize> {
+        let distance = key.as_ref().map_or(0, |key| self.distance(key.number()));
+        let beside = |held: &(u32, Slot)| match held.0.cmp(&distance) {
+            Ordering::Equal => key_of(held.1).cmp(key),
+            apart => apart,
+        };
+        self.slots.binary_search_by(beside)
+    }
+
+    fn put<K: Key>(&mut self, place: usize, slot: Slot, key: &Option<K>) {
+        if self.slots.len() == self.slots.capacity() {
+            self.slots.reserve_exact(ROOM);
+        }
+        let distance = key.as_ref().map_or(0, |key| self.distance(key.number()));
+        self.slots.insert(place, (distance, slot));
+    }
+
+    /// Parts it: what lies from this place on goes to a shelf of its own.
+    fn split_off<K: Key>(&mut self, at: usize, key_of: &impl Fn(Slot) -> Option<K>) -> Shelf {
+        let number = |slot: Slot| key_of(slot).map_or(i64::MIN, |key| key.number());
+        let moved = self.slots.split_off(at);
+        self.slots.shrink_to(at + ROOM);
+        let mut further = Shelf::new(moved.first().map_or(self.base, |(_, slot)| number(*slot)));
+        let exact = |distance: u32| (distance > 0 && distance < u32::MAX).then(|| self.base + i64::from(distance));
+        let moved = moved.into_iter().map(|(distance, slot)| (exact(distance).unwrap_or_else(|| number(slot)), slot));
+        further.slots = moved.map(|(number, slot)| (further.distance(number), slot)).collect();
+        further
+    }
+}
+
+impl<K: Key> Shelves<K> {
     pub fn len(&self) -> usize {
         self.len
     }
@@ -31,32 +88,37 @@ impl<K: Ord + Clone> Shelves<K> {
         let key = key_of(slot);
         self.len += 1;
         let Some((_, shelf)) = self.shelves.range_mut(..=&key).next_back() else {
-            self.shelves.insert(None, vec![slot]);
+            let mut first = Shelf::new(key.as_ref().map_or(0, Key::number));
+            first.put(0, slot, &key);
+            self.shelves.insert(None, first);
             return;
         };
-        let place = shelf.partition_point(|held| key_of(*held) < key);
-        if shelf.len() < SHELF_MAX {
-            shelf.insert(place, slot);
-            return;
+        let (Ok(place) | Err(place)) = shelf.find(&key, &key_of);
+        if shelf.slots.len() < SHELF_MAX {
+            return shelf.put(place, slot, &key);
         }
         // What comes in its order leaves full shelves behind.
         let middle = if place == SHELF_MAX { SHELF_MAX } else { SHELF_MAX / 2 };
-        let mut further = shelf.split_off(middle);
+        let mut further = if middle == SHELF_MAX {
+            Shelf::new(key.as_ref().map_or(0, Key::number))
+        } else {
+            shelf.split_off(middle, &key_of)
+        };
         match place.checked_sub(middle) {
-            Some(place) => further.insert(place, slot),
-            None => shelf.insert(place, slot),
+            Some(place) => further.put(place, slot, &key),
+            None => shelf.put(place, slot, &key),
         }
-        self.shelves.insert(key_of(further[0]), further);
+        self.shelves.insert(key_of(further.slots[0].1), further);
     }
 
     /// Whether it was there.
     pub fn remove(&mut self, slot: Slot, key_of: impl Fn(Slot) -> Option<K>) -> bool {
         let key = key_of(slot);
         let Some((bound, shelf)) = self.shelves.range_mut(..=&key).next_back() else { return false };
-        let Ok(place) = shelf.binary_search_by(|held| key_of(*held).cmp(&key)) else { return false };
-        shelf.remove(place);
+        let Ok(place) = shelf.find(&key, &key_of) else { return false };
+        shelf.slots.remove(place);
         self.len -= 1;
-        if shelf.is_empty() {
+        if shelf.slots.is_empty() {
             let bound = bound.clone();
             self.shelves.remove(&bound);
         }
@@ -67,10 +129,10 @@ impl<K: Ord + Clone> Shelves<K> {
     pub fn from(&self, key: Option<K>, key_of: impl Fn(Slot) -> Option<K>) -> impl Iterator<Item = Slot> {
         let rest = self.shelves.range((Bound::Excluded(&key), Bound::Unbounded));
         let first = self.shelves.range(..=&key).next_back().map(|(_, shelf)| {
-            let place = shelf.partition_point(|held| key_of(*held) < key);
-            &shelf[place..]
+            let (Ok(place) | Err(place)) = shelf.find(&key, &key_of);
+            &shelf.slots[place..]
         });
-        first.into_iter().flatten().chain(rest.flat_map(|(_, shelf)| shelf)).copied()
+        first.into_iter().flatten().chain(rest.flat_map(|(_, shelf)| &shelf.slots)).map(|(_, slot)| *slot)
     }
 }
 
@@ -90,9 +152,19 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    /// Keys that don't follow the slots, and lie close together.
-    fn key_of(slot: Slot) -> Option<(u32, Slot)> {
-        Some((slot.wrapping_mul(2_654_435_761) >> 20, slot))
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    struct Drawn(i64, Slot);
+
+    impl Key for Drawn {
+        fn number(&self) -> i64 {
+            self.0
+        }
+    }
+
+    /// Keys that don't follow the slots: some the same but for their slots, some close together, some far apart.
+    fn key_of(slot: Slot) -> Option<Drawn> {
+        let drawn = i64::from(slot.wrapping_mul(2_654_435_761) >> 20);
+        Some(Drawn(if slot % 3 == 0 { drawn << 40 } else { drawn }, slot))
     }
 
     proptest! {
@@ -110,7 +182,7 @@ mod tests {
                     shelves.insert(slot, key_of);
                 }
             }
-            let of_model = |from| model.range(from..).filter_map(|key| Some((*key)?.1)).collect::<Vec<_>>();
+            let of_model = |from| model.range(from..).filter_map(|key: &Option<Drawn>| Some((*key)?.1)).collect::<Vec<_>>();
             prop_assert_eq!(shelves.len(), model.len());
             prop_assert_eq!(shelves.from(None, key_of).collect::<Vec<_>>(), of_model(None));
             prop_assert_eq!(shelves.from(key_of(from), key_of).collect::<Vec<_>>(), of_model(key_of(from)));
@@ -119,11 +191,11 @@ mod tests {
 
     #[test]
     fn what_comes_in_order_fills_its_shelves_and_what_goes_leaves_none() {
-        let in_order = |slot: Slot| Some(slot);
+        let in_order = |slot: Slot| Some(Drawn(i64::from(slot), slot));
         let mut shelves = Shelves::default();
-        (0..6_400).for_each(|slot| shelves.insert(slot, in_order));
-        assert_eq!((shelves.shelves.len(), shelves.len()), (100, 6_400));
-        assert!((0..6_400).rev().all(|slot| shelves.remove(slot, in_order)));
+        (0..25_600).for_each(|slot| shelves.insert(slot, in_order));
+        assert_eq!((shelves.shelves.len(), shelves.len()), (100, 25_600));
+        assert!((0..25_600).rev().all(|slot| shelves.remove(slot, in_order)));
         assert_eq!((shelves.shelves.len(), shelves.len()), (0, 0));
     }
 }

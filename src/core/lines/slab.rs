@@ -52,17 +52,17 @@ pub struct Slab {
 
 impl Slab {
     /// Puts a report's line where there is room.
-    pub fn put(&mut self, mut line: Line, id: &ReportId, subject: Option<Subject>) -> Slot {
+    pub fn put(&mut self, mut line: Line, id: ReportId, subject: Option<Subject>) -> Slot {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.lines.push(None);
             Slot::try_from(self.lines.len() - 1).unwrap_or(Slot::MAX)
         });
         let other = match id {
             ReportId::Int(id) => {
-                line.id = *id;
+                line.id = id;
                 None
             }
-            other => Some(other.clone()),
+            other => Some(other),
         };
         lay(&mut self.ids, slot, other);
         lay(&mut self.subjects, slot, subject);
@@ -119,8 +119,14 @@ impl Slab {
     }
 
     pub fn hash(&self, slot: Slot) -> u64 {
-        let id = self.id(slot).unwrap_or(ReportId::Int(0));
-        self.kind(slot).map_or(0, |kind| hash_of(&kind.source, &id))
+        let of = |line: &Line| {
+            let source = &self.kinds.get(line.kind)?.source;
+            Some(match self.other_id(slot) {
+                Some(id) => hash_of(source, id),
+                None => hash_of(source, &ReportId::Int(line.id)),
+            })
+        };
+        self.line(slot).and_then(of).unwrap_or(0)
     }
 
     pub fn subject(&self, slot: Slot) -> Option<Subject> {

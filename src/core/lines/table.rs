@@ -18,15 +18,16 @@ impl<T> Default for Table<T> {
 }
 
 impl<T: Ord + Clone> Table<T> {
-    /// The number of such a thing, from now on if it had none; `None` once there are too many.
-    pub fn number_of(&mut self, thing: T) -> Option<Number> {
+    /// The number of such a thing, from now on if it had none.
+    pub fn number_of(&mut self, thing: T) -> Number {
         if let Some(number) = self.numbers.get(&thing) {
-            return Some(*number);
+            return *number;
         }
-        let number = Number::new(u32::try_from(self.all.len() + 1).ok()?)?;
         self.all.push(thing.clone());
+        // Memory ends long before the numbers do.
+        let number = u32::try_from(self.all.len()).ok().and_then(Number::new).unwrap_or(Number::MAX);
         self.numbers.insert(thing, number);
-        Some(number)
+        number
     }
 
     pub fn get(&self, number: Number) -> Option<&T> {
