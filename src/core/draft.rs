@@ -287,17 +287,6 @@ impl<'c> Draft<'c> {
         self.core.policy.sources.get(source).and_then(|source| source.blind_after)
     }
 
-    /// A row whose id the store remembers as that of an earlier report is the next one of that id.
-    fn incarnation_of(&self, report: ReportKey, row: &Row, read_began: Timestamp) -> ReportKey {
-        let remembered = self.recalled.get(&CaseKey::Report(report.clone()));
-        match remembered.and_then(|case| case.reports.get(&report)) {
-            Some(known) if is_another_report(known, row, read_began) => {
-                ReportKey { incarnation: report.incarnation + 1, ..report }
-            }
-            _ => report,
-        }
-    }
-
     /// The episode that a new report joins: the one in memory, else the one that the store remembers;
     /// a new one when that had ended. The same row seen again continues its own, ended or not.
     fn episode_for(&mut self, case: CaseKey, report: &ReportKey, row: &Row, assessment: &Assessment<'_>) -> EpisodeKey {

@@ -1,7 +1,7 @@
-//! Which episode of its case a report is of. The hard ones are P0 rows that come closed, and were closed before anything
-//! that still runs of their case began: an old story, or one that nobody has heard.
+//! Which episode of its case a report is of, and which report of its id. The hard ones are P0 rows that come closed,
+//! and were closed before anything that still runs of their case began: an old story, or one that nobody has heard.
 
-use super::Draft;
+use super::{Draft, is_another_report};
 use crate::core::case::{Case, Conclusion, closing};
 use crate::core::id::{CaseKey, EpisodeKey, ReportKey};
 use crate::core::observation::Row;
@@ -36,6 +36,17 @@ impl Draft<'_> {
     pub(super) fn next_number(&self, case: &CaseKey) -> u32 {
         let recalled = self.recalled.get(case).map(|recalled| &recalled.key);
         self.episodes_of(case).chain(recalled).map(|key| key.episode + 1).max().unwrap_or(0)
+    }
+
+    /// A row whose id the store remembers as that of an earlier report is the next one of that id.
+    pub(super) fn incarnation_of(&self, report: ReportKey, row: &Row, read_began: Timestamp) -> ReportKey {
+        let remembered = self.recalled.get(&CaseKey::Report(report.clone()));
+        match remembered.and_then(|case| case.reports.get(&report)) {
+            Some(known) if is_another_report(known, row, read_began) => {
+                ReportKey { incarnation: report.incarnation + 1, ..report }
+            }
+            _ => report,
+        }
     }
 
     /// `None`: the report is of the latest episode, or of the next one if that has ended. A closure after which
