@@ -87,7 +87,7 @@ impl Draft<'_> {
     ) -> EpisodeKey {
         let key = EpisodeKey { episode: self.next_number(&case), case };
         let fresh = Case::new(key.clone(), assessment, row.category.clone());
-        self.plan.cases.insert(key.clone(), Some(Case { ended: Some(ended), ..fresh }));
+        self.plan.cases.insert(key.clone(), Some(Box::new(Case { ended: Some(ended), ..fresh })));
         key
     }
 }
