@@ -16,9 +16,11 @@ pub struct Asks {
 
 impl Asks {
     pub fn add(&self, asks: impl IntoIterator<Item = (Priority, ReportKey)>) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.extend(asks.into_iter().map(|(priority, report)| (priority, report.id)));
-        self.added.notify_one();
+        let mut asks = asks.into_iter().map(|(priority, report)| (priority, report.id)).peekable();
+        if asks.peek().is_some() {
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).extend(asks);
+            self.added.notify_one();
+        }
     }
 
     /// These were not answered for: they wait for the next `again`.

@@ -79,6 +79,17 @@ fn what_an_ended_episode_left_moot_is_owed_again_when_it_is_reopened() {
 }
 
 #[test]
+fn nothing_is_left_to_remove_after_a_decision_of_no_violation() {
+    let mut policy = policy();
+    policy.minor_safety.targets.push(target(EventName::Removed, 300));
+    let mut bench = Bench::with(policy);
+    let clean = row("csam", minute(0)).closed(minute(10), person("ada"), Verdict::NoViolation);
+    bench.put(1, clean.with(EventName::SecondReview, minute(20), person("grace")));
+    bench.until(minute(400));
+    assert_eq!((bench.core.cases().count(), bench.breaches()), (0, vec![]));
+}
+
+#[test]
 fn a_second_review_does_not_cover_a_later_no_violation() {
     let mut bench = Bench::with(full_p0());
     let open = row("csam", minute(0));

@@ -61,8 +61,8 @@ fn open_reports_are_written_once_then_what_is_added_and_nothing_where_nothing_co
     assert_eq!((&*kept.category, kept.received), ("ncii", minute(0)));
 }
 
-#[test]
-fn more_open_reports_than_one_segment_holds_are_written_in_steps() {
+/// The old segments are taken up, and two of the three that the new generation takes are written.
+fn with_two_of_three_segments() -> (Bench, Plan, Plan) {
     let mut bench = Bench::new();
     for id in 0..9_000 {
         bench.table.insert(id, row("spam", minute(0)));
@@ -77,12 +77,27 @@ fn more_open_reports_than_one_segment_holds_are_written_in_steps() {
     recall(&mut bench, Vec::new());
     let (one, two) = (look(&mut bench), look(&mut bench));
     assert!(one.segments_before.is_none() && two.segments_before.is_none(), "the old ones stay until it is whole");
+    (bench, one, two)
+}
+
+#[test]
+fn more_open_reports_than_one_segment_holds_are_written_in_steps() {
+    let (mut bench, one, two) = with_two_of_three_segments();
     bench.put(1, row("spam", minute(0)));
     let three = look(&mut bench);
     let sizes: Vec<usize> =
         [&one, &two, &three].iter().map(|plan| plan.segment.as_ref().unwrap().reports.len()).collect();
     assert_eq!(sizes, [4_000, 4_000, 1_000]);
     assert!(three.segments_before.is_some() && look(&mut bench).segment.is_none());
+}
+
+/// The generation has passed the cases that are whole, and not yet come to where this one was a line.
+#[test]
+fn a_line_that_is_made_whole_while_a_generation_is_written_is_not_forgotten() {
+    let (mut bench, ..) = with_two_of_three_segments();
+    bench.put(8_500, row("spam", minute(0)).with(EventName::FirstResponse, minute(0), person("ada")));
+    assert_eq!(look(&mut bench).segment.unwrap().reports.len(), 999);
+    assert_eq!(ids(look(&mut bench).segment.as_ref().unwrap()), ["8500"]);
 }
 
 #[test]
