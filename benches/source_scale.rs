@@ -66,7 +66,7 @@ fn number_of(variable: &str) -> Option<usize> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// A monitor without its store: what is read goes through the core, beside the reading as in the monitor.
+/// A monitor without its store: what is read goes through the core.
 struct Desk {
     hearing: Option<Hearing>,
     watcher: Watcher<AnySource, SystemClock>,
@@ -118,12 +118,27 @@ impl Desk {
         &self.hearing.as_ref().unwrap().seen
     }
 
-    async fn poll(&mut self) -> Polled {
+    /// Polls while the core is on a thread of its own.
+    async fn poll_beside(&mut self) -> Polled {
         let (done, is_done) = oneshot::channel();
         let hearing = tokio::spawn(self.hearing.take().unwrap().hear(is_done));
         let polled = self.watcher.poll().await.unwrap();
         done.send(()).unwrap();
         self.hearing = Some(hearing.await.unwrap());
+        polled
+    }
+
+    /// The same on one thread, so that what the processor spends is not on the handing over.
+    async fn poll(&mut self) -> Polled {
+        let (done, is_done) = oneshot::channel();
+        let hearing = self.hearing.take().unwrap().hear(is_done);
+        let polling = async {
+            let polled = self.watcher.poll().await.unwrap();
+            done.send(()).unwrap();
+            polled
+        };
+        let (hearing, polled) = tokio::join!(hearing, polling);
+        self.hearing = Some(hearing);
         polled
     }
 }
@@ -171,25 +186,23 @@ async fn pageable(base: &Base, scratch: &support::Scratch) {
     let mut engine = Engine::start(policy, store.clone(), clock, keys, status(clock.now()), token).await.unwrap();
     let (mut watcher, mut scans, mut questions) = watching(base, true);
     let (began, mut took) = (Instant::now(), 0.0);
-    {
-        let polling = watcher.poll();
-        tokio::pin!(polling);
-        loop {
-            tokio::select! {
-                biased;
-                Some(input) = scans.recv() => {
-                    let is_minor = |seen: &Observation| seen.row.as_ref().is_some_and(|row| &*row.category == MINOR_SAFETY);
-                    if !matches!(&input, Input::Rows(rows) if rows.rows.iter().all(is_minor)) {
-                        break;
-                    }
-                    engine.feed(input).await.unwrap();
-                    took = millis(began.elapsed());
+    let polling = tokio::spawn(async move { watcher.poll().await.map(drop) });
+    loop {
+        tokio::select! {
+            biased;
+            Some(input) = scans.recv() => {
+                let is_minor = |seen: &Observation| seen.row.as_ref().is_some_and(|row| &*row.category == MINOR_SAFETY);
+                if !matches!(&input, Input::Rows(rows) if rows.rows.iter().all(is_minor)) {
+                    break;
                 }
-                Some(question) = questions.recv() => question.answer(engine.core()),
-                _ = &mut polling => break,
+                engine.feed(input).await.unwrap();
+                took = millis(began.elapsed());
             }
+            Some(question) = questions.recv() => question.answer(engine.core()),
+            else => break,
         }
     }
+    polling.abort();
     let cases = engine.core().cases().count();
     line(&format!("start: {cases} cases of minor safety committed and pageable; the bar as floor"), "ms", took, BAR_MS);
     store.close().await;
@@ -220,7 +233,7 @@ async fn first_look(base: &mut Base, open: usize) {
     assert_eq!((bare.len(), index.len()), (open, open));
     let mut desk = Desk::new(base, true);
     let began = Instant::now();
-    let polled = desk.poll().await;
+    let polled = desk.poll_beside().await;
     let took = millis(began.elapsed());
     assert_eq!(polled.rows, Some(open as u64));
     alone("start: minor safety decided", "ms", desk.seen().minor_ms);

@@ -20,8 +20,8 @@ impl Core {
     /// What time alone does to incidents: held rings, steps, repeats, and acknowledgements that nobody
     /// acted on. Lesser rings are held until the first look at a source is complete. `is_urgent`: P0 alone.
     pub(super) fn wake_incidents(&self, draft: &mut Draft<'_>, now: Timestamp, is_urgent: bool) {
-        let looked = draft.plan.caught_up.is_some();
-        let held = self.incidents.values().filter(|i| looked && i.rung_at.is_none() && i.ring_at.is_some());
+        let looked = draft.plan.caught_up.iter().flat_map(|_| self.incidents.values());
+        let held = looked.filter(|incident| incident.rung_at.is_none() && incident.ring_at.is_some());
         let held: Vec<IncidentNo> = held.map(|incident| incident.no).collect();
         for no in &held {
             if let Some(incident) = draft.incident_mut(*no) {

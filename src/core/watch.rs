@@ -115,9 +115,8 @@ impl Core {
                 whole(ids)
             }
             Reread::Untold => {
-                let spreads = self.policy.minor_safety.spread.is_some();
-                let p0 = |key: &&EpisodeKey| spreads && self.cases.get(*key).is_some_and(|case| case.is_p0());
-                let growing = self.watch.urgent.iter().filter(p0);
+                let p0 = |key: &&EpisodeKey| self.cases.get(*key).is_some_and(|case| case.is_p0());
+                let growing = self.policy.minor_safety.spread.iter().flat_map(|_| self.watch.urgent.iter().filter(p0));
                 let growing = growing.chain(self.watch.spreading.iter().take(SPREADING_MAX));
                 whole(self.reports_of(source, growing.chain(&self.watch.pausing)))
             }
