@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a bench breaks where it must")]
 
 pub mod backlog;
+pub mod outcomes;
 pub mod platform;
 
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection};

@@ -59,7 +59,8 @@ const TAKE_SEQUENCE: &str = "UPDATE deployment SET sequence = $1, next_incident 
      WHERE id = 1 AND sequence = $3 AND leader_token = $4";
 
 /// Takes the lock that a commit holds from its first statement to its end, and changes nothing.
-const SETTLE: &str = "UPDATE deployment SET sequence = sequence WHERE id = 1 RETURNING sequence, leader_token";
+pub(super) const SETTLE: &str =
+    "UPDATE deployment SET sequence = sequence WHERE id = 1 RETURNING sequence, leader_token";
 
 /// Rows of one table, ready before the transaction begins so that it stays short.
 struct Rows {

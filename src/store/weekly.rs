@@ -10,7 +10,7 @@ use crate::core::id::{IncidentNo, Name};
 use crate::core::incident::Incident;
 use crate::core::outcome::{Basis, BreachFact, Life, PageFact};
 use crate::core::policy::Standing;
-use crate::core::time::Timestamp;
+use crate::core::time::{Span, Timestamp};
 use std::collections::BTreeMap;
 
 /// Rows of one read.
@@ -29,12 +29,22 @@ const ENDED: &str = concat!(
     " FROM outcomes WHERE ended_at >= $1 AND ended_at < $2 AND (ended_at, episode) > ($3, $4) AND received < $5 \
      ORDER BY ended_at, episode LIMIT $6"
 );
-const DUE_LATER: &str = concat!(
-    "SELECT ",
-    outcome_columns!(),
-    " FROM outcomes WHERE last_due >= $1 AND last_due < $2 AND (last_due, episode) > ($3, $4) AND ended_at < $5 \
-     ORDER BY last_due, episode LIMIT $6"
-);
+macro_rules! due_later {
+    ($and:literal) => {
+        concat!(
+            "SELECT ",
+            outcome_columns!(),
+            " FROM outcomes WHERE last_due >= $1 AND last_due < $2 AND (last_due, episode) > ($3, $4) \
+             AND ended_at < $5 ",
+            $and,
+            "ORDER BY last_due, episode LIMIT $6"
+        )
+    };
+}
+const DUE_LATER: &str = due_later!("");
+/// The same where ends and deadlines lie `MUCH_LATER` apart: then a small index holds them.
+const DUE_MUCH_LATER: &str = due_later!("AND last_due - ended_at > 601200000000 ");
+const MUCH_LATER: Span = Span::from_hours(167);
 
 /// Breaches by one of the instants through which they belong to a stretch, each after the one that was read last.
 macro_rules! breaches_by {
@@ -61,8 +71,11 @@ macro_rules! breaches_by {
 /// Each breach is in one of these alone.
 const BREACHES: [&str; 3] = [
     breaches_by!("deadline", ""),
-    breaches_by!("detected_at", "AND deadline < $1"),
-    breaches_by!("contradicted_at", "AND deadline < $1 AND detected_at < $1"),
+    breaches_by!("detected_at", "AND (deadline < $1 OR deadline >= $2)"),
+    breaches_by!(
+        "contradicted_at",
+        "AND (deadline < $1 OR deadline >= $2) AND (detected_at < $1 OR detected_at >= $2)"
+    ),
 ];
 
 const PAGES: &str = "SELECT incident, step, channel, kind, priority, state, created_at, accepted_at FROM pages \
@@ -101,9 +114,15 @@ impl SqlStore {
         self.lives(ENDED, |row| row.opt_int(7), (from, until), received_before, each).await
     }
 
-    /// Hands over every episode that was over before an instant and has a deadline at it or later.
-    pub async fn lives_due_later(&self, than: Timestamp, each: impl FnMut(Life) + Send) -> Result<()> {
-        self.lives(DUE_LATER, |row| row.opt_int(15), (than, Timestamp::MAX), than, each).await
+    /// Hands over every episode that was over before an instant and has a deadline at another or later.
+    pub async fn lives_due_later(
+        &self,
+        due_from: Timestamp,
+        ended_before: Timestamp,
+        each: impl FnMut(Life) + Send,
+    ) -> Result<()> {
+        let sql = if due_from.since(ended_before) >= MUCH_LATER { DUE_MUCH_LATER } else { DUE_LATER };
+        self.lives(sql, |row| row.opt_int(15), (due_from, Timestamp::MAX), ended_before, each).await
     }
 
     async fn lives(
@@ -117,7 +136,8 @@ impl SqlStore {
         let mut names = Names::default();
         let (mut after, mut episode) = (i64::MIN, String::new());
         loop {
-            let args = args![from, until, after, episode.as_str(), bound, BATCH];
+            // The first bound moves along: SQLite seeks by it and only then compares the pair.
+            let args = args![from.micros().max(after), until, after, episode.as_str(), bound, BATCH];
             let rows = self.db.fetch(sql, args).await.map_err(failed(OPERATION))?;
             for row in &rows {
                 episode = row.text(0).map_err(failed(OPERATION))?.to_owned();
@@ -130,7 +150,6 @@ impl SqlStore {
         }
     }
 
-    /// Breaches whose deadline fell into the stretch, and older ones that were found or contradicted in it.
     /// Hands over every breach that fell due, was detected or was contradicted in the stretch, once; batch by batch.
     pub async fn each_breach(
         &self,
@@ -140,11 +159,13 @@ impl SqlStore {
     ) -> Result<()> {
         const OPERATION: &str = "read the breaches of a week";
         let mut names = Names::default();
-        for sql in BREACHES {
+        for (by, sql) in BREACHES.into_iter().enumerate() {
             let (mut instant, mut deadline) = (Timestamp::MIN, Timestamp::MIN);
             let (mut episode, mut target, mut report) = (String::new(), String::new(), String::new());
             loop {
-                let place = args![from, until, instant, &*episode, &*target, &*report, deadline, BATCH];
+                // The first bound moves along, as that of outcomes, where nothing else is compared with it.
+                let begin = if by == 0 { from.max(instant) } else { from };
+                let place = args![begin, until, instant, &*episode, &*target, &*report, deadline, BATCH];
                 let rows = self.db.fetch(sql, place).await.map_err(failed(OPERATION))?;
                 for row in &rows {
                     let fact = breach(row, &mut names).map_err(failed(OPERATION))?;

@@ -6,11 +6,15 @@ pub mod csv;
 pub mod figures;
 pub mod html;
 pub mod md;
+mod pack;
 pub mod paging;
 pub mod sight;
 pub mod slice;
+#[cfg(test)]
+mod slice_tests;
 pub mod survival;
 pub mod svg;
+mod tally;
 #[cfg(test)]
 mod tests;
 pub mod week;

@@ -10,6 +10,7 @@ use crate::core::outcome::{BreachFact, PageFact};
 use crate::core::plan::BreachStatus;
 use crate::core::policy::Priority;
 use crate::core::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What the store tells of a week's paging, but for the breaches, of which there may be many.
@@ -40,6 +41,54 @@ fn lanes() -> Lanes {
     [Survival::exact(), Survival::default()]
 }
 
+fn lane(priority: Priority) -> usize {
+    usize::from(priority != Priority::P0)
+}
+
+/// What is to be known of breaches, whatever pages went out and will.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Told {
+    to_act: Lanes,
+    rung: Vec<Rung>,
+}
+
+/// A breach that belongs to an incident.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Rung {
+    priority: Priority,
+    incident: IncidentNo,
+    deadline: Timestamp,
+    detected_at: Timestamp,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Told { to_act: lanes(), rung: Vec::new() }
+    }
+}
+
+impl Told {
+    /// Adds a breach that a person was to be told of, if its deadline fell into a stretch of time.
+    pub(super) fn add(&mut self, breach: &BreachFact, within: (Timestamp, Timestamp), as_of: Timestamp) {
+        let fell_due = breach.deadline >= within.0 && breach.deadline < within.1;
+        if !fell_due || breach.inherited || breach.status == BreachStatus::Withdrawn {
+            return;
+        }
+        let BreachFact { priority, deadline, detected_at, .. } = *breach;
+        self.rung.extend(breach.incident.map(|incident| Rung { priority, incident, deadline, detected_at }));
+        let (until, is_met) = match breach.met_at.filter(|at| *at <= as_of) {
+            Some(at) => (at, true),
+            None => (breach.moot_at.map_or(as_of, |at| at.min(as_of)), false),
+        };
+        self.to_act[lane(priority)].add(until.since(deadline), is_met);
+    }
+
+    /// Keeps no more different lengths than figures need.
+    pub(super) fn condense(&mut self) {
+        self.to_act.iter_mut().for_each(Survival::condense);
+    }
+}
+
 impl<'f> Count<'f> {
     pub fn new(facts: &'f Facts, bounds: Bounds) -> Self {
         let mut accepted: BTreeMap<IncidentNo, Vec<(Timestamp, Timestamp)>> = BTreeMap::new();
@@ -59,31 +108,34 @@ impl<'f> Count<'f> {
 
     /// Counts a breach of the week that a person was to be told of.
     pub fn add_breach(&mut self, breach: &BreachFact) {
-        let in_week = breach.deadline >= self.bounds.from() && breach.deadline < self.bounds.until();
-        if !in_week || breach.inherited || breach.status == BreachStatus::Withdrawn {
-            return;
+        self.add_breach_within(breach, (Timestamp::MIN, Timestamp::MAX));
+    }
+
+    /// As `add_breach`, if its deadline fell into a stretch of time as well.
+    pub fn add_breach_within(&mut self, breach: &BreachFact, within: (Timestamp, Timestamp)) {
+        let within = (within.0.max(self.bounds.from()), within.1.min(self.bounds.until()));
+        let mut told = Told::default();
+        told.add(breach, within, self.bounds.as_of);
+        self.add_told(&told);
+    }
+
+    pub(super) fn add_told(&mut self, told: &Told) {
+        for (lane, other) in self.to_act.iter_mut().zip(&told.to_act) {
+            lane.merge(other);
         }
-        let lane = usize::from(breach.priority != Priority::P0);
-        if let Some(incident) = breach.incident {
-            let (length, ended) = self.until_page(incident, breach);
-            self.to_page[lane].add(length, ended);
-        }
-        let as_of = self.bounds.as_of;
-        match breach.met_at.filter(|at| *at <= as_of) {
-            Some(at) => self.to_act[lane].add(at.since(breach.deadline), true),
-            None => {
-                let until = breach.moot_at.map_or(as_of, |at| at.min(as_of));
-                self.to_act[lane].add(until.since(breach.deadline), false);
-            }
+        for rung in &told.rung {
+            let (length, ended) = self.until_page(rung);
+            self.to_page[lane(rung.priority)].add(length, ended);
         }
     }
 
     /// Until the first page that was accepted after the breach was found: of its incident, or of a bundle that told of it.
-    fn until_page(&self, incident: IncidentNo, breach: &BreachFact) -> (Span, bool) {
-        let tellers = [incident].into_iter().chain(self.bundles.get(&incident).into_iter().flatten().copied());
+    fn until_page(&self, rung: &Rung) -> (Span, bool) {
+        let bundles = self.bundles.get(&rung.incident).into_iter().flatten();
+        let tellers = [rung.incident].into_iter().chain(bundles.copied());
         let pages = tellers.flat_map(|no| self.accepted.get(&no).into_iter().flatten());
-        let first = pages.filter(|(created, _)| *created >= breach.detected_at).map(|(_, accepted)| *accepted).min();
-        (first.unwrap_or(self.bounds.as_of).since(breach.deadline), first.is_some())
+        let first = pages.filter(|(created, _)| *created >= rung.detected_at).map(|(_, accepted)| *accepted).min();
+        (first.unwrap_or(self.bounds.as_of).since(rung.deadline), first.is_some())
     }
 
     pub fn paging(&self) -> Paging {

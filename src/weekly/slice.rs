@@ -1,23 +1,38 @@
-//! Sums of the episodes that ended within a slice of a week: so small that a year of them is merged in an instant,
-//! and exact in everything but the lengths below P0, which [`Survival`] rounds.
+//! Sums of the episodes that ended, and of the breaches that happened, within a slice of a week: so small that those of
+//! five weeks are merged in an instant, and exact in everything but the lengths below P0, which [`super::survival`]
+//! rounds. They are packed in parts, because a report needs the lengths of its own week alone.
 
-use super::count::{Bounds, Counting, TargetKey, WEEKS, pairs, verdict};
-use super::figures::Kept;
-use crate::core::outcome::Life;
+use super::count::{Bounds, Counting, Group, Lengths, Sums, TargetKey, WEEKS, happenings, verdict};
+use super::figures::{Breaches, Kept};
+use super::pack::{pack, unpack};
+use super::paging::{self, Told};
+use super::tally::Lasted;
+use super::week::Week;
+use crate::core::outcome::{BreachFact, Life};
 use crate::core::time::{Span, Timestamp};
-use crate::weekly::week::Week;
 use crate::zone::Zone;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The length of a slice, counted from the week's begin; the last of a week may be shorter.
 pub const SLICE: Span = Span::from_hours(1);
 
-/// A week, those before it that its report counts, and the ends of those after it.
+/// A week, that before it with its report, and the ends of those after it whose reports count it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Around {
     pub bounds: Bounds,
-    ahead: [Timestamp; WEEKS - 1],
+    before: Bounds,
+    ahead: [Timestamp; WEEKS],
+}
+
+/// As it is kept, part by part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// What the report of the slice's week and those of the weeks after it need.
+    pub counts: String,
+    /// What the report of the slice's week needs besides.
+    pub lengths: String,
+    /// What the report of the week before needs.
+    pub behind: String,
 }
 
 impl Around {
@@ -28,7 +43,7 @@ impl Around {
             next = next.next();
             next.until(zone)
         });
-        Around { bounds: Bounds::of(week, zone), ahead }
+        Around { bounds: Bounds::of(week, zone), before: Bounds::of(week.back(1), zone), ahead }
     }
 
     /// The slices of the week, each with its begin and its end.
@@ -47,49 +62,142 @@ impl Around {
     }
 }
 
-/// What the episodes that ended within the slice add to the report of its week, and to those of the weeks after it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Slice {
-    pub(super) own: Counting,
-    /// Deadlines that fall into the weeks after, the next one first.
-    pub(super) ahead: Vec<Ahead>,
-}
+/// Deadlines of each of the weeks after, the next one first.
+type Ahead = Vec<BTreeMap<TargetKey, Kept>>;
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Ahead(#[serde(with = "pairs")] pub(super) BTreeMap<TargetKey, Kept>);
+/// What the episodes that ended within the slice add to the report of its week, to that of the week before, at whose end
+/// they were open, and to those of the weeks after, in which their deadlines fall.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slice {
+    own: Counting,
+    behind: Counting,
+    ahead: Ahead,
+}
 
 impl Slice {
     pub fn new(around: &Around) -> Self {
-        Slice { own: Counting::new(around.bounds), ahead: vec![Ahead::default(); WEEKS - 1] }
+        Slice {
+            own: Counting::new(around.bounds),
+            behind: Counting::new(around.before),
+            ahead: vec![BTreeMap::new(); WEEKS],
+        }
     }
 
     /// Adds an episode that ended within the slice.
     pub fn add(&mut self, life: &Life, around: &Around) {
         self.own.add(life);
+        self.behind.add(life);
         for target in &life.targets {
             let Some(weeks) = target.deadline.and_then(|at| around.weeks_ahead(at)) else { continue };
             let Some(kept) = verdict(target, life) else { continue };
             let key = (life.priority, life.category.clone(), target.target.clone());
-            self.ahead[weeks].0.entry(key).or_default().add(&kept);
+            self.ahead[weeks].entry(key).or_default().add(&kept);
         }
     }
 
-    /// The deadlines that fell so many weeks after the slice's own.
-    pub(super) fn due_in(&self, weeks: usize) -> &BTreeMap<TargetKey, Kept> {
-        match weeks.checked_sub(1) {
-            None => &self.own.targets,
-            Some(ahead) => &self.ahead[ahead].0,
-        }
-    }
-
-    /// As it is kept.
-    pub fn to_text(mut self) -> String {
+    pub fn pack(mut self) -> Packed {
         self.own.condense();
-        serde_json::to_string(&self).unwrap_or_default()
+        self.behind.condense();
+        Packed {
+            counts: pack(&(&self.own.sums, &self.ahead)),
+            lengths: pack(&self.own.lengths),
+            behind: pack(&(&self.behind.sums, &self.behind.lengths)),
+        }
+    }
+}
+
+/// What the breaches of a slice add to reports.
+#[derive(Clone, Debug)]
+pub struct BreachSlice {
+    within: (Timestamp, Timestamp),
+    counts: BTreeMap<Group, Breaches>,
+    told: Told,
+    bounds: Bounds,
+}
+
+impl BreachSlice {
+    pub fn new(within: (Timestamp, Timestamp), around: &Around) -> Self {
+        BreachSlice { within, counts: BTreeMap::new(), told: Told::default(), bounds: around.bounds }
     }
 
-    /// `None` where another version wrote it.
-    pub fn from_text(text: &str) -> Option<Slice> {
-        serde_json::from_str(text).ok().filter(|slice: &Slice| slice.ahead.len() == WEEKS - 1)
+    /// Adds as much of a breach as happened within the slice.
+    pub fn add(&mut self, breach: &BreachFact) {
+        for (_, counts) in happenings(breach).filter(|(at, _)| self.within.0 <= *at && *at < self.within.1) {
+            self.counts.entry((breach.priority, breach.category.clone())).or_default().add(&counts);
+        }
+        self.told.add(breach, self.within, self.bounds.as_of);
+    }
+
+    pub fn pack(mut self) -> Packed {
+        self.told.condense();
+        Packed { counts: pack(&self.counts), lengths: pack(&self.told), behind: String::new() }
+    }
+}
+
+/// What is kept of slices comes into the report as if each episode had been added. Each gives false, and has added
+/// nothing, where another version packed it.
+impl Counting {
+    /// Adds what ended within a slice of the report's own week.
+    pub fn add_own(&mut self, counts: &str, lengths: &str) -> bool {
+        let (Some((sums, _)), Some(lengths)) = (unpack::<(Sums, Ahead)>(counts), unpack::<Lengths>(lengths)) else {
+            return false;
+        };
+        self.sums.merge(sums);
+        self.add_lengths(lengths);
+        true
+    }
+
+    /// Adds what ended within a slice of an earlier week, so many weeks back; as many as are counted and one more,
+    /// because what ended then may have fallen due later.
+    pub fn add_earlier(&mut self, counts: &str, back: usize) -> bool {
+        let Some((sums, ahead)) = unpack::<(Sums, Ahead)>(counts) else { return false };
+        for (group, tally) in sums.groups {
+            self.sums.groups.entry(group).or_default().merge_earlier(&tally, back);
+        }
+        for (due_back, due) in (0..back).rev().zip(ahead) {
+            for ((priority, category, target), kept) in due {
+                let tally = self.sums.groups.entry((priority, category.clone())).or_default();
+                if let Some(sum) = tally.deadlines.get_mut(due_back) {
+                    sum.add(&kept);
+                }
+                if due_back == 0 {
+                    self.sums.targets.entry((priority, category, target)).or_default().add(&kept);
+                }
+            }
+        }
+        true
+    }
+
+    /// Adds what ended within a slice of the week after, and was open at the end of the report's.
+    pub fn add_next(&mut self, behind: &str) -> bool {
+        let Some((sums, lengths)) = unpack::<(Sums, Lengths)>(behind) else { return false };
+        self.sums.merge(sums);
+        self.add_lengths(lengths);
+        true
+    }
+
+    /// Adds the breaches of a slice of the report's own week.
+    pub fn add_own_breaches(&mut self, counts: &str, told: &str, paging: &mut paging::Count<'_>) -> bool {
+        let Some(told) = unpack::<Told>(told) else { return false };
+        let is_read = self.add_earlier_breaches(counts, 0);
+        if is_read {
+            paging.add_told(&told);
+        }
+        is_read
+    }
+
+    /// Adds the breaches of a slice of the week that lies so many weeks back.
+    pub fn add_earlier_breaches(&mut self, counts: &str, back: usize) -> bool {
+        let Some(counts) = unpack::<BTreeMap<Group, Breaches>>(counts) else { return false };
+        for (group, counts) in counts {
+            self.add_breaches(group, &counts, back);
+        }
+        true
+    }
+
+    fn add_lengths(&mut self, lengths: Lengths) {
+        for (group, lasted) in lengths {
+            self.lengths.entry(group.clone()).or_insert_with(|| Lasted::of(group.0)).merge(&lasted);
+        }
     }
 }

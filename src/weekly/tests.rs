@@ -3,7 +3,6 @@
 use super::count::{Bounds, Counting, WEEKS};
 use super::figures::{Figures, GroupFigures, Kept, Length};
 use super::paging::{Count, Facts};
-use super::slice::{Around, Slice};
 use super::week::Week;
 use super::{Format, documents, sight};
 use crate::core::case::Conclusion;
@@ -315,69 +314,5 @@ fn holds(root: &serde_json::Value, schema: &serde_json::Value, value: &serde_jso
             schema["const"] == *value || schema["enum"].as_array().is_some_and(|all| all.contains(value)),
             "{place}"
         ),
-    }
-}
-
-/// Weeks of episodes: the sums of their slices are the report that counting one by one makes, in every figure.
-#[test]
-fn the_sums_of_slices_are_the_figures_of_their_episodes() {
-    let zone: Zone = "Europe/Berlin".parse().expect("a zone");
-    let week: Week = "2026-W44".parse().expect("a week");
-    let around: Vec<Around> = (0..WEEKS as u32).map(|back| Around::week(week.back(back), zone)).collect();
-    let bounds = around[0].bounds;
-    let (mut whole, mut summed) = (Counting::new(bounds), Counting::new(bounds));
-    let mut random = fastrand::Rng::with_seed(11);
-    let lives: Vec<Life> = (0..20_000).map(|_| random_life(&mut random, &bounds)).collect();
-    lives.iter().for_each(|life| whole.add(life));
-    let mut slices = 0;
-    for (back, around) in around.iter().enumerate() {
-        for (began, ended) in around.slices() {
-            let mut slice = Slice::new(around);
-            let within = lives.iter().filter(|life| life.ended.is_some_and(|(at, _)| at >= began && at < ended));
-            within.for_each(|life| slice.add(life, around));
-            let read = Slice::from_text(&slice.to_text()).expect("what was written");
-            summed.add_slice(&read, back);
-            slices += 1;
-        }
-    }
-    // Five weeks of hours, one of which is repeated at the end of summer time.
-    assert_eq!(slices, 5 * 168 + 1);
-    assert_eq!(summed.categories(), whole.categories());
-    assert_eq!(summed.priorities(), whole.priorities());
-    assert_eq!(summed.targets(), whole.targets());
-    assert_eq!(summed.unknown_categories(), whole.unknown_categories());
-    assert!(whole.priorities().iter().any(|group| group.bulk_closed > 0));
-}
-
-/// An episode that ended within the weeks of these bounds, with deadlines as far as weeks after its end.
-fn random_life(random: &mut fastrand::Rng, bounds: &Bounds) -> Life {
-    let length = |random: &mut fastrand::Rng, hours: i64| Span::from_secs(random.i64(0..hours * 3_600));
-    // Of some seconds there are many, so that they are bulks.
-    let grain = if random.u8(0..10) == 0 { 86_400 * 2 } else { 1 };
-    let since = random.i64(0..bounds.until().since(bounds.earliest()).secs()) / grain * grain;
-    let ended = bounds.earliest().plus(Span::from_secs(since));
-    let received = ended.minus(length(random, 24 * 20));
-    let conclusions = [Conclusion::Closed, Conclusion::NoViolation, Conclusion::Violation, Conclusion::Vanished];
-    let conclusion = conclusions[random.usize(0..4)];
-    let targets = ["first_response", "closed"].map(|target| {
-        let deadline = received.plus(length(random, 24 * 40));
-        let met_at = (conclusion != Conclusion::Vanished).then_some(ended);
-        TargetOutcome { target: target.into(), deadline: Some(deadline), met_at, breached: ended > deadline }
-    });
-    Life {
-        source: "reports".into(),
-        category: ["csam", "spam", "threat"][random.usize(0..3)].into(),
-        priority: [Priority::P0, Priority::P1, Priority::P2][random.usize(0..3)],
-        standing: if random.u8(0..100) == 0 { Standing::Presumed } else { Standing::Known },
-        received,
-        first_response: random.bool().then(|| received.plus(Span::from_micros(ended.since(received).micros() / 2))),
-        ended: Some((ended, conclusion)),
-        reports: random.u32(1..4),
-        reopenings: random.u32(0..2),
-        unreviewed: None,
-        second_review: random.bool(),
-        overturned: random.u8(0..20) == 0,
-        targets: targets.to_vec(),
-        basis: if random.bool() { Basis::Observed } else { Basis::Row },
     }
 }

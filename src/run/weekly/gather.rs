@@ -5,7 +5,7 @@
 use crate::core::act::Deed;
 use crate::core::case::Case;
 use crate::core::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey};
-use crate::core::outcome::{Basis, BreachFact, Life};
+use crate::core::outcome::{Basis, Life};
 use crate::core::plan::BATCH;
 use crate::core::policy::Policy;
 use crate::core::time::{Span, Timestamp};
@@ -20,7 +20,6 @@ use crate::weekly::count::{Bounds, Counting, WEEKS};
 use crate::weekly::figures::{Figures, SCHEMA_NAME};
 use crate::weekly::paging::{self, Facts};
 use crate::weekly::sight;
-use crate::weekly::slice::Slice;
 use crate::weekly::week::Week;
 use crate::zone::{Zone, rfc3339};
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,11 +119,7 @@ impl<So: Source, C: Clock> Reporter<So, C> {
             acknowledged: self.acknowledged(from, until.plus(AFTERWARDS)).await?,
         };
         let mut paging = paging::Count::new(&facts, bounds);
-        let add = |breach: BreachFact| {
-            counting.add_breach(&breach);
-            paging.add_breach(&breach);
-        };
-        self.store.each_breach(bounds.earliest(), until, add).await?;
+        self.count_breaches(&mut counting, &mut paging, &bounds).await?;
         Ok(Figures {
             schema: SCHEMA_NAME.to_owned(),
             week: named.to_owned(),
@@ -147,27 +142,6 @@ impl<So: Source, C: Clock> Reporter<So, C> {
             paging: paging.paging(),
             unknown_categories: counting.unknown_categories(),
         })
-    }
-
-    /// Adds what has ended: the sums that are kept, and one by one the episodes of which there are none.
-    async fn count_ended(&self, counting: &mut Counting, bounds: &Bounds) -> Result<(), StoreError> {
-        let mut unsummed = Vec::new();
-        let mut at = bounds.earliest();
-        for back in (0..WEEKS).rev().filter(|_| bounds.are_weeks(self.zone)) {
-            let (from, until) = (bounds.edges[back + 1], bounds.edges[back]);
-            let add = |began: Timestamp, ended: Timestamp, sums: &str| {
-                let Some(slice) = Slice::from_text(sums) else { return };
-                counting.add_slice(&slice, back);
-                unsummed.push((at, began));
-                at = ended;
-            };
-            self.store.each_sums(&self.zone.to_string(), from, until, add).await?;
-        }
-        unsummed.push((at, Timestamp::MAX));
-        for (from, until) in unsummed.into_iter().filter(|(from, until)| from < until) {
-            self.store.lives_ended(from, until, bounds.until(), |life| counting.add(&life)).await?;
-        }
-        self.store.lives_due_later(bounds.earliest(), |life| counting.add(&life)).await
     }
 
     /// Adds what has not settled. Gives the sources that couldn't be read.

@@ -4,6 +4,7 @@
 pub mod backfill;
 pub mod gather;
 pub mod limits;
+mod past;
 pub mod sums;
 pub mod tell;
 pub mod watch;

@@ -1,13 +1,16 @@
 //! The sums of outcomes: a report that is made of them is the one that counting each outcome makes, and no write
 //! leaves a sum behind that isn't true any more.
 
-use super::home::{Home, episode};
+use super::home::{Home, breach, episode};
 use super::on_both;
 use crate::kit::policy;
 use arc_swap::ArcSwap;
+use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 use tocsin::core::case::Conclusion;
-use tocsin::core::plan::{Outcome, TargetOutcome};
+use tocsin::core::clock::Ending;
+use tocsin::core::id::IncidentNo;
+use tocsin::core::plan::{BreachRecord, BreachStatus, Outcome, Plan, TargetOutcome};
 use tocsin::core::policy::{Priority, Standing};
 use tocsin::core::time::{Span, Timestamp};
 use tocsin::run::clock::{Clock, VirtualClock};
@@ -16,21 +19,28 @@ use tocsin::run::weekly::sums::{MARKED_FOR, Summing};
 use tocsin::source::AnySource;
 use tocsin::status::{Mode, Reload, Status, StatusHandle, StoreStatus};
 use tocsin::store::SqlStore;
+use tocsin::store::sums::{Kind, Summed};
 use tocsin::weekly::figures::{Figures, Sight};
 use tocsin::weekly::week::Week;
 use tocsin::zone::{Zone, parse_rfc3339};
 
 on_both![
-    a_report_of_sums_is_the_report_of_every_outcome,
-    a_write_takes_the_sums_of_its_hour_away_and_they_are_made_anew,
+    a_report_of_sums_is_the_report_of_every_outcome_and_breach,
+    a_write_to_an_outcome_takes_the_sums_of_its_hour_away_and_they_are_made_anew,
+    a_write_to_a_breach_takes_the_sums_of_its_hours_away_and_they_are_made_anew,
     sums_that_a_write_overtook_are_not_kept,
+    sums_of_another_version_are_left_aside,
 ];
 
 const WEEK: &str = "2026-W44";
 
+fn week_began(zone: Zone) -> Timestamp {
+    WEEK.parse::<Week>().unwrap().from(zone)
+}
+
 /// Ended so many minutes after the beginning of the week.
 fn outcome(id: i64, ended_mins: i64, zone: Zone) -> Outcome {
-    let ended_at = WEEK.parse::<Week>().unwrap().from(zone).plus(Span::from_mins(ended_mins));
+    let ended_at = week_began(zone).plus(Span::from_mins(ended_mins));
     let received = ended_at.minus(Span::from_mins(id % 4_000));
     let deadline = received.plus(Span::from_mins(id * 7 % 50_000));
     Outcome {
@@ -112,49 +122,149 @@ impl Desk {
         Figures { made_at: String::new(), sight: Sight::default(), ..figures }
     }
 
-    async fn kept(&self) -> usize {
-        let slices = self.store.summed(&self.zone.to_string(), Timestamp::MIN, Timestamp::MAX).await.unwrap();
-        slices.iter().filter(|slice| slice.is_made).count()
+    async fn summed(&self, kind: Kind) -> Vec<Summed> {
+        self.store.summed(kind, &self.zone.to_string(), Timestamp::MIN, Timestamp::MAX).await.unwrap()
+    }
+
+    /// How many slices of outcomes and of breaches have sums.
+    async fn kept(&self) -> [usize; 2] {
+        let of = async |kind| self.summed(kind).await.iter().filter(|slice| slice.is_made).count();
+        [of(Kind::Outcomes).await, of(Kind::Breaches).await]
+    }
+
+    /// The slices, as minutes after the beginning of the week, that are taken away while `write` runs; they are made
+    /// anew afterwards.
+    async fn taken_away(&self, kind: Kind, write: impl Future<Output = ()>) -> Vec<i64> {
+        let before = self.summed(kind).await;
+        assert!(before.iter().all(|slice| slice.is_made));
+        write.await;
+        let left = self.summed(kind).await;
+        let gone: Vec<Summed> = before.into_iter().filter(|slice| !left.contains(slice)).collect();
+        assert_eq!(self.sum_up().await, gone.len());
+        gone.iter().map(|slice| slice.began.since(week_began(self.zone)).secs() / 60).collect()
     }
 }
 
-/// Outcomes from before the earliest week that counts until after the week itself.
-fn seven_weeks() -> impl Iterator<Item = (i64, i64)> {
-    (0..2_000).map(|id| (id, id * 997 % (7 * 10_080) - 6 * 10_080))
+/// Outcomes from before the earliest week that counts until after the week itself, at whose end the last were open.
+fn eight_weeks() -> impl Iterator<Item = (i64, i64)> {
+    let since = (2_001..2_010).map(|id| (id, 10_080 + (id - 2_001) * 20));
+    (0..2_000).map(|id| (id, id * 997 % (7 * 10_080) - 6 * 10_080)).chain(since)
 }
 
-async fn a_report_of_sums_is_the_report_of_every_outcome(home: Home) {
+/// One whose deadline, finding and contradiction lie so many minutes after the beginning of the week.
+fn late(id: i64, zone: Zone, deadline: i64, detected: i64, contradicted: Option<i64>) -> BreachRecord {
+    let at = |mins| week_began(zone).plus(Span::from_mins(mins));
+    BreachRecord {
+        deadline: at(deadline),
+        detected_at: at(detected),
+        contradicted_at: contradicted.map(at),
+        incident: (id % 3 == 0).then_some(IncidentNo(1)),
+        inherited: id % 7 == 0,
+        ended: (id % 2 == 0).then_some(Ending::Met { at: at(detected + id) }),
+        priority: [Priority::P0, Priority::P4][id as usize % 2],
+        ..breach(id, [BreachStatus::Verified, BreachStatus::Withdrawn][id as usize % 5 / 4])
+    }
+}
+
+async fn a_report_of_sums_is_the_report_of_every_outcome_and_breach(home: Home) {
+    let mut led = home.lead().await;
     let desk = Desk::new(home.open().await);
-    desk.holds(seven_weeks().filter(|(_, mins)| *mins < 10_080 + 200)).await;
+    desk.holds(eight_weeks()).await;
+    let breaches = eight_weeks().step_by(3).map(|(id, mins)| {
+        late(id, desk.zone, mins, mins + id % 30 * 400, (id % 4 == 0).then_some(mins + id % 9 * 3_000))
+    });
+    led.commit(&Plan { breaches: breaches.collect(), ..Plan::default() }).await.unwrap();
     let each = desk.report().await;
-    // Five weeks of hours, one of which came twice, and what is over of the next.
-    assert_eq!(desk.sum_up().await, 5 * 168 + 1 + 5);
+    // Six weeks of hours, one of which came twice, and what is over of the next.
+    assert_eq!(desk.sum_up().await, 2 * (6 * 168 + 1 + 5));
     assert_eq!(desk.report().await, each);
     assert!(each.categories.iter().all(|group| group.received > 0 && group.before.weeks == 4), "{:?}", each.categories);
+    assert!(each.priorities.iter().all(|group| group.open == 3), "{:?}", each.priorities);
+    assert!(each.priorities.iter().any(|group| group.breaches.contradicted > 0 && group.breaches.inherited > 0));
+    assert!(each.paging.to_act.iter().all(|times| times.ended > 0 && times.ended < times.count));
+
+    // Of some hours there are none, as while they are made anew.
+    home.run("DELETE FROM sums WHERE began / 3600000000 % 7 = 3").await;
+    home.run("DELETE FROM breach_sums WHERE began / 3600000000 % 5 = 2").await;
+    assert_ne!(desk.kept().await, [6 * 168 + 1 + 5; 2]);
+    assert_eq!(desk.report().await, each);
 }
 
-async fn a_write_takes_the_sums_of_its_hour_away_and_they_are_made_anew(home: Home) {
+async fn a_write_to_an_outcome_takes_the_sums_of_its_hour_away_and_they_are_made_anew(home: Home) {
     let desk = Desk::new(home.open().await);
     desk.holds((0..100).map(|id| (id, id * 100))).await;
-    let made = desk.sum_up().await;
+    desk.sum_up().await;
     let before = desk.report().await.priorities[0].closed;
-    desk.holds([(102, 59), (105, 60)].into_iter()).await;
-    assert_eq!(desk.kept().await, made - 2, "the hours of two outcomes");
+    let late = desk.holds([(102, 59), (105, 60)].into_iter());
+    assert_eq!(desk.taken_away(Kind::Outcomes, late).await, [0, 60], "the hours of two outcomes");
     assert_eq!(desk.report().await.priorities[0].closed, before + 2);
-    assert_eq!(desk.sum_up().await, 2);
-    assert_eq!(desk.report().await.priorities[0].closed, before + 2);
+    let moved =
+        home.run("UPDATE outcomes SET ended_at = ended_at + 36000000000 WHERE ended_at % 3600000000 = 3540000000");
+    assert_eq!(desk.taken_away(Kind::Outcomes, moved).await, [0, 600], "where it was, and where it is");
+    let deleted = home.run("DELETE FROM outcomes WHERE ended_at % 3600000000 = 3540000000");
+    assert_eq!(desk.taken_away(Kind::Outcomes, deleted).await, [600]);
+    assert_eq!(desk.report().await.priorities[0].closed, before + 1);
+}
+
+async fn a_write_to_a_breach_takes_the_sums_of_its_hours_away_and_they_are_made_anew(home: Home) {
+    let mut led = home.lead().await;
+    let desk = Desk::new(home.open().await);
+    desk.sum_up().await;
+    let found = late(1, desk.zone, 59, 60, None);
+    let contradicted =
+        BreachRecord { contradicted_at: Some(found.detected_at.plus(Span::from_hours(2))), ..found.clone() };
+    let written = [(found, vec![0, 60]), (contradicted, vec![0, 60, 180])];
+    for (breach, hours) in written {
+        let plan = Plan { breaches: vec![breach], ..Plan::default() };
+        let write = async { led.commit(&plan).await.unwrap() };
+        assert_eq!(desk.taken_away(Kind::Breaches, write).await, hours);
+    }
+    assert_eq!(desk.report().await.priorities[0].breaches.contradicted, 1);
+    let deleted = home.run("DELETE FROM breaches");
+    assert_eq!(desk.taken_away(Kind::Breaches, deleted).await, [0, 60, 180]);
+    assert_eq!(desk.report().await.priorities, []);
 }
 
 async fn sums_that_a_write_overtook_are_not_kept(home: Home) {
     let desk = Desk::new(home.open().await);
     desk.summing().round().await.unwrap();
     let zone = desk.zone.to_string();
-    let marked = desk.store.summed(&zone, Timestamp::MIN, Timestamp::MAX).await.unwrap();
-    let within = WEEK.parse::<Week>().unwrap().from(desk.zone);
-    let slice = *marked.iter().find(|slice| slice.began == within).unwrap();
+    let within = week_began(desk.zone);
+    let slice = *desk.summed(Kind::Outcomes).await.iter().find(|slice| slice.began == within).unwrap();
     desk.holds([(1, 5)].into_iter()).await;
-    assert!(!desk.store.keep_sums(&zone, slice, "{}").await.unwrap());
+    assert!(!desk.store.keep_sums(&zone, slice, [""; 3]).await.unwrap());
     desk.clock.advance(MARKED_FOR);
-    desk.store.mark_sums(&zone, &[(slice.began, slice.ended)], desk.clock.now()).await.unwrap();
-    assert!(!desk.store.keep_sums(&zone, slice, "{}").await.unwrap(), "it is another's mark");
+    let hour = [(slice.began, slice.ended)];
+    desk.store.mark_sums(Kind::Outcomes, &zone, &hour, desk.clock.now()).await.unwrap();
+    assert!(!desk.store.keep_sums(&zone, slice, [""; 3]).await.unwrap(), "it is another's mark");
+}
+
+async fn sums_of_another_version_are_left_aside(home: Home) {
+    let desk = Desk::new(home.open().await);
+    desk.holds((0..100).map(|id| (id, id * 100))).await;
+    let each = desk.report().await;
+    desk.sum_up().await;
+    home.run("UPDATE sums SET counts = '1:' || counts, behind = '1:' || behind WHERE began / 3600000000 % 2 = 0").await;
+    assert_eq!(desk.report().await, each);
+}
+
+/// SQLite has one writer, so that there all wait for each other anyway.
+#[tokio::test]
+async fn a_mark_waits_for_the_commit_that_does_not_see_it() {
+    let home = Home::postgres("a_mark_waits_for_the_commit_that_does_not_see_it").await;
+    let desk = Desk::new(home.open().await);
+    let mut commit = PgConnection::connect(&home.url).await.unwrap();
+    let begun = "BEGIN; UPDATE deployment SET sequence = sequence WHERE id = 1";
+    sqlx::raw_sql(begun).execute(&mut commit).await.unwrap();
+    let (store, zone, began) = (desk.store.clone(), desk.zone.to_string(), week_began(desk.zone));
+    let hour = [(began, began.plus(Span::from_hours(1)))];
+    let mark = tokio::spawn(async move { store.mark_sums(Kind::Outcomes, &zone, &hour, began).await });
+    const WAITING: &str = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted \
+         AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+    while home.number(WAITING).await == 0 {
+        assert!(!mark.is_finished());
+    }
+    sqlx::raw_sql("COMMIT").execute(&mut commit).await.unwrap();
+    mark.await.unwrap().unwrap();
+    assert_eq!(desk.summed(Kind::Outcomes).await.len(), 1);
 }

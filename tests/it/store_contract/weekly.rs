@@ -12,6 +12,7 @@ use tocsin::store::told::{Stretch, THE_MONITOR, Told};
 
 on_both![
     a_week_holds_what_ended_in_it_or_later_and_what_fell_due_in_it,
+    what_fell_due_much_later_is_found_among_the_few_of_which_that_is_so,
     what_was_observed_is_not_overwritten_by_what_a_row_tells,
     more_outcomes_than_one_read_takes_come_each_once,
     breaches_of_a_stretch_come_once_however_they_belong_to_it,
@@ -50,7 +51,7 @@ async fn received_between(store: &tocsin::store::SqlStore, from: i64, until: i64
     let mut found = Vec::new();
     let mut each = |life: Life| found.push(life.received.since(minute(0)).secs() / 60);
     store.lives_ended(minute(from), Timestamp::MAX, minute(until), &mut each).await.unwrap();
-    store.lives_due_later(minute(from), each).await.unwrap();
+    store.lives_due_later(minute(from), minute(from), each).await.unwrap();
     found.sort_unstable();
     found
 }
@@ -73,6 +74,24 @@ async fn a_week_holds_what_ended_in_it_or_later_and_what_fell_due_in_it(home: Ho
     let life = lives.iter().find(|life| life.received == minute(2)).unwrap();
     assert_eq!(life.ended, Some((minute(150), Conclusion::Closed)));
     assert_eq!((life.basis, life.overturned, life.targets.len()), (Basis::Observed, true, 1));
+}
+
+async fn what_fell_due_much_later_is_found_among_the_few_of_which_that_is_so(home: Home) {
+    const HOUR: i64 = 60;
+    let store = home.open().await;
+    let due = |id, ended, hours| outcome(id, 0, ended, Some(ended + hours * HOUR));
+    store.backfill(&[due(1, 10, 167), due(2, 11, 168), due(3, 12, 400), due(4, 10_000, 400)]).await.unwrap();
+    let found = async |due_from: i64, ended_before: i64| {
+        let mut found = Vec::new();
+        let (due_from, ended_before) = (minute(due_from), minute(ended_before));
+        let each = |life: Life| found.push(life.ended.map(|(at, _)| at.since(minute(0)).secs() / 60));
+        store.lives_due_later(due_from, ended_before, each).await.unwrap();
+        found
+    };
+    assert_eq!(found(20 + 167 * HOUR, 20).await, [Some(11), Some(12)]);
+    assert_eq!(found(10 + 167 * HOUR, 20).await, [Some(10), Some(11), Some(12)], "not so much later");
+    assert_eq!(found(500 * HOUR, 9_000).await, []);
+    assert_eq!(found(500 * HOUR, 10_001).await, [Some(10_000)]);
 }
 
 async fn what_was_observed_is_not_overwritten_by_what_a_row_tells(home: Home) {
@@ -114,13 +133,15 @@ async fn breaches_of_a_stretch_come_once_however_they_belong_to_it(home: Home) {
         with(3, 10, 11, Some(199)),
         with(4, 10, 11, None),
         with(5, 200, 201, None),
+        with(6, 10, 250, Some(150)),
     ];
     led.commit(&Plan { breaches, ..Plan::default() }).await.unwrap();
     let mut found = Vec::new();
     let add = |breach: BreachFact| found.push((breach.deadline, breach.detected_at));
     led.store.each_breach(minute(100), minute(200), add).await.unwrap();
     found.sort_unstable();
-    let wanted = [(10, 11), (10, 150), (110, 111)].map(|(deadline, detected)| (minute(deadline), minute(detected)));
+    let wanted =
+        [(10, 11), (10, 150), (10, 250), (110, 111)].map(|(deadline, detected)| (minute(deadline), minute(detected)));
     assert_eq!(found, wanted);
 }
 
