@@ -6,6 +6,7 @@ use crate::web_page::client;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -35,7 +36,7 @@ impl Browser {
     pub async fn open(look: Look) -> Browser {
         let port = free_port();
         let mut command = Command::new("chromedriver");
-        command.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let driver = command.spawn().expect("start chromedriver: install Debian's chromium-driver; tests/run does");
         let client = client();
         let base = format!("http://127.0.0.1:{port}");
@@ -158,8 +159,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Its browser goes with it.
-        let _ = self.driver.kill();
+        // Its browser is of its process group, and outlives it otherwise where a test has failed.
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.driver.id())]).status();
         let _ = self.driver.wait();
     }
 }
