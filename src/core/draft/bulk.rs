@@ -90,8 +90,9 @@ impl Draft<'_> {
     pub fn waiting(&self, no: IncidentNo) -> BTreeSet<EpisodeKey> {
         let held = self.core.waiting.get(&no).into_iter().flatten();
         let held = held.filter(|key| !self.plan.cases.contains_key(key)).cloned();
-        let waits = |case: &&Box<super::Case>| case.waits_in_bulk().any(|waits| waits == no);
-        held.chain(self.plan.cases.values().flatten().filter(waits).map(|case| case.key.clone())).collect()
+        let drafted = self.plan.cases.values().filter_map(Option::as_deref);
+        let waits = drafted.filter(|case| case.waits_in_bulk().any(|waits| waits == no));
+        held.chain(waits.map(|case| case.key.clone())).collect()
     }
 
     /// A case of a bulk was looked at: its incident may be over, and whoever took it has acted where it waits

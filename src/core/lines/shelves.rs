@@ -164,7 +164,7 @@ mod tests {
     /// Keys that don't follow the slots: some the same but for their slots, some close together, some far apart.
     fn key_of(slot: Slot) -> Option<Drawn> {
         let drawn = i64::from(slot.wrapping_mul(2_654_435_761) >> 20);
-        Some(Drawn(if slot % 3 == 0 { drawn << 40 } else { drawn }, slot))
+        Some(Drawn(if slot.is_multiple_of(3) { drawn << 40 } else { drawn }, slot))
     }
 
     proptest! {
