@@ -108,7 +108,11 @@ fn incidents(all: &[Incident], now: Timestamp) -> String {
             None => "nobody has taken it".to_owned(),
         };
         let age = now.since(incident.opened_at);
-        out += &format!("  {}  {about}, open for {age}, rung {} times; {taken}\n", incident.no, incident.rounds);
+        let rung = match incident.rounds {
+            1 => "rung once".to_owned(),
+            rounds => format!("rung {rounds} times"),
+        };
+        out += &format!("  {}  {about}, open for {age}, {rung}; {taken}\n", incident.no);
     }
     out
 }
