@@ -7,6 +7,7 @@ use crate::config::{Config, Mode, Need};
 use crate::core::obligation::Obligation;
 use crate::core::policy::{Categories, CategoryClass, Due, Spread, Target};
 use crate::core::time::Span;
+use crate::source::SourceError;
 use crate::source::gaps::gaps;
 use crate::source::settings::{RowsFrom, Settings};
 use crate::zone::rfc3339;
@@ -28,7 +29,7 @@ pub struct CheckArgs {
 /// database and returns a line on what it found, or what doesn't fit the mapping.
 pub async fn check(
     args: &CheckArgs,
-    inspect: impl AsyncFn(&Config, &Settings) -> Result<String, String>,
+    inspect: impl AsyncFn(&Config, &Settings) -> Result<String, SourceError>,
 ) -> Result<ExitCode, CliError> {
     let need = if args.offline { Need::Nothing } else { Need::All };
     let config = load_config(&args.config, need)?;
@@ -43,11 +44,9 @@ pub async fn check(
         for source in &config.sources {
             match inspect(&config, source).await {
                 Ok(found) => say!("source {}: {found}", source.name),
-                Err(complaint) => {
+                Err(error) => {
                     fits = false;
-                    // It may name its source by itself.
-                    let named = format!("source {}: ", source.name);
-                    aside!("{named}{}", complaint.strip_prefix(&named).unwrap_or(&complaint));
+                    aside!("{error}");
                 }
             }
         }
@@ -214,7 +213,9 @@ mod tests {
             Err(error) => code(error.exit_code()),
         };
         let fits = async |_: &Config, _: &Settings| Ok("3 rows".to_owned());
-        let misfits = async |_: &Config, _: &Settings| Err("no table reports".to_owned());
+        let misfits = async |_: &Config, _: &Settings| {
+            Err(SourceError::Mapping { source_name: "reports".to_owned(), what: "no table reports".to_owned() })
+        };
         assert_eq!(of(check(&good, fits).await), code(ExitCode::SUCCESS));
         assert_eq!(of(check(&good, misfits).await), code(ExitCode::from(78)));
         let offline = CheckArgs { offline: true, config: good.config.clone() };

@@ -133,9 +133,7 @@ async fn source(config: &Config, settings: &Settings, clock: &impl Clock, about:
             SourceError::Failed { .. } => "the role needs SELECT on the mapped columns and nothing else",
             SourceError::Mapping { .. } => "fit [[sources]] to the table",
         };
-        // It names its source by itself.
-        let (named, text) = (format!("{}: ", about.of), error.to_string());
-        about.broken(text.strip_prefix(&named).unwrap_or(&text), advice);
+        about.broken(error.complaint(), advice);
     }
     for gap in gaps(settings) {
         let what = format!("can't be enforced: {}", gap.behaviour);

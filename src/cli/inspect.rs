@@ -2,8 +2,8 @@
 
 use crate::cli::deployment;
 use crate::config::Config;
-use crate::source::AnySource;
 use crate::source::settings::Settings;
+use crate::source::{AnySource, SourceError};
 use std::collections::BTreeMap;
 
 /// What a replica can't do alone.
@@ -15,13 +15,13 @@ const REPLICA: &str = "warning: this is a replica, and what it doesn't show may 
 ///
 /// # Errors
 /// When the database can't be reached or the mapping doesn't fit it; the text says what to change.
-pub async fn inspect(config: &Config, settings: &Settings) -> Result<String, String> {
-    let source = AnySource::open(settings.clone(), deployment::throwaway_keys()).map_err(|error| error.to_string())?;
-    let checked = source.check().await.map_err(|error| error.to_string())?;
-    let categories = source.categories().await.map_err(|error| error.to_string())?;
+pub async fn inspect(config: &Config, settings: &Settings) -> Result<String, SourceError> {
+    let source = AnySource::open(settings.clone(), deployment::throwaway_keys())?;
+    let checked = source.check().await?;
+    let categories = source.categories().await?;
     let unnamed = categories.iter().filter(|(name, _)| !config.policy.categories.contains_key(name.as_str()));
     let unnamed: Vec<String> = unnamed.map(|(name, count)| format!("{name} ({count})")).collect();
-    let replica = source.is_replica().await.map_err(|error| error.to_string())?;
+    let replica = source.is_replica().await?;
     let mut rejects: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for reject in &checked.sample.rejects {
         *rejects.entry((&reject.column, reject.flaw.as_str())).or_default() += 1;

@@ -23,10 +23,6 @@ impl<T> ByReport<T> {
         self.0.entry(source).or_default().insert(id, thing)
     }
 
-    pub fn get_mut(&mut self, source: &Name, id: &ReportId) -> Option<&mut T> {
-        self.0.get_mut(source)?.get_mut(id)
-    }
-
     pub fn remove(&mut self, source: &Name, id: &ReportId) -> Option<T> {
         self.0.get_mut(source)?.remove(id)
     }

@@ -12,6 +12,7 @@ mod tests;
 mod walk;
 
 pub use shelves::{Key, Shelves, merge};
+pub use walk::in_order;
 
 use super::case::{Case, Report};
 use super::clock::{Clock, ClockState};

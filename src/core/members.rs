@@ -3,7 +3,7 @@
 use super::case::Case;
 use super::draft::{MemberKey, members_of};
 use super::id::IncidentNo;
-use super::lines::{Lines, Place, Shelves, Slot, merge};
+use super::lines::{Lines, Place, Shelves, Slot, in_order, merge};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
@@ -55,7 +55,8 @@ impl Members {
     pub fn of<'m>(&'m self, no: IncidentNo, lines: &'m Lines) -> impl Iterator<Item = MemberKey> + 'm {
         self.0.get(&no).into_iter().flat_map(move |of| {
             let places = of.lines.from(None, |slot| lines.place(slot)).filter_map(|slot| lines.place(slot));
-            merge(of.whole.iter().cloned(), in_order(places, lines))
+            let member = |place: Place| Some((place.0, place.1, lines.key(place.3)?));
+            merge(of.whole.iter().cloned(), in_order(places, |place| (place.0, place.1), member))
         })
     }
 
@@ -64,19 +65,4 @@ impl Members {
             self.0.remove(&no);
         }
     }
-}
-
-/// Lines stand by their deadlines; those of one and the same by their keys.
-fn in_order(places: impl Iterator<Item = Place>, lines: &Lines) -> impl Iterator<Item = MemberKey> {
-    let mut places = places.peekable();
-    let ties = std::iter::from_fn(move || {
-        let (priority, due, _, slot) = places.next()?;
-        let mut tied: Vec<MemberKey> = vec![(priority, due, lines.key(slot)?)];
-        while let Some((_, _, _, slot)) = places.next_if(|next| (next.0, next.1) == (priority, due)) {
-            tied.push((priority, due, lines.key(slot)?));
-        }
-        tied.sort_unstable();
-        Some(tied)
-    });
-    ties.flatten()
 }

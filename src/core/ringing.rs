@@ -20,12 +20,12 @@ impl Core {
     /// What time alone does to incidents: held rings, steps, repeats, and acknowledgements that nobody
     /// acted on. Lesser rings are held until the first look at a source is complete. `is_urgent`: P0 alone.
     pub(super) fn wake_incidents(&self, draft: &mut Draft<'_>, now: Timestamp, is_urgent: bool) {
-        let looked = draft.plan.caught_up.iter().flat_map(|_| self.incidents.values());
-        let held = looked.filter(|incident| incident.rung_at.is_none() && incident.ring_at.is_some());
-        let held: Vec<IncidentNo> = held.map(|incident| incident.no).collect();
-        for no in &held {
-            if let Some(incident) = draft.incident_mut(*no) {
-                incident.ring_at = Some(now);
+        if draft.plan.caught_up.is_some() {
+            let held = |incident: &&Incident| incident.rung_at.is_none() && incident.ring_at.is_some();
+            for incident in self.incidents.values().filter(held) {
+                if let Some(incident) = draft.incident_mut(incident.no) {
+                    incident.ring_at = Some(now);
+                }
             }
         }
         let due = self.rings.iter().take_while(|(at, _)| *at <= now).map(|(_, no)| *no);

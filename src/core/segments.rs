@@ -199,9 +199,8 @@ impl Core {
     /// A report came under watch, or a line became whole: one that was there already is added only while a
     /// generation is being written, because that may have passed its new place and not reached its old one.
     pub(super) fn note_added(&mut self, (source, id): &(Name, ReportId)) {
-        let was_line = self.lines.slot(source, id).is_some();
-        let Some(held) = self.segments.get_mut(source) else { return };
-        if held.began.is_some() && (held.cursor.is_some() || !was_line) {
+        let Some(held) = self.segments.get_mut(source).filter(|held| held.began.is_some()) else { return };
+        if held.cursor.is_some() || self.lines.slot(source, id).is_none() {
             held.added.push(id.clone());
         }
     }

@@ -116,7 +116,8 @@ impl Core {
             }
             Reread::Untold => {
                 let p0 = |key: &&EpisodeKey| self.cases.get(*key).is_some_and(|case| case.is_p0());
-                let growing = self.policy.minor_safety.spread.iter().flat_map(|_| self.watch.urgent.iter().filter(p0));
+                let urgent = self.policy.minor_safety.spread.is_some().then_some(&self.watch.urgent);
+                let growing = urgent.into_iter().flatten().filter(p0);
                 let growing = growing.chain(self.watch.spreading.iter().take(SPREADING_MAX));
                 whole(self.reports_of(source, growing.chain(&self.watch.pausing)))
             }

@@ -43,6 +43,7 @@ use crate::core::sight::{BlindKind, Lag};
 use crate::core::time::{Span, Timestamp};
 use crate::keys::Keys;
 use crate::secret::Secret;
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -73,20 +74,38 @@ pub enum ScanPosition {
     Bytes(Box<[u8]>),
 }
 
-#[derive(Debug, thiserror::Error)]
+/// Printed, it names its source first.
+#[derive(Debug)]
 pub enum SourceError {
     /// The database can't be reached, or refused the connection; the true cause, not "pool timed out".
-    #[error("source {source_name}: cannot connect: {cause}")]
     Unreachable { source_name: String, cause: String },
     /// A statement failed; `slow` where it took longer, or waited longer, than the monitor allows itself.
-    #[error("source {source_name}: {operation} failed: {cause}")]
     Failed { source_name: String, operation: &'static str, cause: String, slow: bool },
     /// The mapping doesn't fit the database: a table or column is missing or of the wrong type.
-    #[error("source {source_name}: {what}")]
     Mapping { source_name: String, what: String },
 }
 
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (SourceError::Unreachable { source_name, .. }
+        | SourceError::Failed { source_name, .. }
+        | SourceError::Mapping { source_name, .. }) = self;
+        write!(f, "source {source_name}: {}", self.complaint())
+    }
+}
+
+impl std::error::Error for SourceError {}
+
 impl SourceError {
+    /// What is wrong, for whoever has named the source already.
+    pub fn complaint(&self) -> String {
+        match self {
+            SourceError::Unreachable { cause, .. } => format!("cannot connect: {cause}"),
+            SourceError::Failed { operation, cause, .. } => format!("{operation} failed: {cause}"),
+            SourceError::Mapping { what, .. } => what.clone(),
+        }
+    }
+
     /// The name of the blindness that this failure leads to when it lasts.
     pub fn blind_kind(&self) -> BlindKind {
         match self {

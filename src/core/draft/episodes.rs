@@ -70,10 +70,7 @@ impl Draft<'_> {
         if episodes.any(|episode| episode.case == *case && *episode != latest.key) {
             return Some(Past::Settled);
         }
-        let key = EpisodeKey { case: case.clone(), episode: 0 };
-        let mut alone = Case::new(key, assessment, row.category.clone());
-        alone.see(report, Some(row.clone()), read_began, None);
-        alone.refresh(&self.core.policy, self.now);
+        let (alone, _) = self.alone(case.clone(), (report, row), assessment, read_began);
         alone.ended.filter(|(at, _)| *at <= latest.received()).map(|ended| Past::OfItsOwn { ended })
     }
 

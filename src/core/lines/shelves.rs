@@ -50,7 +50,7 @@ impl Shelf {
 
     /// Where a key is, or belongs.
     fn find<K: Key>(&self, key: &Option<K>, key_of: &impl Fn(Slot) -> Option<K>) -> Result<usize, usize> {
-        let distance = key.as_ref().map_or(0, |key| self.distance(key.number()));
+        let distance = self.distance(number_of(key));
         let beside = |held: &(u32, Slot)| match held.0.cmp(&distance) {
             Ordering::Equal => key_of(held.1).cmp(key),
             apart => apart,
@@ -58,25 +58,28 @@ impl Shelf {
         self.slots.binary_search_by(beside)
     }
 
-    fn put<K: Key>(&mut self, place: usize, slot: Slot, key: &Option<K>) {
+    fn put(&mut self, place: usize, slot: Slot, number: i64) {
         if self.slots.len() == self.slots.capacity() {
             self.slots.reserve_exact(ROOM);
         }
-        let distance = key.as_ref().map_or(0, |key| self.distance(key.number()));
-        self.slots.insert(place, (distance, slot));
+        self.slots.insert(place, (self.distance(number), slot));
     }
 
-    /// Parts it: what lies from this place on goes to a shelf of its own.
-    fn split_off<K: Key>(&mut self, at: usize, key_of: &impl Fn(Slot) -> Option<K>) -> Shelf {
-        let number = |slot: Slot| key_of(slot).map_or(i64::MIN, |key| key.number());
+    /// Parts it: what lies from this place on goes to a shelf of its own, whose base is `base` where nothing does.
+    fn split_off<K: Key>(&mut self, at: usize, base: i64, key_of: &impl Fn(Slot) -> Option<K>) -> Shelf {
+        let number = |slot: Slot| number_of(&key_of(slot));
         let moved = self.slots.split_off(at);
         self.slots.shrink_to(at + ROOM);
-        let mut further = Shelf::new(moved.first().map_or(self.base, |(_, slot)| number(*slot)));
+        let mut further = Shelf::new(moved.first().map_or(base, |(_, slot)| number(*slot)));
         let exact = |distance: u32| (distance > 0 && distance < u32::MAX).then(|| self.base + i64::from(distance));
         let moved = moved.into_iter().map(|(distance, slot)| (exact(distance).unwrap_or_else(|| number(slot)), slot));
         further.slots = moved.map(|(number, slot)| (further.distance(number), slot)).collect();
         further
     }
+}
+
+fn number_of<K: Key>(key: &Option<K>) -> i64 {
+    key.as_ref().map_or(0, Key::number)
 }
 
 impl<K: Key> Shelves<K> {
@@ -86,27 +89,24 @@ impl<K: Key> Shelves<K> {
 
     pub fn insert(&mut self, slot: Slot, key_of: impl Fn(Slot) -> Option<K>) {
         let key = key_of(slot);
+        let number = number_of(&key);
         self.len += 1;
         let Some((_, shelf)) = self.shelves.range_mut(..=&key).next_back() else {
-            let mut first = Shelf::new(key.as_ref().map_or(0, Key::number));
-            first.put(0, slot, &key);
+            let mut first = Shelf::new(number);
+            first.put(0, slot, number);
             self.shelves.insert(None, first);
             return;
         };
         let (Ok(place) | Err(place)) = shelf.find(&key, &key_of);
         if shelf.slots.len() < SHELF_MAX {
-            return shelf.put(place, slot, &key);
+            return shelf.put(place, slot, number);
         }
         // What comes in its order leaves full shelves behind.
         let middle = if place == SHELF_MAX { SHELF_MAX } else { SHELF_MAX / 2 };
-        let mut further = if middle == SHELF_MAX {
-            Shelf::new(key.as_ref().map_or(0, Key::number))
-        } else {
-            shelf.split_off(middle, &key_of)
-        };
+        let mut further = shelf.split_off(middle, number, &key_of);
         match place.checked_sub(middle) {
-            Some(place) => further.put(place, slot, &key),
-            None => shelf.put(place, slot, &key),
+            Some(place) => further.put(place, slot, number),
+            None => shelf.put(place, slot, number),
         }
         self.shelves.insert(key_of(further.slots[0].1), further);
     }

@@ -71,21 +71,11 @@ impl Lines {
 
     /// The first lines in rank order after this place, at most `limit`; from the first where none is given.
     pub fn after(&self, after: Option<&Rank>, limit: usize) -> Vec<(Rank, Slot)> {
-        let mut head = Vec::new();
         let from = after.map_or(first_of(Priority::P0), |rank| (rank.priority, rank.deadline, rank.received, 0));
-        let mut places = merge(self.passed_from(from), self.running_from(from)).peekable();
-        while let Some((priority, due, received, slot)) = places.next().filter(|_| head.len() < limit) {
-            let mut tied = vec![slot];
-            while let Some(next) = places.next_if(|next| (next.0, next.1, next.2) == (priority, due, received)) {
-                tied.push(next.3);
-            }
-            let mut tied: Vec<_> = tied.into_iter().filter_map(|slot| Some((self.slab.rank(slot)?, slot))).collect();
-            tied.retain(|(rank, _)| after.is_none_or(|after| rank > after));
-            tied.sort_unstable();
-            head.extend(tied);
-        }
-        head.truncate(limit);
-        head
+        let places = merge(self.passed_from(from), self.running_from(from));
+        let ranked = |place: Place| Some((self.slab.rank(place.3)?, place.3));
+        let ranks = in_order(places, |place| (place.0, place.1, place.2), ranked);
+        ranks.filter(|(rank, _)| after.is_none_or(|after| rank > after)).take(limit).collect()
     }
 
     /// Lines of this priority.
@@ -126,6 +116,26 @@ impl Lines {
     fn passed_from(&self, from: Place) -> impl Iterator<Item = Place> {
         self.passed.from(Some(from), |slot| self.slab.place(slot)).filter_map(|slot| self.slab.place(slot))
     }
+}
+
+/// What stands at these places, in its own order: places follow it but for ties, which `tie` tells.
+pub fn in_order<K: PartialEq, T: Ord>(
+    places: impl Iterator<Item = Place>,
+    tie: impl Fn(&Place) -> K,
+    at: impl Fn(Place) -> Option<T>,
+) -> impl Iterator<Item = T> {
+    let mut places = places.peekable();
+    let ties = std::iter::from_fn(move || {
+        let first = places.next()?;
+        let same = tie(&first);
+        let mut tied: Vec<T> = at(first).into_iter().collect();
+        while let Some(next) = places.next_if(|next| tie(next) == same) {
+            tied.extend(at(next));
+        }
+        tied.sort_unstable();
+        Some(tied)
+    });
+    ties.flatten()
 }
 
 fn first_of(priority: Priority) -> Place {
