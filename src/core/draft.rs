@@ -27,6 +27,7 @@ use super::reports::Reports;
 use super::time::{Span, Timestamp};
 use super::view::Group;
 use episodes::Past;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A case's place among the overdue cases of an incident: the most urgent first.
@@ -161,6 +162,7 @@ impl<'c> Draft<'c> {
                 self.plan.lines.seen.push((slot, read_began));
                 return;
             }
+            Some(slot) if self.stand_alone && self.change_line(slot, observation.row.as_ref(), read_began) => return,
             Some(slot) => self.make_whole(slot),
             None => self.home(source, &observation.id),
         };
@@ -343,13 +345,13 @@ impl<'c> Draft<'c> {
     /// Derives a case anew and lets every turn of its clocks take effect.
     pub fn refresh(&mut self, key: &EpisodeKey) {
         let (policy, now) = (self.core.policy.clone(), self.now);
-        let before = self.case(key).map(members_of).unwrap_or_default();
-        let waited: Vec<IncidentNo> =
-            self.core.cases.get(key).into_iter().flat_map(|case| case.waits_in_bulk()).collect();
-        let Some(case) = self.case_mut(key) else { return };
+        let held = self.core.cases.get(key).map(|case| &**case);
+        let Some(mut case) = self.lift(key) else { return };
+        let before = members_of(&case);
+        let waited: Vec<IncidentNo> = held.into_iter().flat_map(Case::waits_in_bulk).collect();
         if case.reports.is_empty() {
-            self.dissolve(key, before);
-            self.look_at_bulk(key, &waited);
+            self.dissolve(key, held, before);
+            self.look_at_bulk(None, &waited);
             return;
         }
         let mut turns = case.refresh(&policy, now);
@@ -358,28 +360,36 @@ impl<'c> Draft<'c> {
             // may be another, and that is for a second look.
             let looks_twice = turns.iter().any(|(_, turn)| *turn == Turn::Withdraw);
             for (index, turn) in turns {
-                self.turn(key, index, turn);
+                self.turn(&mut case, held, index, turn);
             }
-            let Some(case) = self.case_mut(key) else { return };
             if !case.begin_anew(&policy) && !looks_twice {
                 break;
             }
             turns = case.refresh(&policy, now);
         }
-        self.repeat(key);
-        let incident = self.case(key).and_then(|case| case.incident);
-        let after = self.case(key).map(members_of).unwrap_or_default();
-        self.move_members(before, after);
-        self.looked_at.extend(incident);
-        self.look_at_bulk(key, &waited);
-        self.settle(key);
+        self.repeat(&mut case);
+        self.move_members(before, members_of(&case));
+        self.looked_at.extend(case.incident);
+        self.look_at_bulk(Some(&case), &waited);
+        self.settle(case, held);
+    }
+
+    /// Takes the case to change out of the draft, until it is settled. Meanwhile it stands there as freed.
+    fn lift(&mut self, key: &EpisodeKey) -> Option<Box<Case>> {
+        match self.plan.cases.get_mut(key) {
+            Some(drafted) => drafted.take(),
+            None => {
+                let held = self.core.cases.get(key)?.clone();
+                self.plan.cases.insert(key.clone(), None);
+                Some(held)
+            }
+        }
     }
 
     /// A case whose last report belongs elsewhere now: presumption ended, or a lesser report became P0.
-    fn dissolve(&mut self, key: &EpisodeKey, before: BTreeMap<IncidentNo, MemberKey>) {
-        self.plan.cases.insert(key.clone(), None);
-        self.move_members(before, BTreeMap::new());
-        self.looked_at.extend(self.core.cases.get(key).and_then(|case| case.incident));
+    fn dissolve(&mut self, key: &EpisodeKey, held: Option<&Case>, before: Vec<(IncidentNo, MemberKey)>) {
+        self.move_members(before, Vec::new());
+        self.looked_at.extend(held.and_then(|case| case.incident));
         if let Some(case) = self.core.as_stored(key) {
             // Without its reports: they live on elsewhere, and no recall may bring them back here.
             let case = Case { reports: Reports::new(), ..case.into_owned() };
@@ -387,32 +397,28 @@ impl<'c> Draft<'c> {
         }
     }
 
-    fn turn(&mut self, key: &EpisodeKey, index: usize, turn: Turn) {
+    fn turn(&mut self, case: &mut Case, held: Option<&Case>, index: usize, turn: Turn) {
         match turn {
             Turn::Nothing => {}
-            Turn::Warn => self.warn(key, index),
-            Turn::Ask => {
-                let reports = self.case(key).map(|case| case.reports.keys().cloned().collect::<Vec<_>>());
-                self.plan.asks.extend(reports.into_iter().flatten());
-            }
+            Turn::Warn => self.warn(case, index),
+            Turn::Ask => self.plan.asks.extend(case.reports.keys().cloned()),
             Turn::Breach | Turn::BreachUnverified => {
-                self.ring(key, index);
-                self.record(key, index);
-                self.tally(key, index);
+                self.ring(case, index);
+                self.record(case, held, index);
+                self.tally(case, index);
             }
             Turn::Relapse => {
-                self.ring(key, index);
-                self.record(key, index);
+                self.ring(case, index);
+                self.record(case, held, index);
             }
-            Turn::Verify | Turn::Withdraw | Turn::End | Turn::Contradict => self.record(key, index),
+            Turn::Verify | Turn::Withdraw | Turn::End | Turn::Contradict => self.record(case, held, index),
         }
     }
 
     /// Gives a breach its incident and lets that ring. What was over before it was first seen is
     /// history and rings nobody; a P0 that broke its promise while we watched rings even if it has
     /// been met since.
-    fn ring(&mut self, key: &EpisodeKey, index: usize) {
-        let Some(case) = self.case(key) else { return };
+    fn ring(&mut self, case: &mut Case, index: usize) {
         let clock = &case.clocks[index];
         let Some(breach) = clock.breach() else { return };
         let watched_p0 = case.is_p0() && !breach.inherited;
@@ -420,59 +426,56 @@ impl<'c> Draft<'c> {
         if !clock.is_overdue() && !watched_p0 {
             return;
         }
-        let (priority, category, source) = (case.priority, case.category.clone(), key.case.source().clone());
-        let no = if case.is_p0() { self.episode_incident(key, escalation) } else { self.group(escalation, category) };
-        let hold = (!self.core.is_caught_up(&source)).then(|| self.now.plus(HOLD_AT_START));
+        let no = match case.is_p0() {
+            true => self.episode_incident(case, escalation),
+            false => self.group(escalation, case.category.clone()),
+        };
+        let hold = (!self.core.is_caught_up(case.key.case.source())).then(|| self.now.plus(HOLD_AT_START));
         let now = self.now;
-        let snoozed = self.core.snoozed_until(self, &key.case, now).filter(|_| priority != Priority::P0);
+        let snoozed = self.core.snoozed_until(self, &case.key.case, now).filter(|_| !case.is_p0());
         if let Some(incident) = self.incident_mut(no) {
             match snoozed {
                 Some(until) => incident.breach_while_snoozed(until),
-                None => incident.breach(priority, hold, now),
+                None => incident.breach(case.priority, hold, now),
             }
         }
-        if let Some(case) = self.case_mut(key) {
-            if case.is_p0() {
-                case.incident = Some(no);
-            }
-            if let Some(breach) = case.clocks[index].breach_mut() {
-                breach.incident = Some(no);
-            }
+        if case.is_p0() {
+            case.incident = Some(no);
+        }
+        if let Some(breach) = case.clocks[index].breach_mut() {
+            breach.incident = Some(no);
         }
     }
 
-    fn warn(&mut self, key: &EpisodeKey, index: usize) {
-        let Some(case) = self.case(key) else { return };
+    fn warn(&mut self, case: &Case, index: usize) {
         let clock = &case.clocks[index];
         let Some(deadline) = clock.deadline else { return };
         let (category, target) = (case.category.clone(), clock.target.clone());
-        let escalation = case.told(clock, &self.core.policy);
-        let warning = Warning { episode: key.clone(), category, priority: case.priority, target, deadline, escalation };
+        let (episode, escalation) = (case.key.clone(), case.told(clock, &self.core.policy));
+        let warning = Warning { episode, category, priority: case.priority, target, deadline, escalation };
         self.plan.warnings.push(warning);
     }
 
-    fn tally(&mut self, key: &EpisodeKey, index: usize) {
-        let Some(case) = self.case(key) else { return };
-        let source = key.case.source().clone();
+    fn tally(&mut self, case: &Case, index: usize) {
+        let source = case.key.case.source().clone();
         let group = Group { source, category: case.category.clone(), priority: case.priority };
         let target = case.clocks[index].target.clone();
         self.plan.incurred.push((group, target));
     }
 
     /// Writes what a breach is now. A withdrawn one is told by the clock's being met.
-    fn record(&mut self, key: &EpisodeKey, index: usize) {
-        let Some(case) = self.case(key) else { return };
+    fn record(&mut self, case: &Case, held: Option<&Case>, index: usize) {
         let clock = &case.clocks[index];
         let Some((first_report, _)) = case.first_report() else { return };
-        let held = self.core.cases.get(key).and_then(|case| case.clocks.iter().find(|c| same_clock(c, clock)));
+        let held = || held?.clocks.iter().find(|held| same_clock(held, clock))?.breach();
         let (status, ended, contradicted_at) = match &clock.state {
             ClockState::Unverified { .. } => (BreachStatus::Unverified, None, None),
             ClockState::Breached { ended, contradicted_at, .. } => (BreachStatus::Verified, *ended, *contradicted_at),
             _ => (BreachStatus::Withdrawn, None, None),
         };
-        let Some(breach) = clock.breach().or_else(|| held.and_then(Clock::breach)) else { return };
+        let Some(breach) = clock.breach().or_else(held) else { return };
         let record = BreachRecord {
-            episode: key.clone(),
+            episode: case.key.clone(),
             target: clock.target.clone(),
             report: clock.report.clone(),
             first_report: first_report.clone(),
@@ -493,49 +496,44 @@ impl<'c> Draft<'c> {
         self.plan.breaches.push(record);
     }
 
-    /// Keeps what must be kept, and of a settled case only its outcome and what may be recalled.
-    fn settle(&mut self, key: &EpisodeKey) {
-        let Some(case) = self.case(key) else { return };
+    /// Puts a case back, keeps what must be kept, and of a settled one only its outcome and what may be recalled.
+    fn settle(&mut self, mut case: Box<Case>, held: Option<&'c Case>) {
         let settled = case.is_settled();
         let keep = case.must_be_kept() || case.stored;
-        let stored = if keep { self.core.as_stored(key) } else { None };
-        let is_news = settled || !stored.as_ref().is_some_and(|stored| case.is_remembered_by(stored));
-        let kept = (keep && is_news).then(|| KeptCase { case: Case { stored: true, ..case.clone() }, settled });
-        let outcome = settled.then(|| Outcome::of(case)).flatten();
-        let reports: Vec<ReportKey> = if settled { case.reports.keys().cloned().collect() } else { Vec::new() };
-        if kept.is_some() {
-            let held = self.core.as_held(key);
-            self.plan.observed.extend(observed::news(case, stored.as_deref(), held.as_deref()));
-        }
-        self.plan.kept.extend(kept);
-        self.plan.outcomes.extend(outcome);
-        if let Some(case) = self.case_mut(key) {
-            case.stored = keep;
-        }
-        if settled {
-            if let Some(case) = self.plan.cases.insert(key.clone(), None).flatten() {
-                self.freed.insert(key.clone(), case);
-            }
-            for report in reports {
-                let place = (report.source, report.id);
-                let here = self.home(&place.0, &place.1).is_some_and(|home| home.episode == *key);
-                if here {
-                    self.plan.homes.insert(place, None);
-                }
+        if keep {
+            let held = held.map(Cow::Borrowed).or_else(|| self.core.line_as_held(&case.key));
+            let stored = held.as_deref().filter(|held| held.stored);
+            if settled || !stored.is_some_and(|stored| case.is_remembered_by(stored)) {
+                self.plan.observed.extend(observed::news(&case, stored, held.as_deref()));
+                self.plan.kept.push(KeptCase { case: Case { stored: true, ..Case::clone(&case) }, settled });
             }
         }
+        case.stored = keep;
+        if !settled {
+            self.plan.cases.insert(case.key.clone(), Some(case));
+            return;
+        }
+        self.plan.outcomes.extend(Outcome::of(&case));
+        for report in case.reports.keys() {
+            let here = self.home(&report.source, &report.id).is_some_and(|home| home.episode == case.key);
+            if here {
+                self.plan.homes.insert((report.source.clone(), report.id.clone()), None);
+            }
+        }
+        self.freed.insert(case.key.clone(), case);
     }
 }
 
 /// The incidents that an overdue case stands in, with its place in each, which its earliest deadline there
 /// gives it. More than one where an obligation tells others than the rule does.
-pub fn members_of(case: &Case) -> BTreeMap<IncidentNo, MemberKey> {
-    let mut members: BTreeMap<IncidentNo, MemberKey> = BTreeMap::new();
+pub fn members_of(case: &Case) -> Vec<(IncidentNo, MemberKey)> {
+    let mut members: Vec<(IncidentNo, MemberKey)> = Vec::new();
     for breach in case.clocks.iter().filter(|clock| clock.is_overdue()).filter_map(Clock::breach) {
         let Some(no) = breach.incident else { continue };
-        let member = (case.priority, breach.deadline, case.key.clone());
-        let held = members.entry(no).or_insert_with(|| member.clone());
-        *held = member.min(held.clone());
+        match members.iter_mut().find(|(held, _)| *held == no) {
+            Some((_, (_, deadline, _))) => *deadline = breach.deadline.min(*deadline),
+            None => members.push((no, (case.priority, breach.deadline, case.key.clone()))),
+        }
     }
     members
 }

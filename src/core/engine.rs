@@ -75,6 +75,7 @@ pub struct Core {
 /// Counters since the start, for the view.
 #[derive(Default)]
 pub(super) struct Tally {
+    /// Of whole cases.
     pub(super) open: BTreeMap<Group, Counts>,
     pub(super) breaches: BTreeMap<(Group, Name), u64>,
     pub(super) rejects: BTreeMap<(Name, &'static str), u64>,
@@ -282,7 +283,8 @@ impl Core {
             match home {
                 Some(home) => {
                     if self.homes.insert(place.clone(), home).is_none() {
-                        self.note_added(&place);
+                        let is_new = self.lines.slot(&place.0, &place.1).is_none();
+                        self.note_added(&place.0, &place.1, is_new);
                     }
                 }
                 None => {
@@ -371,39 +373,29 @@ impl Core {
 
     /// Replaces a case and its places in every index.
     pub(super) fn put_case(&mut self, key: EpisodeKey, case: Option<Box<Case>>) {
-        if let Some(held) = self.cases.remove(&key) {
-            self.watch.remove(&key);
-            for stale in &mut self.stale {
-                stale.remove(&key);
+        let case = match self.lines.slot_of(&key) {
+            Some(slot) => {
+                let Some(changed) = case.map(|case| self.lines.change(slot, case)) else {
+                    return self.remove_line(slot);
+                };
+                let Err(case) = changed else { return self.leave_home(slot) };
+                self.remove_line(slot);
+                Some(case)
             }
-            self.queue.remove(&held.rank());
-            if let Some(at) = held.wakes_at() {
-                self.due[usize::from(!held.is_p0())].remove(&(at, key.clone()));
+            None => {
+                self.take_out(&key, case.is_none());
+                case
             }
-            self.members.remove(&held);
-            self.index_closures(&held, false);
-            self.count(&held, -1);
-            // A settled episode takes its resolved incident out of memory with it.
-            let over = held.incident.filter(|no| self.incidents.get(no).is_some_and(|incident| !incident.is_open()));
-            if let (None, Some(no)) = (&case, over) {
-                self.incidents.remove(&no);
-            }
-        }
-        if let Some(slot) = self.lines.slot_of(&key) {
-            self.remove_line(slot);
-        }
+        };
         let Some(case) = case else { return };
-        self.count(&case, 1);
         let case = match self.lines.take(case) {
             Ok(slot) => {
                 self.members.add_line(slot, &self.lines);
-                if let Some(report) = self.lines.report_key(slot) {
-                    self.homes.remove(&report.source, &report.id);
-                }
-                return;
+                return self.leave_home(slot);
             }
             Err(case) => case,
         };
+        self.count(&case, 1);
         if case.ended.is_none() || case.is_overdue() {
             self.queue.insert(case.rank());
         }
@@ -416,27 +408,50 @@ impl Core {
         self.cases.insert(key, case);
     }
 
+    /// The report of a line needs no home beside it.
+    fn leave_home(&mut self, slot: Slot) {
+        if let Some(report) = self.lines.report_key(slot) {
+            self.homes.remove(&report.source, &report.id);
+        }
+    }
+
+    /// Takes a whole case out of every index.
+    fn take_out(&mut self, key: &EpisodeKey, goes: bool) {
+        let Some(held) = self.cases.remove(key) else { return };
+        self.watch.remove(key);
+        for stale in &mut self.stale {
+            stale.remove(key);
+        }
+        self.queue.remove(&held.rank());
+        if let Some(at) = held.wakes_at() {
+            self.due[usize::from(!held.is_p0())].remove(&(at, key.clone()));
+        }
+        self.members.remove(&held);
+        self.index_closures(&held, false);
+        self.count(&held, -1);
+        // A settled episode takes its resolved incident out of memory with it.
+        let over = held.incident.filter(|no| self.incidents.get(no).is_some_and(|incident| !incident.is_open()));
+        if let Some(no) = over.filter(|_| goes) {
+            self.incidents.remove(&no);
+        }
+    }
+
     /// Takes in a case that begins as a line.
     fn put_line(&mut self, line: Loose) {
-        self.note_added(&line.place());
         let slot = self.lines.put(line);
-        self.count_line(slot, 1);
+        if self.is_writing_segments()
+            && let Some(report) = self.lines.report_key(slot)
+        {
+            self.note_added(&report.source, &report.id, true);
+        }
     }
 
     fn remove_line(&mut self, slot: Slot) {
-        self.count_line(slot, -1);
         self.members.remove_line(slot, &self.lines);
         self.lines.remove(slot);
     }
 
-    fn count_line(&mut self, slot: Slot, by: i64) {
-        let (group, is_overdue) = (self.lines.group(slot), self.lines.is_overdue(slot));
-        if let (Some(group), Some((received, due))) = (&group, self.lines.runs(slot)) {
-            self.tally.pace.count(group, received, due, by);
-        }
-        self.tally_open(group, by, is_overdue);
-    }
-
+    /// Whole cases that are open; lines are counted by where they stand.
     fn count(&mut self, case: &Case, by: i64) {
         if case.ended.is_some() && !case.is_overdue() {
             return;
@@ -444,16 +459,16 @@ impl Core {
         let source = case.key.case.source().clone();
         let group = Group { source, category: case.category.clone(), priority: case.priority };
         self.tally.pace.count(&group, case.received(), case.next_deadline(), by);
-        self.tally_open(Some(group), by, case.is_overdue());
-    }
-
-    fn tally_open(&mut self, group: Option<Group>, by: i64, overdue: bool) {
-        let Some(group) = group else { return };
         let counts = self.tally.open.entry(group).or_default();
         counts.open = counts.open.saturating_add_signed(by);
-        if overdue {
+        if case.is_overdue() {
             counts.overdue = counts.overdue.saturating_add_signed(by);
         }
+    }
+
+    /// Open cases by group, each in parts.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (Group, Counts)> {
+        self.tally.open.iter().map(|(group, counts)| (group.clone(), *counts)).chain(self.lines.counts())
     }
 
     /// Whether a report of this id is under watch.

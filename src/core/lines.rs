@@ -1,11 +1,11 @@
-//! Open cases that can be told in a few dozen bytes: below P0, one report to which nothing has happened, every clock
-//! running, not started, or broken with everything done about it. All of such a case follows from its line and the
-//! policy, so that a backlog of a million fits in little memory. The first thing that happens to a case makes it
-//! whole again.
+//! Open cases that can be told in a few dozen bytes: below P0, one report, every clock running, not started, met in time,
+//! or broken with everything done about it. All of such a case follows from its line and the policy, so that a backlog of
+//! a million fits in little memory. What happens to a case beyond that makes it whole again.
 
-mod overdue;
+mod clocks;
 mod shelves;
 mod slab;
+mod ranked;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -19,14 +19,16 @@ use super::clock::{Clock, ClockState};
 use super::draft::members_of;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey, Subject};
 use super::observation::{Received, Row};
-use super::policy::{Policy, Priority, Standing};
+use super::policy::{Assessment, Policy, Priority, Standing};
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
-use hashbrown::HashTable;
-use overdue::{Packed, Promise};
-use slab::{Kind, Line, Slab, hash_of};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use clocks::{Packed, Promise};
+use slab::{Kind, KindRef, Line, Slab};
+use ranked::Ranked;
 use std::collections::{BTreeMap, BTreeSet};
-use table::Table;
+use std::hash::BuildHasher;
+use table::{Number, Table};
 
 /// Where a line lies. It stays until its case is made whole or goes.
 pub type Slot = u32;
@@ -49,12 +51,19 @@ pub struct LineChanges {
 pub struct Loose {
     id: ReportId,
     subject: Option<Subject>,
-    kind: Kind,
+    kind: OfKind,
     received: Timestamp,
     read_began: Timestamp,
     due: Timestamp,
     row: Option<Box<Row>>,
     first_seen_secs: u32,
+}
+
+/// A kind that lines have already, or a new one.
+#[derive(Clone, Debug)]
+enum OfKind {
+    Known(Number),
+    New(Box<Kind>),
 }
 
 impl Loose {
@@ -67,8 +76,8 @@ impl Loose {
         let (key, report) = only_report(case)?;
         let is_overdue = case.is_overdue();
         // What is overdue is in the store, what is not overdue has nothing that the store must keep.
-        let held_as_it_is = case.stored == is_overdue && if is_overdue { stands_alone(case) } else { runs_only(case) };
-        if !held_as_it_is {
+        let fits = if is_overdue { report.row.events.is_empty() && stands_alone(case) } else { keeps_its_time(case) };
+        if !fits || case.stored != is_overdue {
             return None;
         }
         let kind = Kind {
@@ -80,26 +89,25 @@ impl Loose {
             verdict: report.row.verdict,
             is_overdue,
         };
-        let first_seen_secs = report.first_seen.since(report.received).secs();
         Some(Loose {
             id: key.id.clone(),
             subject: report.row.subject,
-            kind,
+            kind: OfKind::New(Box::new(kind)),
             received: report.received,
             read_began: report.read_began,
             due: case.next_deadline().unwrap_or(Timestamp::MAX),
             row: says_more(&report.row).then(|| Box::new(report.row.clone())),
-            first_seen_secs: u32::try_from(first_seen_secs.max(0)).unwrap_or(u32::MAX),
+            first_seen_secs: secs_between(report.received, report.first_seen),
         })
     }
 
-    /// Where it lies.
-    pub fn place(&self) -> (Name, ReportId) {
-        (self.kind.source.clone(), self.id.clone())
+    /// The deadline that ranks it; `Timestamp::MAX` where none does.
+    pub fn due(&self) -> Timestamp {
+        self.due
     }
 }
 
-/// The clocks of a line that is overdue.
+/// All clocks of a line, where one is overdue or was met.
 type Clocks = Box<[Packed]>;
 
 /// (priority, deadline, received, slot): with no more than this, lines stand in rank order but for ties.
@@ -118,12 +126,10 @@ pub struct Lines {
     slab: Slab,
     /// Slots by (source, id).
     slots: HashTable<Slot>,
-    /// Lines that wake when the deadline passes that ranks them ...
-    running: Shelves<Place>,
-    /// ... and those that don't: it has passed.
-    passed: Shelves<Place>,
-    /// The clocks of what is overdue.
-    overdue: BTreeMap<Slot, Clocks>,
+    hasher: DefaultHashBuilder,
+    ranked: Ranked,
+    /// Of lines that have more to tell than which deadline they run to.
+    clocks: BTreeMap<Slot, Clocks>,
     promises: Table<Promise>,
     /// The next deadline of what is overdue.
     next: BTreeSet<(Priority, Timestamp, Slot)>,
@@ -133,40 +139,127 @@ impl Lines {
     /// Takes a case as a line; gives it back when it needs more than that.
     pub fn take(&mut self, case: Box<Case>) -> Result<Slot, Box<Case>> {
         let Some(loose) = Loose::of(&case) else { return Err(case) };
-        if !loose.kind.is_overdue {
-            return Ok(self.lay(loose, None));
-        }
-        match overdue::pack(&case.clocks, loose.received, &mut self.promises) {
-            Some(clocks) => Ok(self.lay(loose, Some(clocks))),
-            None => Err(case),
+        match self.pack(&case) {
+            Ok(clocks) => Ok(self.lay(loose, clocks)),
+            Err(()) => Err(case),
         }
     }
 
-    /// Lays down a line that is not overdue.
+    /// The line of a report that is seen for the first time and does nothing but wait for this deadline: what
+    /// [`Loose::of`] would make of its case.
+    pub fn begin(
+        &self,
+        (report, row): (&ReportKey, &Row),
+        assessment: &Assessment<'_>,
+        (due, read_began): (Timestamp, Timestamp),
+    ) -> Option<Loose> {
+        #[cfg(test)]
+        if tests::holds_all_whole() {
+            return None;
+        }
+        let Received::At(received) = row.received else { return None };
+        let kind = KindRef {
+            source: &report.source,
+            priority: assessment.priority,
+            category: &row.category,
+            rule: assessment.rule,
+            escalation: assessment.escalation,
+            verdict: row.verdict,
+            is_overdue: false,
+        };
+        let known = self.slab.kinds.find(|held| held.by_ref().cmp(&kind)).map(OfKind::Known);
+        Some(Loose {
+            id: report.id.clone(),
+            subject: row.subject,
+            kind: known.unwrap_or_else(|| OfKind::New(Box::new(kind.to_owned()))),
+            received,
+            read_began,
+            due,
+            row: says_more(row).then(|| Box::new(row.clone())),
+            first_seen_secs: secs_between(received, read_began),
+        })
+    }
+
+    /// Lets a line that isn't overdue say what its case says now; gives the case back where it can't.
+    pub fn change(&mut self, slot: Slot, case: Box<Case>) -> Result<(), Box<Case>> {
+        let was_so = |line: &Line| (line.received, line.kind, line.due);
+        let held = self.slab.line(slot).map(was_so).filter(|_| !self.is_overdue(slot));
+        let (Some((received, kind, due)), Some(loose)) = (held, Loose::of(&case)) else { return Err(case) };
+        if loose.received != received || case.is_overdue() {
+            return Err(case);
+        }
+        let Ok(clocks) = self.pack(&case) else { return Err(case) };
+        match clocks {
+            Some(clocks) => self.clocks.insert(slot, clocks),
+            None => self.clocks.remove(&slot),
+        };
+        let changed = (received, self.number_of(loose.kind), loose.due);
+        let moves = changed != (received, kind, due);
+        if moves {
+            self.ranked.remove(slot, &self.slab);
+        }
+        let (_, kind, due) = changed;
+        let id = self.slab.line(slot).map_or(0, |line| line.id);
+        let Loose { read_began, row, first_seen_secs, subject, .. } = loose;
+        self.slab.change(slot, Line { id, received, read_began, due, row, kind, first_seen_secs }, subject);
+        if moves {
+            self.ranked.add(slot, false, &self.slab);
+        }
+        Ok(())
+    }
+
+    /// The clocks of a case that a line needs beside; `Err` where they say more than can be packed.
+    fn pack(&mut self, case: &Case) -> Result<Option<Clocks>, ()> {
+        if case.clocks.iter().all(|clock| clock.state == ClockState::Running) {
+            return Ok(None);
+        }
+        clocks::pack(&case.clocks, case.received(), &mut self.promises).map(Some).ok_or(())
+    }
+
+    fn number_of(&mut self, kind: OfKind) -> Number {
+        match kind {
+            OfKind::Known(number) => number,
+            OfKind::New(kind) => self.slab.kinds.number_of(*kind),
+        }
+    }
+
+    /// Lays down a line whose clocks all run.
     pub fn put(&mut self, loose: Loose) -> Slot {
         self.lay(loose, None)
     }
 
     fn lay(&mut self, loose: Loose, clocks: Option<Clocks>) -> Slot {
         let Loose { id, subject, kind, received, read_began, due, row, first_seen_secs } = loose;
-        let kind = self.slab.kinds.number_of(kind);
+        let kind = self.number_of(kind);
         let line = Line { id: 0, received, read_began, due, row, kind, first_seen_secs };
         let slot = self.slab.put(line, id, subject);
-        let slab = &self.slab;
-        self.slots.insert_unique(slab.hash(slot), slot, |slot| slab.hash(*slot));
-        match clocks {
-            None => self.running.insert(slot, |slot| slab.place(slot)),
-            Some(clocks) => {
-                self.passed.insert(slot, |slot| slab.place(slot));
-                self.overdue.insert(slot, clocks);
-                self.next.extend(self.next_of(slot));
-            }
+        self.note_slot(slot);
+        self.ranked.add(slot, self.is_overdue(slot), &self.slab);
+        if let Some(clocks) = clocks {
+            self.clocks.insert(slot, clocks);
+            self.next.extend(self.next_of(slot));
         }
         slot
     }
 
+    /// Makes a line that was laid down known by its report. Where the table is full it is built anew in the order in which
+    /// the lines lie, because what it would do itself visits them in no order at all.
+    fn note_slot(&mut self, slot: Slot) {
+        let (slab, hasher) = (&self.slab, &self.hasher);
+        let hash = |slot: &Slot| slab.hash(*slot, hasher);
+        if self.slots.len() < self.slots.capacity() {
+            self.slots.insert_unique(hash(&slot), slot, hash);
+            return;
+        }
+        let lines = self.slots.len() + 1;
+        self.slots = HashTable::with_capacity(lines + lines / 8);
+        for (slot, _, _) in slab.lines_from(0) {
+            self.slots.insert_unique(hash(&slot), slot, hash);
+        }
+    }
+
     pub fn slot(&self, source: &Name, id: &ReportId) -> Option<Slot> {
-        self.slots.find(hash_of(source, id), |slot| self.slab.is(*slot, source, id)).copied()
+        self.slots.find(self.hasher.hash_one((source, id)), |slot| self.slab.is(*slot, source, id)).copied()
     }
 
     pub fn remove(&mut self, slot: Slot) {
@@ -174,13 +267,11 @@ impl Lines {
             self.next.remove(&next);
         }
         let slab = &self.slab;
-        if !self.running.remove(slot, |slot| slab.place(slot)) {
-            self.passed.remove(slot, |slot| slab.place(slot));
-        }
-        if let Ok(entry) = self.slots.find_entry(slab.hash(slot), |held| *held == slot) {
+        self.ranked.remove(slot, slab);
+        if let Ok(entry) = self.slots.find_entry(slab.hash(slot, &self.hasher), |held| *held == slot) {
             entry.remove();
         }
-        self.overdue.remove(&slot);
+        self.clocks.remove(&slot);
         self.slab.take(slot);
     }
 
@@ -191,10 +282,9 @@ impl Lines {
             }
         }
         for slot in changes.asked {
-            let slab = &self.slab;
-            if self.running.remove(slot, |slot| slab.place(slot)) {
-                self.passed.insert(slot, |slot| slab.place(slot));
-            } else if let Some(next) = self.next_of(slot) {
+            if !self.ranked.pass(slot, &self.slab)
+                && let Some(next) = self.next_of(slot)
+            {
                 self.next.remove(&next);
             }
         }
@@ -220,20 +310,26 @@ impl Lines {
         self.slab.line(slot).map(|line| line.read_began)
     }
 
-    /// The whole case as it was last read. What is not overdue has the clocks that the policy of now asks for.
+    /// The whole case as it was last read. Where all of its clocks run, they are those that the policy of now asks for.
     pub fn whole(&self, slot: Slot, policy: &Policy) -> Option<Case> {
         let mut case = self.to_derive(slot)?;
-        if !self.is_overdue(slot) {
+        if !self.clocks.contains_key(&slot) {
             // At the last read no deadline had passed, so that this gives every clock its deadline and no more.
             case.refresh(policy, self.read_began(slot)?);
         }
         Some(case)
     }
 
+    /// The case, with the clocks that can't be derived, where anything has happened to its report.
+    pub fn with_events(&self, slot: Slot) -> Option<Case> {
+        let row = self.slab.line(slot)?.row.as_ref();
+        row.is_some_and(|row| !row.events.is_empty()).then(|| self.to_derive(slot))?
+    }
+
     /// The case for somebody who is about to derive it anew: of its clocks it has those that can't be derived.
     pub fn to_derive(&self, slot: Slot) -> Option<Case> {
         let (line, kind) = (self.slab.line(slot)?, self.slab.kind(slot)?);
-        let clocks = self.overdue.get(&slot);
+        let clocks = self.clocks.get(&slot);
         Some(Case {
             key: self.key(slot)?,
             priority: kind.priority,
@@ -244,7 +340,7 @@ impl Lines {
             rule: kind.rule.clone(),
             escalation: kind.escalation.clone(),
             reports: Reports::from([(self.report_key(slot)?, self.slab.report(slot)?)]),
-            clocks: clocks.map_or_else(Vec::new, |clocks| overdue::unpack(clocks, line.received, &self.promises)),
+            clocks: clocks.map_or_else(Vec::new, |clocks| clocks::unpack(clocks, line.received, &self.promises)),
             pauses: Vec::new(),
             incident: None,
             ended: None,
@@ -279,7 +375,7 @@ impl Lines {
 
     /// The incident that an overdue line stands in, by the deadline that ranks it.
     pub fn incident(&self, slot: Slot) -> Option<IncidentNo> {
-        self.overdue.get(&slot)?.iter().find_map(Packed::incident)
+        self.clocks.get(&slot)?.iter().find_map(Packed::incident)
     }
 
     pub fn place(&self, slot: Slot) -> Option<Place> {
@@ -288,11 +384,12 @@ impl Lines {
 
     /// Of an overdue line, the deadline that comes next.
     fn runs_to(&self, slot: Slot) -> Option<Timestamp> {
-        self.overdue.get(&slot)?.iter().filter_map(Packed::runs_to).min()
+        self.clocks.get(&slot)?.iter().filter_map(Packed::runs_to).min()
     }
 
     fn next_of(&self, slot: Slot) -> Option<(Priority, Timestamp, Slot)> {
-        Some((self.slab.kind(slot)?.priority, self.runs_to(slot)?, slot))
+        let kind = self.slab.kind(slot).filter(|kind| kind.is_overdue)?;
+        Some((kind.priority, self.runs_to(slot)?, slot))
     }
 }
 
@@ -340,7 +437,6 @@ fn is_plain(report: &Report, category: &Name) -> bool {
     let row = &report.row;
     row.received == Received::At(report.received)
         && row.category == *category
-        && row.events.is_empty()
         && !row.paused
         && report.gone.is_none()
         && report.base.is_none()
@@ -349,22 +445,27 @@ fn is_plain(report: &Report, category: &Name) -> bool {
         && !report.is_superseded()
 }
 
-fn runs_only(case: &Case) -> bool {
-    let runs = |clock: &Clock| {
+/// Whether each of its clocks runs or was met in time, and says no more than that.
+fn keeps_its_time(case: &Case) -> bool {
+    let keeps = |clock: &Clock| {
         let never_warns = clock.warns_at.is_none() && clock.warned_of.is_none();
-        clock.state == ClockState::Running && never_warns && clock.since.is_none()
+        matches!(clock.state, ClockState::Running | ClockState::Met { .. }) && never_warns && clock.since.is_none()
     };
-    case.clocks.iter().all(runs)
+    case.clocks.iter().all(keeps)
 }
 
 /// Whether it stands in one incident at most, with the deadline that ranks it.
 fn stands_alone(case: &Case) -> bool {
     let members = members_of(case);
-    members.len() <= 1 && members.values().all(|(_, deadline, _)| Some(*deadline) == case.next_deadline())
+    members.len() <= 1 && members.iter().all(|(_, (_, deadline, _))| Some(*deadline) == case.next_deadline())
 }
 
 fn says_more(row: &Row) -> bool {
     !(row.events.is_empty() && row.dues.is_empty() && row.facts.is_empty() && !row.paused)
+}
+
+fn secs_between(from: Timestamp, until: Timestamp) -> u32 {
+    u32::try_from(until.since(from).secs().max(0)).unwrap_or(u32::MAX)
 }
 
 /// When a deadline has passed, since a target met at the very instant is met.

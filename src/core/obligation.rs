@@ -78,6 +78,10 @@ impl Matched {
         Matched(self.0 | other.0)
     }
 
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     pub fn contains(self, place: usize) -> bool {
         place < OBLIGATIONS_MAX && self.0 & (1 << place) != 0
     }

@@ -12,6 +12,7 @@ use super::policy::Priority;
 use super::time::{Span, Timestamp};
 use super::view::Group;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Lengths that a promise is made of, in seconds: one minute to seven days.
@@ -63,13 +64,17 @@ pub struct Pace {
     met: BTreeMap<(Group, Name), u64>,
 }
 
-/// Open cases by the minute of their receipt, and by the second of their next deadline. There are at most as
-/// many slots as cases, and of those that came in within seven days at most one a minute.
+/// Whole cases that are open by their ages, and by the second of their next deadline.
 #[derive(Debug, Default)]
 struct Slots {
-    minutes: BTreeMap<i64, u32>,
+    ages: Ages,
     due_secs: BTreeMap<i64, u32>,
 }
+
+/// Open cases by the minute of their receipt: at most as many minutes as cases, and of those that came in within seven
+/// days at most one a minute.
+#[derive(Debug, Default)]
+pub struct Ages(BTreeMap<i64, u32>);
 
 impl Lengths {
     pub fn add(&mut self, length: Span) {
@@ -98,8 +103,7 @@ impl Pace {
             Some(slots) => slots,
             None => self.open.entry(group.clone()).or_default(),
         };
-        let received_secs = received.micros().div_euclid(1_000_000);
-        shift(&mut slots.minutes, received_secs.div_euclid(60), by);
+        slots.ages.count(received, by);
         if let Some(deadline) = due {
             shift(&mut slots.due_secs, deadline.micros().div_euclid(1_000_000), by);
         }
@@ -121,13 +125,15 @@ impl Pace {
         let freed = plan.kept.iter().filter(|kept| kept.settled);
         let freed: BTreeMap<&EpisodeKey, &Case> = freed.map(|kept| (&kept.case.key, &kept.case)).collect();
         for (key, after) in &plan.cases {
-            let before = held.get(key).map(|case| &**case);
+            let line = lines.slot_of(key);
+            // Of a line to which nothing has happened nobody has heard an answer.
+            let answered = || lines.with_events(line?).map(Cow::Owned);
+            let before = held.get(key).map(|case| Cow::Borrowed(&**case)).or_else(answered);
             let told = after.as_deref().or_else(|| freed.get(key).copied());
             // What is only recalled was told before.
             let is_news = caught_up.contains(key.case.source()) && told.is_none_or(is_new);
-            // A line had no answer yet.
-            if before.is_some() || is_news || lines.holds(key) {
-                self.answered(before, after.as_deref(), outcomes.get(key).copied());
+            if before.is_some() || is_news || line.is_some() {
+                self.answered(before.as_deref(), after.as_deref(), outcomes.get(key).copied());
             }
         }
         for breach in plan.breaches.iter().filter(|breach| !breach.inherited) {
@@ -188,10 +194,16 @@ impl Pace {
         }
     }
 
-    pub fn view(&self, now: Timestamp) -> PaceView {
-        let open = self.open.iter().filter_map(|(group, slots)| Some((group.clone(), slots.open(now)?)));
+    /// With what is open of the cases of which no more than a line is held.
+    pub fn view(&self, now: Timestamp, lines: impl Iterator<Item = (Group, Open)>) -> PaceView {
+        let whole = self.open.iter().filter_map(|(group, slots)| Some((group.clone(), slots.open(now)?)));
+        let mut open: BTreeMap<Group, Open> = whole.collect();
+        for (group, of_lines) in lines {
+            let merged = open.remove(&group).map_or(of_lines.clone(), |of_cases| of_cases.with(&of_lines));
+            open.insert(group, merged);
+        }
         PaceView {
-            open: open.collect(),
+            open,
             first_response: self.first_response.clone(),
             closing: self.closing.clone(),
             acknowledged: self.acknowledged.clone(),
@@ -203,17 +215,44 @@ impl Pace {
 
 impl Slots {
     fn open(&self, now: Timestamp) -> Option<Open> {
-        let secs = |secs: i64| Timestamp::from_secs(secs);
-        let oldest = secs(self.minutes.first_key_value()?.0.saturating_mul(60));
-        let count: u64 = self.minutes.values().map(|count| u64::from(*count)).sum();
+        self.ages.open(self.due_secs.first_key_value().map(|(due, _)| Timestamp::from_secs(*due)), now)
+    }
+}
+
+impl Ages {
+    /// A case that came in then begins or ceases to be open.
+    pub fn count(&mut self, received: Timestamp, by: i64) {
+        shift(&mut self.0, received.micros().div_euclid(60_000_000), by);
+    }
+
+    /// `None` where nothing is open. `next_due` is told to the second.
+    pub fn open(&self, next_due: Option<Timestamp>, now: Timestamp) -> Option<Open> {
+        let oldest = Timestamp::from_secs(self.0.first_key_value()?.0.saturating_mul(60));
+        let count: u64 = self.0.values().map(|count| u64::from(*count)).sum();
         let now_minute = now.micros().div_euclid(60_000_000);
         let mut within = [0; SLA_SECS.len()];
         for (up_to, sum) in SLA_SECS.iter().zip(&mut within) {
             let first = now_minute.saturating_sub(up_to / 60).saturating_add(1);
-            *sum = self.minutes.range(first..).map(|(_, count)| u64::from(*count)).sum();
+            *sum = self.0.range(first..).map(|(_, count)| u64::from(*count)).sum();
         }
-        let next_due = self.due_secs.first_key_value().map(|(due, _)| secs(*due));
+        let next_due = next_due.map(|due| Timestamp::from_secs(due.micros().div_euclid(1_000_000)));
         Some(Open { oldest, next_due, within, count })
+    }
+}
+
+impl Open {
+    /// Both together.
+    fn with(&self, other: &Open) -> Open {
+        let mut within = self.within;
+        for (ours, theirs) in within.iter_mut().zip(other.within) {
+            *ours += theirs;
+        }
+        Open {
+            oldest: self.oldest.min(other.oldest),
+            next_due: self.next_due.into_iter().chain(other.next_due).min(),
+            within,
+            count: self.count + other.count,
+        }
     }
 }
 
@@ -260,17 +299,18 @@ mod tests {
 
     #[test]
     fn open_cases_are_counted_by_age_and_a_closed_one_leaves_no_trace() {
-        let mut slots = Slots::default();
+        let mut ages = Ages::default();
         let now = Timestamp::from_secs(600_000);
+        let came = |age_mins| now.minus(Span::from_mins(age_mins));
         for age_mins in [0, 4, 59, 60 * 24 * 30] {
-            shift(&mut slots.minutes, 10_000 - age_mins, 1);
+            ages.count(came(age_mins), 1);
         }
-        let open = slots.open(now).expect("something is open");
+        let open = ages.open(None, now).expect("something is open");
         assert_eq!((open.within[0], open.within[1], open.within[4], open.within[11], open.count), (1, 2, 3, 3, 4));
         assert_eq!(now.since(open.oldest), Span::from_hours(24 * 30));
         for age_mins in [0, 4, 59, 60 * 24 * 30] {
-            shift(&mut slots.minutes, 10_000 - age_mins, -1);
+            ages.count(came(age_mins), -1);
         }
-        assert!(slots.open(now).is_none() && slots.minutes.is_empty());
+        assert!(ages.open(None, now).is_none() && ages.0.is_empty());
     }
 }

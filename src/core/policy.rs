@@ -86,6 +86,18 @@ pub struct Target {
     pub repeat: Option<Span>,
 }
 
+impl Target {
+    /// As [`Policy::warns_before`], beside what [`Policy::warns_of`] says of its escalation.
+    pub fn warns_before(&self, of_escalation: Option<Span>) -> Option<Span> {
+        let before = self.warn.or(of_escalation)?;
+        let whole = match &self.due {
+            Due::Within { span, calendar: None } => Some(*span),
+            Due::Within { calendar: Some(_), .. } | Due::Stated { .. } => None,
+        };
+        Some(before).filter(|before| whole.is_none_or(|whole| *before < whole))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Categories {
@@ -340,13 +352,12 @@ impl Policy {
     /// How long before its deadline a target warns: as it says itself, else as its escalation does. One that
     /// has no longer than that in all warns of nothing, or it would at its beginning.
     pub fn warns_before(&self, target: &Target, escalation: Option<&Name>) -> Option<Span> {
-        let escalation = escalation.and_then(|name| self.escalations.get(name));
-        let before = target.warn.or_else(|| escalation?.warn.as_ref()?.before)?;
-        let whole = match &target.due {
-            Due::Within { span, calendar: None } => Some(*span),
-            Due::Within { calendar: Some(_), .. } | Due::Stated { .. } => None,
-        };
-        Some(before).filter(|before| whole.is_none_or(|whole| *before < whole))
+        target.warns_before(self.warns_of(escalation))
+    }
+
+    /// How long before a deadline an escalation warns where the target doesn't say.
+    pub fn warns_of(&self, escalation: Option<&Name>) -> Option<Span> {
+        self.escalations.get(escalation?)?.warn.as_ref()?.before
     }
 
     /// The first rule that matches. One that can't be decided might, so of all such before it and of it the

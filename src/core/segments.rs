@@ -152,19 +152,18 @@ impl Core {
     pub(super) fn as_held(&self, key: &EpisodeKey) -> Option<Cow<'_, Case>> {
         match self.cases.get(key) {
             Some(case) => Some(Cow::Borrowed(&**case)),
-            None => self.lines.to_derive(self.lines.slot_of(key)?).map(Cow::Owned),
+            None => self.line_as_held(key),
         }
+    }
+
+    /// The same where no more than a line is held.
+    pub(super) fn line_as_held(&self, key: &EpisodeKey) -> Option<Cow<'_, Case>> {
+        self.lines.to_derive(self.lines.slot_of(key)?).map(Cow::Owned)
     }
 
     /// A case as the store remembers it.
     pub(super) fn as_stored(&self, key: &EpisodeKey) -> Option<Cow<'_, Case>> {
-        match self.cases.get(key) {
-            Some(case) => Some(Cow::Borrowed(&**case)).filter(|case| case.stored),
-            None => {
-                let slot = self.lines.slot_of(key).filter(|slot| self.lines.is_overdue(*slot))?;
-                self.lines.to_derive(slot).map(Cow::Owned)
-            }
-        }
+        self.as_held(key).filter(|case| case.stored)
     }
 
     fn remembered(&self, source: &Name, id: &ReportId) -> Option<Remembered> {
@@ -196,11 +195,15 @@ impl Core {
         }
     }
 
+    pub(super) fn is_writing_segments(&self) -> bool {
+        self.segments.values().any(|held| held.began.is_some())
+    }
+
     /// A report came under watch, or a line became whole: one that was there already is added only while a
     /// generation is being written, because that may have passed its new place and not reached its old one.
-    pub(super) fn note_added(&mut self, (source, id): &(Name, ReportId)) {
+    pub(super) fn note_added(&mut self, source: &Name, id: &ReportId, is_new: bool) {
         let Some(held) = self.segments.get_mut(source).filter(|held| held.began.is_some()) else { return };
-        if held.cursor.is_some() || self.lines.slot(source, id).is_none() {
+        if held.cursor.is_some() || is_new {
             held.added.push(id.clone());
         }
     }

@@ -10,9 +10,9 @@ use super::incident::{Incident, IncidentKind};
 use super::policy::Priority;
 use super::rank::Rank;
 use super::time::Timestamp;
-use super::view::{IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
+use super::view::{Counts, Group, IncidentRow, NextDeadline, QueueRow, VIEW_ROWS, View};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 impl Core {
@@ -23,14 +23,23 @@ impl Core {
         View {
             as_of: Some(now),
             queue: queue.collect(),
-            open: self.tally.open.clone(),
+            open: self.open_by_group(),
             incidents: open.take(VIEW_ROWS).map(|incident| self.incident_row(incident)).collect(),
             breaches_total: self.tally.breaches.clone(),
             rejects_total: self.tally.rejects.clone(),
             quiets: self.quiets.values().filter(|quiet| !quiet.is_over(now)).cloned().collect(),
             presumed_categories: self.tally.presumed.iter().cloned().collect(),
-            pace: self.tally.pace.view(now),
+            pace: self.tally.pace.view(now, self.lines.open(now)),
         }
+    }
+
+    fn open_by_group(&self) -> BTreeMap<Group, Counts> {
+        let mut open: BTreeMap<Group, Counts> = BTreeMap::new();
+        for (group, part) in self.counts() {
+            let counts = open.entry(group).or_default();
+            (counts.open, counts.overdue) = (counts.open + part.open, counts.overdue + part.overdue);
+        }
+        open
     }
 
     fn incident_row(&self, incident: &Incident) -> IncidentRow {
@@ -179,6 +188,6 @@ fn queue_row(case: &Case) -> QueueRow {
         overdue: case.is_overdue(),
         unverified: case.clocks.iter().any(|c| matches!(c.state, super::clock::ClockState::Unverified { .. })),
         rank: case.rank(),
-        incident: members_of(case).into_iter().min_by(|a, b| a.1.cmp(&b.1)).map(|(no, _)| no).or(case.incident),
+        incident: members_of(case).into_iter().min_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0))).map(|(no, _)| no).or(case.incident),
     }
 }

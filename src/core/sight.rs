@@ -396,7 +396,7 @@ impl Core {
 
     /// Open cases of a source.
     pub(super) fn open_cases(&self, source: &Name) -> u64 {
-        let of_source = self.tally.open.iter().filter(|(group, _)| group.source == *source);
+        let of_source = self.counts().filter(|(group, _)| group.source == *source);
         of_source.map(|(_, counts)| counts.open).sum()
     }
 

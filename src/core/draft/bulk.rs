@@ -3,6 +3,7 @@
 
 use super::Draft;
 use crate::core::bulk::{Closed, in_bulk};
+use crate::core::case::Case;
 use crate::core::id::{EpisodeKey, IncidentNo, Name};
 use crate::core::incident::{Incident, IncidentKind};
 use crate::core::observation::Actor;
@@ -97,8 +98,8 @@ impl Draft<'_> {
 
     /// A case of a bulk was looked at: its incident may be over, and whoever took it has acted where it waits
     /// no longer.
-    pub(super) fn look_at_bulk(&mut self, key: &EpisodeKey, waited: &[IncidentNo]) {
-        let waits: Vec<IncidentNo> = self.case(key).into_iter().flat_map(super::Case::waits_in_bulk).collect();
+    pub(super) fn look_at_bulk(&mut self, case: Option<&Case>, waited: &[IncidentNo]) {
+        let waits: Vec<IncidentNo> = case.into_iter().flat_map(Case::waits_in_bulk).collect();
         let now = self.now;
         for no in waited.iter().filter(|no| !waits.contains(no)) {
             let taken = self.incident(*no).is_some_and(|incident| incident.acknowledged.is_some());

@@ -1,19 +1,19 @@
 //! Incidents as a draft leaves them: which one a case rings in, who stands in it, and whether anybody acts.
 
 use super::{Draft, MemberKey};
+use crate::core::case::Case;
 use crate::core::id::{EpisodeKey, IncidentNo, Name};
 use crate::core::incident::{Incident, IncidentKind};
 use crate::core::urgent::name_of_episode;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 impl Draft<'_> {
-    pub(super) fn episode_incident(&mut self, key: &EpisodeKey, escalation: Name) -> IncidentNo {
-        let before = self.case(key).and_then(|case| case.incident);
-        match before {
+    pub(super) fn episode_incident(&mut self, case: &Case, escalation: Name) -> IncidentNo {
+        match case.incident {
             Some(no) if self.incident(no).is_some() => no,
-            _ => {
-                let no = self.open_incident(IncidentKind::Episode(key.clone()), escalation);
-                self.name_incident(no, &name_of_episode(no, key, before));
+            before => {
+                let no = self.open_incident(IncidentKind::Episode(case.key.clone()), escalation);
+                self.name_incident(no, &name_of_episode(no, &case.key, before));
                 no
             }
         }
@@ -47,14 +47,11 @@ impl Draft<'_> {
         self.plan.incidents.get_mut(&no)
     }
 
-    pub(super) fn move_members(
-        &mut self,
-        before: BTreeMap<IncidentNo, MemberKey>,
-        mut after: BTreeMap<IncidentNo, MemberKey>,
-    ) {
+    /// A case that stood in the incidents of `before` stands in those of `after`.
+    pub(super) fn move_members(&mut self, before: Vec<(IncidentNo, MemberKey)>, mut after: Vec<(IncidentNo, MemberKey)>) {
         for (no, member) in before {
-            if after.get(&no) == Some(&member) {
-                after.remove(&no);
+            if let Some(place) = after.iter().position(|(held, of)| (*held, of) == (no, &member)) {
+                after.remove(place);
                 continue;
             }
             let now = self.now;

@@ -1,16 +1,43 @@
 //! How a draft meets cases of which the core holds no more than a line: it leaves them so, or makes them whole.
 
-use super::Draft;
+use super::{Draft, is_another_report, undecided_alarm};
 use crate::core::id::{Name, ReportId};
-use crate::core::lines::Slot;
+use crate::core::lines::{Loose, Slot};
+use crate::core::observation::Row;
 use crate::core::plan::Home;
+use crate::core::policy::Priority;
+use crate::core::time::Timestamp;
 
 impl Draft<'_> {
     /// The line of a report whose case this draft has not made whole.
     pub(super) fn line_of(&self, source: &Name, id: &ReportId) -> Option<Slot> {
         let slot = self.core.lines.slot(source, id)?;
-        let key = self.core.lines.key(slot)?;
-        (!self.plan.cases.contains_key(&key)).then_some(slot)
+        let is_drafted = || self.core.lines.key(slot).is_some_and(|key| self.plan.cases.contains_key(&key));
+        (self.stand_alone || !is_drafted()).then_some(slot)
+    }
+
+    /// Takes in what a read says of a line that stays one: something has happened to its report, and nothing that others
+    /// must hear of. Where it takes more nothing changes, and the case must be made whole.
+    pub(super) fn change_line(&mut self, slot: Slot, row: Option<&Row>, read_began: Timestamp) -> bool {
+        let Some(row) = row.filter(|_| !self.core.lines.is_overdue(slot)) else { return false };
+        let (policy, now) = (&self.core.policy, self.now);
+        let assessment = policy.assess(row);
+        if assessment.priority == Priority::P0 {
+            return false;
+        }
+        let line = self.core.lines.to_derive(slot).zip(self.core.lines.report_key(slot));
+        let Some((mut case, report)) = line else { return false };
+        if case.reports.get(&report).is_none_or(|known| is_another_report(known, row, read_began)) {
+            return false;
+        }
+        case.see(&report, Some(row.clone()), read_began, self.blind_after(&report.source));
+        let turns = case.refresh(policy, now);
+        if !turns.is_empty() || case.begin_anew(policy) || case.is_overdue() || Loose::of(&case).is_none() {
+            return false;
+        }
+        self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(&report, when)));
+        self.plan.cases.insert(case.key.clone(), Some(Box::new(case)));
+        true
     }
 
     /// Makes a case whole of which the core holds a line, to be derived anew.

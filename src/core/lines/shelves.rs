@@ -2,8 +2,9 @@
 //! the lines that they order. What a slot is ordered by is asked of whoever knows it, and stays while it is held.
 
 use super::Slot;
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::cmp::{Ordering, Reverse};
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::Bound;
 
 /// Slots that lie together.
@@ -125,6 +126,10 @@ impl<K: Key> Shelves<K> {
         true
     }
 
+    pub fn first(&self) -> Option<Slot> {
+        self.shelves.first_key_value().and_then(|(_, shelf)| shelf.slots.first()).map(|(_, slot)| *slot)
+    }
+
     /// The slots in order, from the first whose key isn't before this one.
     pub fn from(&self, key: Option<K>, key_of: impl Fn(Slot) -> Option<K>) -> impl Iterator<Item = Slot> {
         let rest = self.shelves.range((Bound::Excluded(&key), Bound::Unbounded));
@@ -143,6 +148,21 @@ pub fn merge<T: Ord>(one: impl Iterator<Item = T>, other: impl Iterator<Item = T
         (Some(a), Some(b)) if b < a => other.next(),
         (Some(_), _) => one.next(),
         (None, _) => other.next(),
+    })
+}
+
+/// Any number of ordered walks as one.
+pub fn merge_all<W: Iterator<Item = T>, T: Ord>(mut walks: Vec<W>) -> impl Iterator<Item = T> {
+    let first = |(at, walk): (usize, &mut W)| walk.next().map(|first| Reverse((first, at)));
+    let mut heads: BinaryHeap<Reverse<(T, usize)>> = walks.iter_mut().enumerate().filter_map(first).collect();
+    std::iter::from_fn(move || {
+        let mut head = heads.peek_mut()?;
+        let at = head.0.1;
+        let Reverse((first, _)) = match walks[at].next() {
+            Some(next) => std::mem::replace(&mut *head, Reverse((next, at))),
+            None => PeekMut::pop(head),
+        };
+        Some(first)
     })
 }
 

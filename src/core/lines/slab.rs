@@ -9,7 +9,7 @@ use crate::core::policy::{Priority, Standing};
 use crate::core::rank::Rank;
 use crate::core::time::{Span, Timestamp};
 use std::cmp::Reverse;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 
 /// What lines have in common; each is kept once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +22,41 @@ pub struct Kind {
     pub verdict: Verdict,
     /// A deadline of it has passed, and everything of that is done.
     pub is_overdue: bool,
+}
+
+/// A kind of which nothing is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KindRef<'k> {
+    pub source: &'k Name,
+    pub priority: Priority,
+    pub category: &'k Name,
+    pub rule: &'k Name,
+    pub escalation: Option<&'k Name>,
+    pub verdict: Verdict,
+    pub is_overdue: bool,
+}
+
+impl Kind {
+    /// It orders as the kind does.
+    pub fn by_ref(&self) -> KindRef<'_> {
+        let Kind { source, priority, category, rule, escalation, verdict, is_overdue } = self;
+        let (escalation, verdict, is_overdue) = (escalation.as_ref(), *verdict, *is_overdue);
+        KindRef { source, priority: *priority, category, rule, escalation, verdict, is_overdue }
+    }
+}
+
+impl KindRef<'_> {
+    pub fn to_owned(self) -> Kind {
+        Kind {
+            source: self.source.clone(),
+            priority: self.priority,
+            category: self.category.clone(),
+            rule: self.rule.clone(),
+            escalation: self.escalation.cloned(),
+            verdict: self.verdict,
+            is_overdue: self.is_overdue,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -68,6 +103,14 @@ impl Slab {
         lay(&mut self.subjects, slot, subject);
         self.lines[slot as usize] = Some(line);
         slot
+    }
+
+    /// Lets a line that is there say something else of the same report.
+    pub fn change(&mut self, slot: Slot, line: Line, subject: Option<Subject>) {
+        if let Some(held) = self.line_mut(slot) {
+            *held = line;
+            lay(&mut self.subjects, slot, subject);
+        }
     }
 
     pub fn take(&mut self, slot: Slot) -> Option<Line> {
@@ -118,12 +161,13 @@ impl Slab {
         same_id && self.kind(slot).is_some_and(|kind| kind.source == *source)
     }
 
-    pub fn hash(&self, slot: Slot) -> u64 {
+    /// The hash of (source, id).
+    pub fn hash(&self, slot: Slot, hasher: &impl BuildHasher) -> u64 {
         let of = |line: &Line| {
             let source = &self.kinds.get(line.kind)?.source;
             Some(match self.other_id(slot) {
-                Some(id) => hash_of(source, id),
-                None => hash_of(source, &ReportId::Int(line.id)),
+                Some(id) => hasher.hash_one((source, id)),
+                None => hasher.hash_one((source, ReportId::Int(line.id))),
             })
         };
         self.line(slot).and_then(of).unwrap_or(0)
@@ -193,12 +237,6 @@ fn lay<T>(all: &mut Vec<Option<T>>, slot: Slot, thing: Option<T>) {
     if let Some(place) = all.get_mut(slot as usize) {
         *place = thing;
     }
-}
-
-pub fn hash_of(source: &Name, id: &ReportId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (source, id).hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

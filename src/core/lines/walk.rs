@@ -1,32 +1,18 @@
 //! Many lines at once: in rank order, by when they wake, by source, by slot.
 
 use super::{Lines, Place, Slot, merge, past};
-use crate::core::id::{EpisodeKey, Name, ReportKey};
+use crate::core::id::{Name, ReportKey};
+use crate::core::pace::Open;
 use crate::core::policy::Priority;
 use crate::core::rank::Rank;
 use crate::core::segments::Remembered;
 use crate::core::time::Timestamp;
-use crate::core::view::Group;
+use crate::core::view::{Counts, Group};
 use std::ops::Range;
 
 impl Lines {
     pub fn priority(&self, slot: Slot) -> Option<Priority> {
         self.slab.kind(slot).map(|kind| kind.priority)
-    }
-
-    pub fn group(&self, slot: Slot) -> Option<Group> {
-        let kind = self.slab.kind(slot)?;
-        Some(Group { source: kind.source.clone(), category: kind.category.clone(), priority: kind.priority })
-    }
-
-    /// Since when it is open, and the deadline that ranks it.
-    pub fn runs(&self, slot: Slot) -> Option<(Timestamp, Option<Timestamp>)> {
-        self.slab.line(slot).map(|line| (line.received, Some(line.due).filter(|due| *due < Timestamp::MAX)))
-    }
-
-    /// Whether a case is one of them.
-    pub fn holds(&self, key: &EpisodeKey) -> bool {
-        self.slot_of(key).is_some()
     }
 
     /// What the next start must know of a line.
@@ -37,22 +23,29 @@ impl Lines {
 
     /// When the next deadline has passed.
     pub fn wakes_at(&self) -> Option<Timestamp> {
-        let running = Priority::ALL.into_iter().filter_map(|priority| self.running_to(priority).next());
+        let running = self.ranked.first_deadlines(&self.slab).map(|(_, deadline)| deadline);
         let next = Priority::ALL.into_iter().filter_map(|priority| self.next_of_priority(priority).next());
-        running.chain(next).map(|(deadline, _)| past(deadline)).min()
+        running.chain(next.map(|(deadline, _)| deadline)).map(past).min()
     }
 
     /// Lines of which a deadline has passed, by priority.
     pub fn due(&self, now: Timestamp) -> impl Iterator<Item = Slot> {
-        let of_priority = |priority| merge(self.running_to(priority), self.next_of_priority(priority));
-        let due = move |priority| of_priority(priority).take_while(move |(deadline, _)| past(*deadline) <= now);
-        Priority::ALL.into_iter().flat_map(due).map(|(_, slot)| slot)
+        let is_due = move |deadline: Timestamp| past(deadline) <= now;
+        let runs_out = move |priority| {
+            let mut firsts = self.ranked.first_deadlines(&self.slab);
+            firsts.any(|(of, deadline)| of == priority && is_due(deadline))
+        };
+        let of_priority = move |priority| {
+            let running = runs_out(priority).then(|| self.running_to(priority)).into_iter().flatten();
+            merge(running, self.next_of_priority(priority)).take_while(move |(deadline, _)| is_due(*deadline))
+        };
+        Priority::ALL.into_iter().flat_map(of_priority).map(|(_, slot)| slot)
     }
 
     /// The deadlines that lines of a priority run to which are not overdue, the earliest first.
     fn running_to(&self, priority: Priority) -> impl Iterator<Item = (Timestamp, Slot)> {
-        let places = self.running_from(first_of(priority));
-        let running = places.take_while(move |place| place.0 == priority && place.1 < Timestamp::MAX);
+        let places = self.ranked.running(&self.slab, FIRST, priority..=priority);
+        let running = places.take_while(|place| place.1 < Timestamp::MAX);
         running.map(|(_, deadline, _, slot)| (deadline, slot))
     }
 
@@ -71,8 +64,10 @@ impl Lines {
 
     /// The first lines in rank order after this place, at most `limit`; from the first where none is given.
     pub fn after(&self, after: Option<&Rank>, limit: usize) -> Vec<(Rank, Slot)> {
-        let from = after.map_or(first_of(Priority::P0), |rank| (rank.priority, rank.deadline, rank.received, 0));
-        let places = merge(self.passed_from(from), self.running_from(from));
+        let from = after.map_or(FIRST, |rank| (rank.priority, rank.deadline, rank.received, 0));
+        let further = from.0..=Priority::P4;
+        let running = self.ranked.running(&self.slab, from, further.clone());
+        let places = merge(self.ranked.passed(&self.slab, from, further), running);
         let ranked = |place: Place| Some((self.slab.rank(place.3)?, place.3));
         let ranks = in_order(places, |place| (place.0, place.1, place.2), ranked);
         ranks.filter(|(rank, _)| after.is_none_or(|after| rank > after)).take(limit).collect()
@@ -80,9 +75,19 @@ impl Lines {
 
     /// Lines of this priority.
     pub fn of_priority(&self, priority: Priority) -> impl Iterator<Item = Slot> {
-        let from = first_of(priority);
-        let running = self.running_from(from).take_while(move |place| place.0 == priority);
-        running.chain(self.passed_from(from).take_while(move |place| place.0 == priority)).map(|place| place.3)
+        let running = self.ranked.running(&self.slab, FIRST, priority..=priority);
+        let passed = self.ranked.passed(&self.slab, FIRST, priority..=priority);
+        running.chain(passed).map(|place| place.3)
+    }
+
+    /// How many lines are open and overdue, of every group that there was, in parts.
+    pub fn counts(&self) -> impl Iterator<Item = (Group, Counts)> {
+        self.ranked.counts(&self.slab)
+    }
+
+    /// How old they are, and what falls due next, in parts.
+    pub fn open(&self, now: Timestamp) -> impl Iterator<Item = (Group, Open)> {
+        self.ranked.open(&self.slab, now)
     }
 
     /// Lines in the order in which they lie, from this slot on.
@@ -109,14 +114,10 @@ impl Lines {
         self.slab.lines_from(from).filter(move |(_, _, kind)| kind.source == *source).map(|(slot, _, _)| slot)
     }
 
-    fn running_from(&self, from: Place) -> impl Iterator<Item = Place> {
-        self.running.from(Some(from), |slot| self.slab.place(slot)).filter_map(|slot| self.slab.place(slot))
-    }
-
-    fn passed_from(&self, from: Place) -> impl Iterator<Item = Place> {
-        self.passed.from(Some(from), |slot| self.slab.place(slot)).filter_map(|slot| self.slab.place(slot))
-    }
 }
+
+/// Before every other.
+const FIRST: Place = (Priority::P0, Timestamp::MIN, Timestamp::MIN, 0);
 
 /// What stands at these places, in its own order: places follow it but for ties, which `tie` tells.
 pub fn in_order<K: PartialEq, T: Ord>(
@@ -136,8 +137,4 @@ pub fn in_order<K: PartialEq, T: Ord>(
         Some(tied)
     });
     ties.flatten()
-}
-
-fn first_of(priority: Priority) -> Place {
-    (priority, Timestamp::MIN, Timestamp::MIN, 0)
 }

@@ -1,5 +1,5 @@
-//! The clocks of a line that is overdue, packed. What a breach was found by can't be derived from the policy of now,
-//! so all of its clocks are kept as they are.
+//! The clocks of a line of which a target is overdue or was met, packed. What a breach was found by, and what was met in
+//! time, can't be derived from the policy of now, so all of its clocks are kept as they are.
 
 use super::table::{Number, Table};
 use crate::core::clock::{Breach, Clock, ClockState};
@@ -21,8 +21,8 @@ pub struct Promise {
 pub struct Packed {
     /// `Timestamp::MAX` where it has none.
     deadline: Timestamp,
-    /// When the breach was detected.
-    found_at: Timestamp,
+    /// When the breach was detected, or the target met.
+    at: Timestamp,
     incident: Option<NonZeroU32>,
     promise: u16,
     state: State,
@@ -35,6 +35,7 @@ enum State {
     Breached,
     /// Overdue already when its case was first seen.
     Inherited,
+    Met,
 }
 
 /// The clocks of a case whose report came in then; `None` where one says more than this can hold.
@@ -62,8 +63,10 @@ impl Packed {
                 let state = if breach.inherited { State::Inherited } else { State::Breached };
                 of_it.then_some(state)?
             }
+            ClockState::Met { .. } if started.is_some() => State::Met,
             _ => return None,
         };
+        let found_at = clock.breach().map(|breach| breach.detected_at);
         let incident = match clock.breach().and_then(|breach| breach.incident) {
             Some(IncidentNo(no)) => Some(NonZeroU32::new(u32::try_from(no).ok()?)?),
             None => None,
@@ -71,7 +74,7 @@ impl Packed {
         let promise = Promise { target: target.clone(), until: *until, obligation: *obligation };
         Some(Packed {
             deadline: deadline.unwrap_or(Timestamp::MAX),
-            found_at: clock.breach().map_or(Timestamp::MAX, |breach| breach.detected_at),
+            at: found_at.or(clock.met_at()).unwrap_or(Timestamp::MAX),
             incident,
             promise: u16::try_from(promises.number_of(promise).get()).ok()?,
             state,
@@ -83,11 +86,12 @@ impl Packed {
         let deadline = Some(self.deadline).filter(|at| *at < Timestamp::MAX);
         let breach = || Breach {
             deadline: self.deadline,
-            detected_at: self.found_at,
+            detected_at: self.at,
             inherited: self.state == State::Inherited,
             incident: self.incident(),
         };
         let state = match self.state {
+            State::Met => ClockState::Met { at: self.at },
             State::NotStarted | State::Running => ClockState::Running,
             State::Breached | State::Inherited => {
                 ClockState::Breached { breach: breach(), ended: None, contradicted_at: None }
