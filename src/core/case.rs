@@ -6,6 +6,7 @@ mod again;
 mod closures;
 mod evidence;
 mod owed;
+mod remembered;
 mod said;
 mod spread;
 
@@ -13,7 +14,7 @@ pub use closures::closing;
 
 use super::bulk::Closed;
 use super::calendar::Interval;
-use super::clock::{Clock, ClockState, Turn};
+use super::clock::{Clock, Turn};
 use super::facts;
 use super::id::{EpisodeKey, IncidentNo, Name, ReportKey};
 use super::obligation::{Matched, Obligation};
@@ -58,10 +59,6 @@ pub struct Look {
 
 /// Growth is measured over at least this long, so that a single view between two polls is no spread.
 pub const SPREAD_WINDOW: Span = Span::from_mins(6);
-
-/// How often the store learns that a pause goes on: well within the time after which a gap between two reads
-/// credits nothing, so that a restart loses none of it.
-const PAUSE_TOLD_EVERY: Span = Span::from_secs(30);
 
 /// How an episode ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -332,32 +329,6 @@ impl Case {
             received: self.received(),
             key: self.key.clone(),
         }
-    }
-
-    /// Whether the store has nothing new to learn: what differs is only when reports were read and which
-    /// clocks wait for proof, and a restart reads and asks anyway.
-    pub fn is_remembered_by(&self, stored: &Case) -> bool {
-        let remembered = |case: &Case| {
-            let mut case = case.clone();
-            for report in case.reports.values_mut().filter(|report| !report.is_superseded()) {
-                report.read_began = Timestamp::MIN;
-            }
-            for clock in &mut case.clocks {
-                if let ClockState::Asked { .. } = clock.state {
-                    clock.state = ClockState::Running;
-                }
-            }
-            case
-        };
-        let mut now = remembered(self);
-        // A pause that goes on is told every now and then, not at every poll.
-        if let (Some(last), Some(known)) = (now.pauses.last_mut(), stored.pauses.last())
-            && last.from == known.from
-            && last.until.since(known.until) < PAUSE_TOLD_EVERY
-        {
-            last.until = known.until;
-        }
-        now == remembered(stored)
     }
 
     /// The pauses that move its deadlines: none on P0.

@@ -157,14 +157,15 @@ impl Core {
         let mut keys = Vec::new();
         for observation in &rows.rows {
             let Some(row) = &observation.row else { continue };
-            let home = self.homes.get(&rows.source, &observation.id);
+            let is_line = self.lines.slot(&rows.source, &observation.id).is_some();
+            let home = if is_line { None } else { self.homes.get(&rows.source, &observation.id) };
             if home.and_then(|home| self.cases.get(&home.episode)).is_some_and(|case| case.is_p0()) {
                 continue;
             }
             if let Some(subject) = row.subject.filter(|_| self.policy.assess(row).priority == Priority::P0) {
                 keys.push(CaseKey::Subject { source: rows.source.clone(), subject });
             }
-            if home.is_none() && self.lines.slot(&rows.source, &observation.id).is_none() {
+            if home.is_none() && !is_line {
                 let id = observation.id.clone();
                 keys.push(CaseKey::Report(ReportKey { source: rows.source.clone(), id, incarnation: 0 }));
             }
@@ -302,6 +303,9 @@ impl Core {
         for line in std::mem::take(&mut plan.lines.begun) {
             self.put_line(line);
         }
+        for (slot, case) in std::mem::take(&mut plan.lines.changed) {
+            self.change_line(slot, case);
+        }
         for (episode, report, read_began) in plan.seen {
             let report = self.cases.get_mut(&episode).and_then(|case| case.reports.get_mut(&report));
             if let Some(report) = report {
@@ -373,25 +377,18 @@ impl Core {
 
     /// Replaces a case and its places in every index.
     pub(super) fn put_case(&mut self, key: EpisodeKey, case: Option<Box<Case>>) {
-        let case = match self.lines.slot_of(&key) {
-            Some(slot) => {
-                let Some(changed) = case.map(|case| self.lines.change(slot, case)) else {
-                    return self.remove_line(slot);
-                };
-                let Err(case) = changed else { return self.leave_home(slot) };
-                self.remove_line(slot);
-                Some(case)
-            }
-            None => {
-                self.take_out(&key, case.is_none());
-                case
-            }
-        };
+        match self.lines.slot_of(&key) {
+            Some(slot) => self.remove_line(slot),
+            None => self.take_out(&key, case.is_none()),
+        }
         let Some(case) = case else { return };
         let case = match self.lines.take(case) {
             Ok(slot) => {
                 self.members.add_line(slot, &self.lines);
-                return self.leave_home(slot);
+                if let Some(report) = self.lines.report_key(slot) {
+                    self.homes.remove(&report.source, &report.id);
+                }
+                return;
             }
             Err(case) => case,
         };
@@ -408,11 +405,15 @@ impl Core {
         self.cases.insert(key, case);
     }
 
-    /// The report of a line needs no home beside it.
-    fn leave_home(&mut self, slot: Slot) {
-        if let Some(report) = self.lines.report_key(slot) {
-            self.homes.remove(&report.source, &report.id);
-        }
+    /// Takes in a case that has changed and stays a line.
+    fn change_line(&mut self, slot: Slot, case: Box<Case>) {
+        let report = self.lines.report_key(slot);
+        let (Err(case), Some(report)) = (self.lines.change(slot, case), report) else { return };
+        // Its clocks say more than a line can hold.
+        let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
+        self.note_added(&report.source, &report.id, false);
+        self.homes.insert((report.source, report.id), home);
+        self.put_case(case.key.clone(), Some(case));
     }
 
     /// Takes a whole case out of every index.

@@ -59,6 +59,7 @@ impl ReportId {
 }
 
 impl CaseKey {
+    #[inline]
     pub fn source(&self) -> &Name {
         match self {
             CaseKey::Subject { source, .. } => source,

@@ -44,6 +44,8 @@ pub struct LineChanges {
     pub judged_until: Option<Slot>,
     /// Cases that begin as lines.
     pub begun: Vec<Loose>,
+    /// Cases that have changed and stay lines.
+    pub changed: Vec<(Slot, Box<Case>)>,
 }
 
 /// A line before it is laid down.
@@ -258,6 +260,7 @@ impl Lines {
         }
     }
 
+    #[inline]
     pub fn slot(&self, source: &Name, id: &ReportId) -> Option<Slot> {
         self.slots.find(self.hasher.hash_one((source, id)), |slot| self.slab.is(*slot, source, id)).copied()
     }
@@ -378,6 +381,7 @@ impl Lines {
         self.clocks.get(&slot)?.iter().find_map(Packed::incident)
     }
 
+    #[inline]
     pub fn place(&self, slot: Slot) -> Option<Place> {
         self.slab.place(slot)
     }

@@ -136,6 +136,9 @@ impl Pace {
                 self.answered(before.as_deref(), after.as_deref(), outcomes.get(key).copied());
             }
         }
+        for (slot, case) in &plan.lines.changed {
+            self.answered(lines.with_events(*slot).as_ref(), Some(case), None);
+        }
         for breach in plan.breaches.iter().filter(|breach| !breach.inherited) {
             if let Some(Ending::Met { at }) = breach.ended
                 && !was_met(held.get(&breach.episode).map(|case| &**case), breach)

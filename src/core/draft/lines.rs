@@ -36,7 +36,7 @@ impl Draft<'_> {
             return false;
         }
         self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(&report, when)));
-        self.plan.cases.insert(case.key.clone(), Some(Box::new(case)));
+        self.plan.lines.changed.push((slot, Box::new(case)));
         true
     }
 

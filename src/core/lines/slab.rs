@@ -120,6 +120,7 @@ impl Slab {
         Some(line)
     }
 
+    #[inline]
     pub fn line(&self, slot: Slot) -> Option<&Line> {
         self.lines.get(slot as usize).and_then(Option::as_ref)
     }
@@ -128,6 +129,7 @@ impl Slab {
         self.lines.get_mut(slot as usize).and_then(Option::as_mut)
     }
 
+    #[inline]
     pub fn kind(&self, slot: Slot) -> Option<&Kind> {
         self.kinds.get(self.line(slot)?.kind)
     }
@@ -153,6 +155,7 @@ impl Slab {
         }
     }
 
+    #[inline]
     pub fn is(&self, slot: Slot, source: &Name, id: &ReportId) -> bool {
         let same_id = match (self.other_id(slot), id) {
             (None, ReportId::Int(id)) => self.line(slot).is_some_and(|line| line.id == *id),
@@ -162,6 +165,7 @@ impl Slab {
     }
 
     /// The hash of (source, id).
+    #[inline]
     pub fn hash(&self, slot: Slot, hasher: &impl BuildHasher) -> u64 {
         let of = |line: &Line| {
             let source = &self.kinds.get(line.kind)?.source;
@@ -185,6 +189,7 @@ impl Slab {
         Some(EpisodeKey { case: CaseKey::Report(self.report_key(slot)?), episode: 0 })
     }
 
+    #[inline]
     pub fn place(&self, slot: Slot) -> Option<Place> {
         let line = self.line(slot)?;
         Some((self.kinds.get(line.kind)?.priority, line.due, line.received, slot))
@@ -224,6 +229,7 @@ impl Slab {
         })
     }
 
+    #[inline]
     fn other_id(&self, slot: Slot) -> Option<&ReportId> {
         self.ids.get(slot as usize).and_then(Option::as_ref)
     }

@@ -37,6 +37,7 @@ impl<T: Ord> Table<T> {
         self.place(beside).ok().map(|place| self.ordered[place])
     }
 
+    #[inline]
     pub fn get(&self, number: Number) -> Option<&T> {
         self.all.get(place_of(number))
     }
