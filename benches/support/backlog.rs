@@ -69,7 +69,8 @@ const POSTGRES: &str = "
     CREATE INDEX ON reports (updated_at, id);
     CREATE INDEX ON reports (received_at, id);
     CREATE INDEX ON reports (id) WHERE closed_at IS NULL;
-    CREATE INDEX ON reports (category, id) WHERE closed_at IS NULL";
+    CREATE INDEX ON reports (category, id) WHERE closed_at IS NULL;
+    ANALYZE reports";
 
 const MYSQL: &str = "
     CREATE TABLE reports (id bigint PRIMARY KEY, category varchar(40) NOT NULL, received_at datetime(6) NOT NULL,

@@ -33,6 +33,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A case's place among the overdue cases of an incident: the most urgent first.
 pub type MemberKey = (Priority, Timestamp, EpisodeKey);
 
+/// What clocks of a case did, by their places.
+type Turns = Vec<(usize, Turn)>;
+
 pub struct Draft<'c> {
     pub(super) core: &'c Core,
     pub(super) now: Timestamp,
@@ -42,6 +45,8 @@ pub struct Draft<'c> {
     /// In which remembered episodes each of their reports was.
     seen_in: BTreeMap<ReportKey, Vec<EpisodeKey>>,
     touched: BTreeSet<EpisodeKey>,
+    /// Cases that begin with this draft and are derived already, with what their clocks did.
+    derived: Vec<(Box<Case>, Turns)>,
     /// Cases that this draft settled, as they were then: a page may still tell of them.
     freed: BTreeMap<EpisodeKey, Box<Case>>,
     pub next_incident: u64,
@@ -64,6 +69,7 @@ impl<'c> Draft<'c> {
             recalled: BTreeMap::new(),
             seen_in: BTreeMap::new(),
             touched: BTreeSet::new(),
+            derived: Vec::new(),
             freed: BTreeMap::new(),
             next_incident: core.next_incident,
             groups: BTreeMap::new(),
@@ -130,10 +136,19 @@ impl<'c> Draft<'c> {
         }
     }
 
+    /// Takes up all that this draft touched: P0 first.
     pub fn refresh_touched(&mut self) {
-        let touched = std::mem::take(&mut self.touched);
-        for key in by_priority(&touched, |key| self.case(key)) {
-            self.refresh(&key);
+        let derived = std::mem::take(&mut self.derived).into_iter();
+        let derived = derived.map(|(case, turns)| (case.priority, case.key.clone(), Some((case, turns))));
+        let touched = std::mem::take(&mut self.touched).into_iter();
+        let touched = touched.map(|key| (self.case(&key).map_or(Priority::P0, |case| case.priority), key, None));
+        let mut all: Vec<_> = touched.chain(derived).collect();
+        all.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+        for (_, key, derived) in all {
+            match derived {
+                Some((case, turns)) => self.take_turns(case, None, Vec::new(), turns),
+                None => self.refresh(&key),
+            }
         }
     }
 
@@ -173,7 +188,7 @@ impl<'c> Draft<'c> {
             (None, None) => {}
             (None, Some(row)) => {
                 let report = ReportKey { source: source.clone(), id: observation.id.clone(), incarnation: 0 };
-                if !(self.stand_alone && self.begin_as_line(&report, row, read_began)) {
+                if !(self.stand_alone && self.begin_alone(&report, row, read_began)) {
                     self.place(report, row, None, read_began);
                 }
             }
@@ -347,14 +362,24 @@ impl<'c> Draft<'c> {
         let (policy, now) = (self.core.policy.clone(), self.now);
         let held = self.core.cases.get(key).map(|case| &**case);
         let Some(mut case) = self.lift(key) else { return };
-        let before = members_of(&case);
-        let waited: Vec<IncidentNo> = held.into_iter().flat_map(Case::waits_in_bulk).collect();
         if case.reports.is_empty() {
-            self.dissolve(key, held, before);
-            self.look_at_bulk(None, &waited);
-            return;
+            return self.dissolve(key, held, members_of(&case));
         }
-        let mut turns = case.refresh(&policy, now);
+        let before = members_of(&case);
+        let turns = case.refresh(&policy, now);
+        self.take_turns(case, held, before, turns);
+    }
+
+    /// Lets what the clocks of a case did take effect. `before` is where it stood.
+    fn take_turns(
+        &mut self,
+        mut case: Box<Case>,
+        held: Option<&'c Case>,
+        before: Vec<(IncidentNo, MemberKey)>,
+        mut turns: Turns,
+    ) {
+        let (policy, now) = (self.core.policy.clone(), self.now);
+        let waited: Vec<IncidentNo> = held.into_iter().flat_map(Case::waits_in_bulk).collect();
         loop {
             // What is left of a withdrawn breach is a target that was met: by the evidence of now its deadline
             // may be another, and that is for a second look.
@@ -388,6 +413,8 @@ impl<'c> Draft<'c> {
 
     /// A case whose last report belongs elsewhere now: presumption ended, or a lesser report became P0.
     fn dissolve(&mut self, key: &EpisodeKey, held: Option<&Case>, before: Vec<(IncidentNo, MemberKey)>) {
+        let waited: Vec<IncidentNo> = held.into_iter().flat_map(Case::waits_in_bulk).collect();
+        self.look_at_bulk(None, &waited);
         self.move_members(before, Vec::new());
         self.looked_at.extend(held.and_then(|case| case.incident));
         if let Some(case) = self.core.as_stored(key) {
@@ -577,11 +604,4 @@ fn is_unchanged(case: &Case, known: &Report, row: Option<&Row>, read_began: Time
 fn is_another_report(known: &Report, row: &Row, read_began: Timestamp) -> bool {
     let Received::At(at) = row.received else { return false };
     known.row.received != row.received && at > known.read_began && at <= read_began
-}
-
-/// Cases in the order in which they must be taken up: P0 first.
-fn by_priority<'a>(keys: &BTreeSet<EpisodeKey>, case: impl Fn(&EpisodeKey) -> Option<&'a Case>) -> Vec<EpisodeKey> {
-    let mut ordered: Vec<_> = keys.iter().map(|key| (case(key).map_or(Priority::P0, |c| c.priority), key)).collect();
-    ordered.sort();
-    ordered.into_iter().map(|(_, key)| key.clone()).collect()
 }

@@ -3,9 +3,9 @@
 //! a million fits in little memory. What happens to a case beyond that makes it whole again.
 
 mod clocks;
+mod ranked;
 mod shelves;
 mod slab;
-mod ranked;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -22,10 +22,10 @@ use super::observation::{Received, Row};
 use super::policy::{Assessment, Policy, Priority, Standing};
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
-use hashbrown::{DefaultHashBuilder, HashTable};
 use clocks::{Packed, Promise};
-use slab::{Kind, KindRef, Line, Slab};
+use hashbrown::{DefaultHashBuilder, HashTable};
 use ranked::Ranked;
+use slab::{Kind, KindRef, Line, Slab};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use table::{Number, Table};

@@ -188,6 +188,10 @@ fn queue_row(case: &Case) -> QueueRow {
         overdue: case.is_overdue(),
         unverified: case.clocks.iter().any(|c| matches!(c.state, super::clock::ClockState::Unverified { .. })),
         rank: case.rank(),
-        incident: members_of(case).into_iter().min_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0))).map(|(no, _)| no).or(case.incident),
+        incident: members_of(case)
+            .into_iter()
+            .min_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)))
+            .map(|(no, _)| no)
+            .or(case.incident),
     }
 }

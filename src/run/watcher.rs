@@ -23,6 +23,8 @@ const OVERLAP_SEEN: Span = Span::from_secs(2);
 const OVERLAP_UNSEEN: Span = Span::from_secs(30);
 /// How often rows are looked for that a scan of the open ones leaves out.
 const STRAYS_EVERY: Span = Span::from_mins(15);
+/// So many times as long as that took the database is left alone at least: it may have read the whole table.
+const STRAYS_REST: i64 = 1_000;
 /// How far a replica may be behind that doesn't say how far.
 const UNKNOWN_LAG: Span = Span::from_hours(1);
 /// How far back a start looks for what came and was closed unseen.
@@ -45,7 +47,7 @@ pub struct Watcher<S: Source, C: Clock> {
     /// Where the lap under way stands, and the round of the rest.
     lap_after: Option<ScanPosition>,
     rest_from: RestPlace,
-    strays_at: Option<Timestamp>,
+    strays_due: Option<Timestamp>,
     /// Database time of the poll under way.
     spent: Span,
 }
@@ -73,6 +75,14 @@ struct Look {
     moment: Moment,
 }
 
+/// A page of open rows, where the next begins, and what it took.
+struct OpenPage {
+    batch: Batch,
+    next: Option<ScanPosition>,
+    read_began: Timestamp,
+    took: Span,
+}
+
 impl<S: Source, C: Clock> Watcher<S, C> {
     pub fn new(poller: Arc<Poller<S, C>>, lists: Lists) -> Self {
         let watching = poller.source.watching();
@@ -91,7 +101,7 @@ impl<S: Source, C: Clock> Watcher<S, C> {
             asked_first: false,
             lap_after: None,
             rest_from: RestPlace::default(),
-            strays_at: None,
+            strays_due: None,
             spent: Span::ZERO,
         }
     }
@@ -135,6 +145,9 @@ impl<S: Source, C: Clock> Watcher<S, C> {
                 self.lap_after = None;
                 self.rounds.lap_failed();
             })?;
+        }
+        if rows.is_some() {
+            self.look_for_strays(&look).await?;
         }
         Ok(Polled {
             began,
@@ -270,33 +283,50 @@ impl<S: Source, C: Clock> Watcher<S, C> {
     async fn lap(&mut self, look: &Look, slice: Option<Span>) -> Result<Option<u64>, PollError> {
         let spent_before = self.spent;
         let began = self.rounds.lap_began(look.began, proof(look.began, look.moment.replica, &[]));
+        let after = self.lap_after.take();
+        let mut page = self.read_open(after).await?;
         loop {
-            let (source, read_began) = (self.poller.source.clone(), self.poller.clock.now());
-            let (before, after) = (self.spent, self.lap_after.take());
-            let (batch, next) = self.timed(source.scan_open(after.as_ref(), PAGE_MAX)).await?;
-            self.rounds.read_page(self.spent.minus(before), batch.rows.len() as u64);
-            self.hand(look, batch, read_began).await?;
-            if next.is_none() {
+            let OpenPage { batch, next, read_began, took } = page;
+            self.spent = self.spent.plus(took);
+            self.rounds.read_page(took, batch.rows.len() as u64);
+            let Some(next) = next else {
+                self.hand(look, batch, read_began).await?;
                 break;
-            }
-            self.lap_after = next;
+            };
             let out_of_time = !self.rounds.has_looked() && self.poller.clock.now() >= look.until;
             if slice.is_some_and(|slice| out_of_time || self.spent.minus(spent_before) >= slice) {
+                self.lap_after = Some(next);
+                self.hand(look, batch, read_began).await?;
                 return Ok(None);
             }
+            // The database reads the next page while the core takes this one in.
+            let (handed, further) = tokio::join!(self.hand(look, batch, read_began), self.read_open(Some(next)));
+            handed?;
+            page = further?;
         }
-        self.look_for_strays(look).await?;
         send(&self.poller.inputs.scan, Input::ScanEnded { source: self.poller.name.clone(), began }).await?;
         Ok(Some(self.rounds.lap_ended()))
     }
 
-    /// A table in which they can't be found in time is watched without them, and the log says so.
+    async fn read_open(&self, after: Option<ScanPosition>) -> Result<OpenPage, PollError> {
+        let (source, read_began) = (self.poller.source.clone(), self.poller.clock.now());
+        let (batch, next) = source.scan_open(after.as_ref(), PAGE_MAX).await?;
+        let took = self.poller.clock.now().since(read_began).max(Span::ZERO);
+        Ok(OpenPage { batch, next, read_began, took })
+    }
+
+    /// After a lap, because no index may lead to them. A table in which they can't be found in time is watched without
+    /// them, and the log says so.
     async fn look_for_strays(&mut self, look: &Look) -> Result<(), PollError> {
-        if self.strays_at.is_some_and(|at| look.began < at.plus(STRAYS_EVERY)) {
+        if self.strays_due.is_some_and(|due| look.began < due) {
             return Ok(());
         }
-        self.strays_at = Some(look.began);
-        match self.part(look, Part::Strays).await {
+        let spent_before = self.spent;
+        let looked = self.part(look, Part::Strays).await;
+        let took = self.spent.minus(spent_before);
+        let rest = Span::from_micros(took.micros().saturating_mul(STRAYS_REST));
+        self.strays_due = Some(look.began.plus(rest.max(STRAYS_EVERY)));
+        match looked {
             Err(PollError::Source(error @ SourceError::Failed { .. })) => {
                 tracing::warn!(%error, "rows whose closing time is infinite can't be looked for");
                 Ok(())

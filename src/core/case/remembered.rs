@@ -77,9 +77,8 @@ impl Clock {
 
 /// A pause that goes on is told every now and then, not at every poll.
 fn are_remembered_by(pauses: &[Interval], stored: &[Interval]) -> bool {
-    let goes_on = |now: &Interval, known: &Interval| {
-        now.from == known.from && now.until.since(known.until) < PAUSE_TOLD_EVERY
-    };
+    let goes_on =
+        |now: &Interval, known: &Interval| now.from == known.from && now.until.since(known.until) < PAUSE_TOLD_EVERY;
     match (pauses.split_last(), stored.split_last()) {
         (Some((last, now)), Some((known, before))) => now == before && (last == known || goes_on(last, known)),
         (now, before) => now.is_none() && before.is_none(),

@@ -1,5 +1,6 @@
-//! Reports that nothing is known of and that have nothing to tell but that they wait: nearly all of a first look at a
-//! backlog. No more than a line of each goes into the plan: what the case would give that it would be judged by.
+//! Reports that nothing is known of: nearly all of a first look at a backlog. Each is judged as every other, but goes past
+//! the search for a case that it may belong to; and of one that has nothing to tell but that it waits no more than a line
+//! goes into the plan.
 
 use super::Draft;
 use crate::core::case::Case;
@@ -7,7 +8,7 @@ use crate::core::clock::{self, Turn};
 use crate::core::id::{CaseKey, EpisodeKey, ReportKey};
 use crate::core::lines::Loose;
 use crate::core::observation::{EventName, Observation, Received, Row};
-use crate::core::plan::Rows;
+use crate::core::plan::{Home, Rows};
 use crate::core::policy::{Assessment, Due, Priority, Standing};
 use crate::core::time::Timestamp;
 use std::collections::BTreeSet;
@@ -23,37 +24,38 @@ impl Draft<'_> {
         self.recalled.is_empty() && distinct(&rows.rows)
     }
 
-    /// Takes a report that no case holds as a line. Where it needs more than that nothing changes, and it must be
-    /// placed.
-    pub(super) fn begin_as_line(&mut self, report: &ReportKey, row: &Row, read_began: Timestamp) -> bool {
+    /// Takes a report that no case holds as the case that it is by itself: as a line, where its clocks did nothing. Where
+    /// it may be of another case nothing changes, and it must be placed.
+    pub(super) fn begin_alone(&mut self, report: &ReportKey, row: &Row, read_began: Timestamp) -> bool {
         let assessment = self.core.policy.assess(row);
-        if assessment.priority == Priority::P0 || !row.events.is_empty() {
+        if assessment.priority == Priority::P0 {
             return false;
         }
         // No case without a report, and no report without its home.
         debug_assert!(self.latest_episode(&CaseKey::Report(report.clone())).is_none());
-        let of_case = || self.line_alone((report, row), &assessment, read_began);
-        let line = match self.due_of_waiting(row, &assessment, read_began) {
-            Some(due) => self.core.lines.begin((report, row), &assessment, (due, read_began)),
-            None => of_case(),
-        };
-        let Some(line) = line else { return false };
-        debug_assert_eq!(of_case().map(|of_case| of_case.due()), Some(line.due()), "its case says the same of {report}");
         self.alarm(report, row, &assessment, read_began);
         self.count_arrival(report, row, read_began);
-        self.plan.lines.begun.push(line);
+        let of_case = || self.alone(CaseKey::Report(report.clone()), (report, row), &assessment, read_began);
+        let due = self.due_of_waiting(row, &assessment, read_began);
+        let waits = due.and_then(|due| self.core.lines.begin((report, row), &assessment, (due, read_began)));
+        if let Some(line) = waits {
+            let of_case = || Loose::of(&of_case().0).map(|line| line.due());
+            debug_assert_eq!(of_case(), Some(line.due()), "its case says the same of {report}");
+            self.plan.lines.begun.push(line);
+            return true;
+        }
+        let (case, turns) = of_case();
+        // What has happened to it already is told with the case.
+        let is_silent = turns.is_empty() && row.events.is_empty();
+        match Loose::of(&case).filter(|_| is_silent) {
+            Some(line) => self.plan.lines.begun.push(line),
+            None => {
+                let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
+                self.plan.homes.insert((report.source.clone(), report.id.clone()), Some(home));
+                self.derived.push((Box::new(case), turns));
+            }
+        }
         true
-    }
-
-    /// The line of the case of nothing but this report, if its clocks do nothing.
-    fn line_alone(
-        &self,
-        seen: (&ReportKey, &Row),
-        assessment: &Assessment<'_>,
-        read_began: Timestamp,
-    ) -> Option<Loose> {
-        let (case, turns) = self.alone(CaseKey::Report(seen.0.clone()), seen, assessment, read_began);
-        Loose::of(&case).filter(|_| turns.is_empty())
     }
 
     /// What makes nearly all of a backlog cheap: of a report to which nothing has happened, and of which nothing but
@@ -62,7 +64,8 @@ impl Draft<'_> {
     fn due_of_waiting(&self, row: &Row, assessment: &Assessment<'_>, read_began: Timestamp) -> Option<Timestamp> {
         let Received::At(received) = row.received else { return None };
         let owes_targets_only = assessment.obligations.is_empty() && assessment.spread.is_none();
-        let is_plain = assessment.standing == Standing::Known && assessment.raised == Some(false) && !row.paused;
+        let is_untouched = row.events.is_empty() && !row.paused;
+        let is_plain = assessment.standing == Standing::Known && assessment.raised == Some(false) && is_untouched;
         if !(owes_targets_only && is_plain && received <= read_began) {
             return None;
         }

@@ -48,7 +48,11 @@ impl Draft<'_> {
     }
 
     /// A case that stood in the incidents of `before` stands in those of `after`.
-    pub(super) fn move_members(&mut self, before: Vec<(IncidentNo, MemberKey)>, mut after: Vec<(IncidentNo, MemberKey)>) {
+    pub(super) fn move_members(
+        &mut self,
+        before: Vec<(IncidentNo, MemberKey)>,
+        mut after: Vec<(IncidentNo, MemberKey)>,
+    ) {
         for (no, member) in before {
             if let Some(place) = after.iter().position(|(held, of)| (*held, of) == (no, &member)) {
                 after.remove(place);

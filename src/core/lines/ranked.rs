@@ -89,7 +89,11 @@ impl Ranked {
     /// The deadlines that running lines come to first, one for each kind.
     pub fn first_deadlines(&self, slab: &Slab) -> impl Iterator<Item = (Priority, Timestamp)> {
         let first = |of: &OfKind| of.running.first().and_then(|slot| slab.place(slot));
-        self.0.iter().filter_map(first).map(|place| (place.0, place.1)).filter(|(_, deadline)| *deadline < Timestamp::MAX)
+        self.0
+            .iter()
+            .filter_map(first)
+            .map(|place| (place.0, place.1))
+            .filter(|(_, deadline)| *deadline < Timestamp::MAX)
     }
 
     /// How many are open, of every kind that there was.

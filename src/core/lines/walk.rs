@@ -113,7 +113,6 @@ impl Lines {
     pub fn slots_of(&self, source: &Name, from: Slot) -> impl Iterator<Item = Slot> {
         self.slab.lines_from(from).filter(move |(_, _, kind)| kind.source == *source).map(|(slot, _, _)| slot)
     }
-
 }
 
 /// Before every other.

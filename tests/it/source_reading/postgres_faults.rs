@@ -31,9 +31,10 @@ async fn a_session_is_bounded_in_time_and_named_and_there_are_at_most_two() {
     let database = Database::with(REPORTS).await;
     let shown = "SELECT 1 AS id, now() AS created, NULL::timestamptz AS closed, concat_ws(' ', \
                  current_setting('default_transaction_read_only'), current_setting('statement_timeout'), \
-                 current_setting('lock_timeout'), current_setting('application_name')) AS reason";
+                 current_setting('lock_timeout'), current_setting('max_parallel_workers_per_gather'), \
+                 current_setting('random_page_cost'), current_setting('application_name')) AS reason";
     let seen = scan(&open(query_settings(&database.url(), shown)), 1).await;
-    assert_eq!(&*row(&seen.rows[0]).category, "on 10s 2s tocsin");
+    assert_eq!(&*row(&seen.rows[0]).category, "on 10s 2s 0 1.1 tocsin");
     let source = open(settings(&database.url(), "reports"));
     for _ in 0..5 {
         let keys = [ReportId::Int(1)];
