@@ -69,44 +69,28 @@ enum OfKind {
 }
 
 impl Loose {
-    /// The line of a case; `None` where it couldn't be made whole again from it. What is overdue needs its clocks beside.
-    pub fn of(case: &Case) -> Option<Loose> {
-        #[cfg(test)]
-        if tests::holds_all_whole() {
-            return None;
-        }
-        let (key, report) = only_report(case)?;
-        let is_overdue = case.is_overdue();
-        // What is overdue is in the store, what is not overdue has nothing that the store must keep.
-        let fits = if is_overdue { report.row.events.is_empty() && stands_alone(case) } else { keeps_its_time(case) };
-        if !fits || case.stored != is_overdue {
-            return None;
-        }
-        let kind = Kind {
-            source: key.source.clone(),
-            priority: case.priority,
-            category: case.category.clone(),
-            rule: case.rule.clone(),
-            escalation: case.escalation.clone(),
-            verdict: report.row.verdict,
-            is_overdue,
-        };
-        Some(Loose {
-            id: key.id.clone(),
-            subject: report.row.subject,
-            kind: OfKind::New(Box::new(kind)),
-            received: report.received,
-            read_began: report.read_began,
-            due: case.next_deadline().unwrap_or(Timestamp::MAX),
-            row: says_more(&report.row).then(|| Box::new(report.row.clone())),
-            first_seen_secs: secs_between(report.received, report.first_seen),
-        })
-    }
-
     /// The deadline that ranks it; `Timestamp::MAX` where none does.
     pub fn due(&self) -> Timestamp {
         self.due
     }
+}
+
+/// Whether a case can be a line.
+pub fn fits(case: &Case) -> bool {
+    fitting(case).is_some()
+}
+
+/// The one report of a case that can be a line; `None` where it couldn't be made whole again from it.
+fn fitting(case: &Case) -> Option<(&ReportKey, &Report)> {
+    #[cfg(test)]
+    if tests::holds_all_whole() {
+        return None;
+    }
+    let (key, report) = only_report(case)?;
+    let is_overdue = case.is_overdue();
+    let fits = if is_overdue { report.row.events.is_empty() && stands_alone(case) } else { keeps_its_time(case) };
+    // What is overdue is in the store, what is not overdue has nothing that the store must keep.
+    (fits && case.stored == is_overdue).then_some((key, report))
 }
 
 /// All clocks of a line, where one is overdue or was met.
@@ -140,15 +124,40 @@ pub struct Lines {
 impl Lines {
     /// Takes a case as a line; gives it back when it needs more than that.
     pub fn take(&mut self, case: Box<Case>) -> Result<Slot, Box<Case>> {
-        let Some(loose) = Loose::of(&case) else { return Err(case) };
+        let Some(loose) = self.loose(&case) else { return Err(case) };
         match self.pack(&case) {
             Ok(clocks) => Ok(self.lay(loose, clocks)),
             Err(()) => Err(case),
         }
     }
 
+    /// The line of a case; `None` where it couldn't be made whole again from it. What is overdue, or was answered, needs
+    /// its clocks beside.
+    pub fn loose(&self, case: &Case) -> Option<Loose> {
+        let (key, report) = fitting(case)?;
+        let kind = KindRef {
+            source: &key.source,
+            priority: case.priority,
+            category: &case.category,
+            rule: &case.rule,
+            escalation: case.escalation.as_ref(),
+            verdict: report.row.verdict,
+            is_overdue: case.is_overdue(),
+        };
+        Some(Loose {
+            id: key.id.clone(),
+            subject: report.row.subject,
+            kind: self.of_kind(kind),
+            received: report.received,
+            read_began: report.read_began,
+            due: case.next_deadline().unwrap_or(Timestamp::MAX),
+            row: says_more(&report.row).then(|| Box::new(report.row.clone())),
+            first_seen_secs: secs_between(report.received, report.first_seen),
+        })
+    }
+
     /// The line of a report that is seen for the first time and does nothing but wait for this deadline: what
-    /// [`Loose::of`] would make of its case.
+    /// [`Lines::loose`] would make of its case.
     pub fn begin(
         &self,
         (report, row): (&ReportKey, &Row),
@@ -169,11 +178,10 @@ impl Lines {
             verdict: row.verdict,
             is_overdue: false,
         };
-        let known = self.slab.kinds.find(|held| held.by_ref().cmp(&kind)).map(OfKind::Known);
         Some(Loose {
             id: report.id.clone(),
             subject: row.subject,
-            kind: known.unwrap_or_else(|| OfKind::New(Box::new(kind.to_owned()))),
+            kind: self.of_kind(kind),
             received,
             read_began,
             due,
@@ -182,11 +190,16 @@ impl Lines {
         })
     }
 
+    fn of_kind(&self, kind: KindRef<'_>) -> OfKind {
+        let known = self.slab.kinds.find(|held| held.by_ref().cmp(&kind));
+        known.map_or_else(|| OfKind::New(Box::new(kind.to_owned())), OfKind::Known)
+    }
+
     /// Lets a line that isn't overdue say what its case says now; gives the case back where it can't.
     pub fn change(&mut self, slot: Slot, case: Box<Case>) -> Result<(), Box<Case>> {
         let was_so = |line: &Line| (line.received, line.kind, line.due);
         let held = self.slab.line(slot).map(was_so).filter(|_| !self.is_overdue(slot));
-        let (Some((received, kind, due)), Some(loose)) = (held, Loose::of(&case)) else { return Err(case) };
+        let (Some((received, kind, due)), Some(loose)) = (held, self.loose(&case)) else { return Err(case) };
         if loose.received != received || case.is_overdue() {
             return Err(case);
         }

@@ -6,7 +6,6 @@ use super::Draft;
 use crate::core::case::Case;
 use crate::core::clock::{self, Turn};
 use crate::core::id::{CaseKey, EpisodeKey, ReportKey};
-use crate::core::lines::Loose;
 use crate::core::observation::{EventName, Observation, Received, Row};
 use crate::core::plan::{Home, Rows};
 use crate::core::policy::{Assessment, Due, Priority, Standing};
@@ -39,7 +38,7 @@ impl Draft<'_> {
         let due = self.due_of_waiting(row, &assessment, read_began);
         let waits = due.and_then(|due| self.core.lines.begin((report, row), &assessment, (due, read_began)));
         if let Some(line) = waits {
-            let of_case = || Loose::of(&of_case().0).map(|line| line.due());
+            let of_case = || self.core.lines.loose(&of_case().0).map(|line| line.due());
             debug_assert_eq!(of_case(), Some(line.due()), "its case says the same of {report}");
             self.plan.lines.begun.push(line);
             return true;
@@ -47,7 +46,7 @@ impl Draft<'_> {
         let (case, turns) = of_case();
         // What has happened to it already is told with the case.
         let is_silent = turns.is_empty() && row.events.is_empty();
-        match Loose::of(&case).filter(|_| is_silent) {
+        match self.core.lines.loose(&case).filter(|_| is_silent) {
             Some(line) => self.plan.lines.begun.push(line),
             None => {
                 let home = Home { incarnation: report.incarnation, episode: case.key.clone() };

@@ -2,7 +2,7 @@
 
 use super::{Draft, is_another_report, undecided_alarm};
 use crate::core::id::{Name, ReportId};
-use crate::core::lines::{Loose, Slot};
+use crate::core::lines::{Slot, fits};
 use crate::core::observation::Row;
 use crate::core::plan::Home;
 use crate::core::policy::Priority;
@@ -32,7 +32,7 @@ impl Draft<'_> {
         }
         case.see(&report, Some(row.clone()), read_began, self.blind_after(&report.source));
         let turns = case.refresh(policy, now);
-        if !turns.is_empty() || case.begin_anew(policy) || case.is_overdue() || Loose::of(&case).is_none() {
+        if !turns.is_empty() || case.begin_anew(policy) || case.is_overdue() || !fits(&case) {
             return false;
         }
         self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(&report, when)));

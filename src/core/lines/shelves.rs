@@ -210,6 +210,14 @@ mod tests {
     }
 
     #[test]
+    fn any_number_of_ordered_walks_are_one_ordered_walk() {
+        let walks = [vec![], vec![1, 4, 4, 9], vec![2], vec![0, 4, 10]];
+        let merged: Vec<i32> = merge_all(walks.into_iter().map(Vec::into_iter).collect()).collect();
+        assert_eq!(merged, [0, 1, 2, 4, 4, 4, 9, 10]);
+        assert_eq!(merge_all(Vec::<std::vec::IntoIter<i32>>::new()).next(), None);
+    }
+
+    #[test]
     fn what_comes_in_order_fills_its_shelves_and_what_goes_leaves_none() {
         let in_order = |slot: Slot| Some(Drawn(i64::from(slot), slot));
         let mut shelves = Shelves::default();

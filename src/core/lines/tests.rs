@@ -496,6 +496,21 @@ fn what_an_overdue_case_broke_stays_with_it_under_another_policy() {
 }
 
 #[test]
+fn a_report_that_is_answered_in_time_stays_a_line_and_its_answer_counts_once() {
+    let mut twins = Twins::new(policy(0, None));
+    twins.take(&Happening::Change(2, Change::Comes("threat", 10, None)));
+    twins.take(&Happening::Change(2, Change::Happens(EventName::FirstResponse)));
+    twins.take(&Happening::Change(2, Change::Happens(EventName::DecisionSent)));
+    twins.take(&Happening::Adopt(1, None));
+    let core = &twins.packed.core;
+    assert_eq!((core.cases.len(), core.homes.iter().count(), core.lines.clocks.len()), (0, 0, 1));
+    let answered: u64 = core.view(twins.now).pace.first_response.values().map(|lengths| lengths.count).sum();
+    assert_eq!(answered, 1);
+    let case = core.cases().next().expect("the case");
+    assert_eq!((case.clocks[0].met_at(), case.clocks[1].state.clone()), (Some(minute(0)), ClockState::Running));
+}
+
+#[test]
 fn people_can_say_something_of_a_report_that_is_a_line() {
     let mut twins = Twins::new(policy(0, None));
     twins.take(&Happening::Change(2, Change::Comes("threat", 10, None)));

@@ -7,6 +7,7 @@ mod history;
 mod late_commits;
 mod mysql;
 mod mysql_replica;
+mod pages;
 mod replica;
 mod vanishing;
 
