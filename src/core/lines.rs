@@ -3,6 +3,7 @@
 //! a million fits in little memory. What happens to a case beyond that makes it whole again.
 
 mod clocks;
+mod fits;
 mod ranked;
 mod shelves;
 mod slab;
@@ -11,18 +12,19 @@ mod table;
 mod tests;
 mod walk;
 
+pub use fits::fits;
 pub use shelves::{Key, Shelves, merge};
 pub use walk::in_order;
 
-use super::case::{Case, Report};
-use super::clock::{Clock, ClockState};
-use super::draft::members_of;
+use super::case::Case;
+use super::clock::ClockState;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey, Subject};
 use super::observation::{Received, Row};
 use super::policy::{Assessment, Policy, Priority, Standing};
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
 use clocks::{Packed, Promise};
+use fits::fitting;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use ranked::Ranked;
 use slab::{Kind, KindRef, Line, Slab};
@@ -73,24 +75,6 @@ impl Loose {
     pub fn due(&self) -> Timestamp {
         self.due
     }
-}
-
-/// Whether a case can be a line.
-pub fn fits(case: &Case) -> bool {
-    fitting(case).is_some()
-}
-
-/// The one report of a case that can be a line; `None` where it couldn't be made whole again from it.
-fn fitting(case: &Case) -> Option<(&ReportKey, &Report)> {
-    #[cfg(test)]
-    if tests::holds_all_whole() {
-        return None;
-    }
-    let (key, report) = only_report(case)?;
-    let is_overdue = case.is_overdue();
-    let fits = if is_overdue { report.row.events.is_empty() && stands_alone(case) } else { keeps_its_time(case) };
-    // What is overdue is in the store, what is not overdue has nothing that the store must keep.
-    (fits && case.stored == is_overdue).then_some((key, report))
 }
 
 /// All clocks of a line, where one is overdue or was met.
@@ -408,73 +392,6 @@ impl Lines {
         let kind = self.slab.kind(slot).filter(|kind| kind.is_overdue)?;
         Some((kind.priority, self.runs_to(slot)?, slot))
     }
-}
-
-/// The one report of a case that a line can hold; `None` where it couldn't be made whole again from it.
-fn only_report(case: &Case) -> Option<(&ReportKey, &Report)> {
-    let Case {
-        key,
-        priority: _,
-        standing,
-        raised,
-        spread,
-        category,
-        rule: _,
-        escalation: _,
-        reports,
-        clocks: _,
-        pauses,
-        incident,
-        ended,
-        reopenings,
-        closed_by,
-        held_until,
-        repeats_told,
-        raise_seen,
-        crossed,
-        stored: _,
-    } = case;
-    let untouched = *standing == Standing::Known
-        && !(*raised || *raise_seen)
-        && (*spread, *reopenings, *repeats_told) == (0, 0, 0)
-        && pauses.is_empty()
-        && closed_by.is_empty()
-        && held_until.is_none()
-        && incident.is_none()
-        && ended.is_none()
-        && crossed.is_none();
-    let mut reports = reports.iter();
-    let (Some((report_key, report)), None) = (reports.next(), reports.next()) else { return None };
-    let alone = key.case == CaseKey::Report(report_key.clone()) && (key.episode, report_key.incarnation) == (0, 0);
-    let plain = !case.is_p0() && untouched && alone && is_plain(report, category);
-    plain.then_some((report_key, report))
-}
-
-fn is_plain(report: &Report, category: &Name) -> bool {
-    let row = &report.row;
-    row.received == Received::At(report.received)
-        && row.category == *category
-        && !row.paused
-        && report.gone.is_none()
-        && report.base.is_none()
-        && report.told.is_empty()
-        && !report.anchored_at_first_sight
-        && !report.is_superseded()
-}
-
-/// Whether each of its clocks runs or was met in time, and says no more than that.
-fn keeps_its_time(case: &Case) -> bool {
-    let keeps = |clock: &Clock| {
-        let never_warns = clock.warns_at.is_none() && clock.warned_of.is_none();
-        matches!(clock.state, ClockState::Running | ClockState::Met { .. }) && never_warns && clock.since.is_none()
-    };
-    case.clocks.iter().all(keeps)
-}
-
-/// Whether it stands in one incident at most, with the deadline that ranks it.
-fn stands_alone(case: &Case) -> bool {
-    let members = members_of(case);
-    members.len() <= 1 && members.iter().all(|(_, (_, deadline, _))| Some(*deadline) == case.next_deadline())
 }
 
 fn says_more(row: &Row) -> bool {

@@ -16,6 +16,7 @@ use super::{Batch, ColumnFound, ScanPosition, Vitals, plans};
 use crate::core::id::ReportId;
 use crate::core::sight::Lag;
 use crate::core::time::{Span, Timestamp};
+use futures_util::TryStreamExt;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
 use sqlx::types::Uuid;
 use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Executor, PgConnection, Postgres, Row, SqlSafeStr, Statement};
@@ -74,15 +75,18 @@ pub async fn connect(url: &str) -> std::result::Result<PgConnection, String> {
         .map_err(|_| "the url is not of the form postgres://user:password@host:port/database".to_owned())?;
     let options = options.application_name("tocsin").disable_statement_logging();
     let mut conn = options.connect().await.map_err(|error| cause(&error))?;
-    // Set after connecting and not as startup options, which connection poolers refuse. No statement takes workers beside
-    // its own connection; and the few rows that come first are found by their index, not by passing over all open ones,
-    // which costs as much where a page out of order is thought to cost four times one in order.
+    // Set after connecting and not as startup options, which connection poolers refuse.
     let bounds = format!(
         "SET default_transaction_read_only = on; SET statement_timeout = {STATEMENT_TIMEOUT_MS}; \
-         SET lock_timeout = {LOCK_TIMEOUT_MS}; SET idle_in_transaction_session_timeout = {STATEMENT_TIMEOUT_MS}; \
-         SET max_parallel_workers_per_gather = 0; SET random_page_cost = 1.1"
+         SET lock_timeout = {LOCK_TIMEOUT_MS}; SET idle_in_transaction_session_timeout = {STATEMENT_TIMEOUT_MS}"
     );
     conn.execute(AssertSqlSafe(bounds)).await.map_err(|error| cause(&error))?;
+    // No statement takes workers beside its own connection; and the few rows that come first are found by their index, not
+    // by passing over all open ones, which is thought to cost as much where a page out of order costs four times one in
+    // order. A server that doesn't know these goes without.
+    if let Err(error) = conn.execute("SET max_parallel_workers_per_gather = 0; SET random_page_cost = 1.1").await {
+        tracing::debug!(error = %cause(&error), "the planner keeps its own settings");
+    }
     Ok(conn)
 }
 
@@ -202,11 +206,10 @@ impl PostgresSession {
         };
         let query = query.bind(limit);
         let query = if which == Which::First { query.bind(&self.first) } else { query };
-        let rows = query.fetch_all(&mut self.conn).await.map_err(failed())?;
-        let mut batch = self.decode(&rows);
+        let (mut batch, last) = self.decode_as_they_come(query).await.map_err(failed())?;
         reject_without_id(&mut batch, self.decoder.selection(), &counts);
         self.add_history(&mut batch).await?;
-        let next = rows.last().map(|row| self.position(row)).transpose()?;
+        let next = last.as_ref().map(|row| self.position(row)).transpose()?;
         Ok(Answer { batch, next, ..Answer::default() })
     }
 
@@ -252,6 +255,30 @@ impl PostgresSession {
         let lag = behind.map(|behind| Lag { behind: Span::from_micros(behind.max(0)), cut_off });
         let vitals = Vitals { clock: Some(Timestamp::from_micros(clock)), lag, unchecked: None };
         Ok(Answer { vitals, ..Answer::default() })
+    }
+
+    /// The rows of a query, decoded a few at a time while the server goes on sending; and the last of them.
+    async fn decode_as_they_come(&mut self, query: Query<'_>) -> sqlx::Result<(Batch, Option<PgRow>)> {
+        const AT_A_TIME: usize = 64;
+        let (mut batch, mut last) = (Batch::default(), None);
+        let mut waiting = Vec::with_capacity(AT_A_TIME);
+        let mut rows = query.fetch(&mut self.conn);
+        loop {
+            let row = rows.try_next().await?;
+            let is_end = row.is_none();
+            waiting.extend(row);
+            if is_end || waiting.len() == AT_A_TIME {
+                let columns = &self.table.columns;
+                let decoded = decode_rows(&mut self.decoder, &waiting, |row, cells| cells_of(row, columns, cells));
+                batch.rows.extend(decoded.rows);
+                batch.rejects.extend(decoded.rejects);
+                last = waiting.pop().or(last);
+                waiting.clear();
+            }
+            if is_end {
+                return Ok((batch, last));
+            }
+        }
     }
 
     fn decode(&mut self, rows: &[PgRow]) -> Batch {

@@ -95,9 +95,17 @@ fn more_open_reports_than_one_segment_holds_are_written_in_steps() {
 #[test]
 fn a_line_that_is_made_whole_while_a_generation_is_written_is_not_forgotten() {
     let (mut bench, ..) = with_two_of_three_segments();
-    bench.put(8_500, row("spam", minute(0)).with(EventName::FirstResponse, minute(0), person("ada")));
+    bench.put(8_500, row("spam", minute(0)).paused());
     assert_eq!(look(&mut bench).segment.unwrap().reports.len(), 999);
     assert_eq!(ids(look(&mut bench).segment.as_ref().unwrap()), ["8500"]);
+}
+
+#[test]
+fn a_line_that_is_answered_while_a_generation_is_written_stays_in_its_place() {
+    let (mut bench, ..) = with_two_of_three_segments();
+    bench.put(8_500, row("spam", minute(0)).with(EventName::FirstResponse, minute(0), person("ada")));
+    let last = look(&mut bench).segment.unwrap();
+    assert_eq!((last.reports.len(), ids(&last).iter().filter(|id| *id == "8500").count()), (1_000, 1));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 
 use super::*;
 use crate::core::act::{Act, Deed};
-use crate::core::clock::Breach;
+use crate::core::clock::{Breach, Clock};
+use crate::core::draft::members_of;
 use crate::core::engine::{Core, Decision};
 use crate::core::incident::{Incident, IncidentKind};
 use crate::core::obligation::Obligation;

@@ -195,7 +195,9 @@ fn obliged(desk: &Desk, began: Timestamp) -> Vec<(String, Option<i64>, bool)> {
         of_law.into_iter().map(move |clock| (id.clone(), clock))
     });
     let hours = |at: Timestamp| at.since(began).secs() / 3_600;
-    clocks.map(|(id, clock)| (id, clock.started.map(hours), clock.met_at().is_some())).collect()
+    let mut told: Vec<_> = clocks.map(|(id, clock)| (id, clock.started.map(hours), clock.met_at().is_some())).collect();
+    told.sort();
+    told
 }
 
 #[tokio::test]
