@@ -9,23 +9,21 @@ mod lines;
 mod page;
 mod repeats;
 mod told;
+mod turns;
 
 pub use bulk::Closer;
 
 use super::case::{Case, Report};
-use super::clock::{Clock, ClockState, Turn};
+use super::clock::{Clock, Turn};
 use super::engine::Core;
 use super::facts::Predicate;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
-use super::incident::HOLD_AT_START;
-use super::known::Known;
 use super::observation::{EventName, Observation, Received, Row};
 use super::observed;
-use super::plan::{Alarm, BreachRecord, BreachStatus, Home, KeptCase, Outcome, Plan, Rows, Warning};
+use super::plan::{Alarm, Home, KeptCase, Outcome, Plan, Rows};
 use super::policy::{Assessment, Priority, Standing};
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
-use super::view::Group;
 use episodes::Past;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -424,105 +422,6 @@ impl<'c> Draft<'c> {
         }
     }
 
-    fn turn(&mut self, case: &mut Case, held: Option<&Case>, index: usize, turn: Turn) {
-        match turn {
-            Turn::Nothing => {}
-            Turn::Warn => self.warn(case, index),
-            Turn::Ask => self.plan.asks.extend(case.reports.keys().cloned()),
-            Turn::Breach | Turn::BreachUnverified => {
-                self.ring(case, index);
-                self.record(case, held, index);
-                self.tally(case, index);
-            }
-            Turn::Relapse => {
-                self.ring(case, index);
-                self.record(case, held, index);
-            }
-            Turn::Verify | Turn::Withdraw | Turn::End | Turn::Contradict => self.record(case, held, index),
-        }
-    }
-
-    /// Gives a breach its incident and lets that ring. What was over before it was first seen is
-    /// history and rings nobody; a P0 that broke its promise while we watched rings even if it has
-    /// been met since.
-    fn ring(&mut self, case: &mut Case, index: usize) {
-        let clock = &case.clocks[index];
-        let Some(breach) = clock.breach() else { return };
-        let watched_p0 = case.is_p0() && !breach.inherited;
-        let Some(escalation) = case.told(clock, &self.core.policy) else { return };
-        if !clock.is_overdue() && !watched_p0 {
-            return;
-        }
-        let no = match case.is_p0() {
-            true => self.episode_incident(case, escalation),
-            false => self.group(escalation, case.category.clone()),
-        };
-        let hold = (!self.core.is_caught_up(case.key.case.source())).then(|| self.now.plus(HOLD_AT_START));
-        let now = self.now;
-        let snoozed = self.core.snoozed_until(self, &case.key.case, now).filter(|_| !case.is_p0());
-        if let Some(incident) = self.incident_mut(no) {
-            match snoozed {
-                Some(until) => incident.breach_while_snoozed(until),
-                None => incident.breach(case.priority, hold, now),
-            }
-        }
-        if case.is_p0() {
-            case.incident = Some(no);
-        }
-        if let Some(breach) = case.clocks[index].breach_mut() {
-            breach.incident = Some(no);
-        }
-    }
-
-    fn warn(&mut self, case: &Case, index: usize) {
-        let clock = &case.clocks[index];
-        let Some(deadline) = clock.deadline else { return };
-        let (category, target) = (case.category.clone(), clock.target.clone());
-        let (episode, escalation) = (case.key.clone(), case.told(clock, &self.core.policy));
-        let warning = Warning { episode, category, priority: case.priority, target, deadline, escalation };
-        self.plan.warnings.push(warning);
-    }
-
-    fn tally(&mut self, case: &Case, index: usize) {
-        let source = case.key.case.source().clone();
-        let group = Group { source, category: case.category.clone(), priority: case.priority };
-        let target = case.clocks[index].target.clone();
-        self.plan.incurred.push((group, target));
-    }
-
-    /// Writes what a breach is now. A withdrawn one is told by the clock's being met.
-    fn record(&mut self, case: &Case, held: Option<&Case>, index: usize) {
-        let clock = &case.clocks[index];
-        let Some((first_report, _)) = case.first_report() else { return };
-        let held = || held?.clocks.iter().find(|held| same_clock(held, clock))?.breach();
-        let (status, ended, contradicted_at) = match &clock.state {
-            ClockState::Unverified { .. } => (BreachStatus::Unverified, None, None),
-            ClockState::Breached { ended, contradicted_at, .. } => (BreachStatus::Verified, *ended, *contradicted_at),
-            _ => (BreachStatus::Withdrawn, None, None),
-        };
-        let Some(breach) = clock.breach().or_else(held) else { return };
-        let record = BreachRecord {
-            episode: case.key.clone(),
-            target: clock.target.clone(),
-            report: clock.report.clone(),
-            first_report: first_report.clone(),
-            category: case.category.clone(),
-            rule: case.rule.clone(),
-            priority: case.priority,
-            started: clock.started,
-            deadline: breach.deadline,
-            detected_at: breach.detected_at,
-            inherited: breach.inherited,
-            status,
-            ended,
-            contradicted_at,
-            incident: breach.incident,
-            policy_hash: self.core.policy.hash.clone(),
-            known: Known::of(case, clock, &self.core.policy),
-        };
-        self.plan.breaches.push(record);
-    }
-
     /// Puts a case back, keeps what must be kept, and of a settled one only its outcome and what may be recalled.
     fn settle(&mut self, mut case: Box<Case>, held: Option<&'c Case>) {
         let settled = case.is_settled();
@@ -563,10 +462,6 @@ pub fn members_of(case: &Case) -> Vec<(IncidentNo, MemberKey)> {
         }
     }
     members
-}
-
-fn same_clock(a: &Clock, b: &Clock) -> bool {
-    (&a.target, &a.report) == (&b.target, &b.report)
 }
 
 fn undecided_alarm(report: &ReportKey, when: &Predicate) -> Alarm {

@@ -284,8 +284,7 @@ impl Core {
             match home {
                 Some(home) => {
                     if self.homes.insert(place.clone(), home).is_none() {
-                        let is_new = self.lines.slot(&place.0, &place.1).is_none();
-                        self.note_added(&place.0, &place.1, is_new);
+                        self.note_added(&place.0, &place.1, |lines| lines.slot(&place.0, &place.1).is_none());
                     }
                 }
                 None => {
@@ -411,7 +410,7 @@ impl Core {
         let (Err(case), Some(report)) = (self.lines.change(slot, case), report) else { return };
         // Its clocks say more than a line can hold.
         let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
-        self.note_added(&report.source, &report.id, false);
+        self.note_added(&report.source, &report.id, |_| false);
         self.homes.insert((report.source, report.id), home);
         self.put_case(case.key.clone(), Some(case));
     }
@@ -440,10 +439,8 @@ impl Core {
     /// Takes in a case that begins as a line.
     fn put_line(&mut self, line: Loose) {
         let slot = self.lines.put(line);
-        if self.is_writing_segments()
-            && let Some(report) = self.lines.report_key(slot)
-        {
-            self.note_added(&report.source, &report.id, true);
+        if let Some(report) = self.lines.report_key(slot) {
+            self.note_added(&report.source, &report.id, |_| true);
         }
     }
 
@@ -457,8 +454,7 @@ impl Core {
         if case.ended.is_some() && !case.is_overdue() {
             return;
         }
-        let source = case.key.case.source().clone();
-        let group = Group { source, category: case.category.clone(), priority: case.priority };
+        let group = Group::of(case);
         self.tally.pace.count(&group, case.received(), case.next_deadline(), by);
         let counts = self.tally.open.entry(group).or_default();
         counts.open = counts.open.saturating_add_signed(by);

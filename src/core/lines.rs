@@ -55,7 +55,7 @@ pub struct LineChanges {
 pub struct Loose {
     id: ReportId,
     subject: Option<Subject>,
-    kind: OfKind,
+    kind: AnyKind,
     received: Timestamp,
     read_began: Timestamp,
     due: Timestamp,
@@ -65,7 +65,7 @@ pub struct Loose {
 
 /// A kind that lines have already, or a new one.
 #[derive(Clone, Debug)]
-enum OfKind {
+enum AnyKind {
     Known(Number),
     New(Box<Kind>),
 }
@@ -128,16 +128,8 @@ impl Lines {
             verdict: report.row.verdict,
             is_overdue: case.is_overdue(),
         };
-        Some(Loose {
-            id: key.id.clone(),
-            subject: report.row.subject,
-            kind: self.of_kind(kind),
-            received: report.received,
-            read_began: report.read_began,
-            due: case.next_deadline().unwrap_or(Timestamp::MAX),
-            row: says_more(&report.row).then(|| Box::new(report.row.clone())),
-            first_seen_secs: secs_between(report.received, report.first_seen),
-        })
+        let due = case.next_deadline().unwrap_or(Timestamp::MAX);
+        Some(self.line_of((&key.id, &report.row), kind, (report.received, report.first_seen, report.read_began), due))
     }
 
     /// The line of a report that is seen for the first time and does nothing but wait for this deadline: what
@@ -162,28 +154,39 @@ impl Lines {
             verdict: row.verdict,
             is_overdue: false,
         };
-        Some(Loose {
-            id: report.id.clone(),
+        Some(self.line_of((&report.id, row), kind, (received, read_began, read_began), due))
+    }
+
+    fn line_of(
+        &self,
+        (id, row): (&ReportId, &Row),
+        kind: KindRef<'_>,
+        (received, first_seen, read_began): (Timestamp, Timestamp, Timestamp),
+        due: Timestamp,
+    ) -> Loose {
+        let first_seen_secs = first_seen.since(received).secs().max(0);
+        Loose {
+            id: id.clone(),
             subject: row.subject,
             kind: self.of_kind(kind),
             received,
             read_began,
             due,
             row: says_more(row).then(|| Box::new(row.clone())),
-            first_seen_secs: secs_between(received, read_began),
-        })
+            first_seen_secs: u32::try_from(first_seen_secs).unwrap_or(u32::MAX),
+        }
     }
 
-    fn of_kind(&self, kind: KindRef<'_>) -> OfKind {
+    fn of_kind(&self, kind: KindRef<'_>) -> AnyKind {
         let known = self.slab.kinds.find(|held| held.by_ref().cmp(&kind));
-        known.map_or_else(|| OfKind::New(Box::new(kind.to_owned())), OfKind::Known)
+        known.map_or_else(|| AnyKind::New(Box::new(kind.to_owned())), AnyKind::Known)
     }
 
     /// Lets a line that isn't overdue say what its case says now; gives the case back where it can't.
     pub fn change(&mut self, slot: Slot, case: Box<Case>) -> Result<(), Box<Case>> {
-        let was_so = |line: &Line| (line.received, line.kind, line.due);
+        let was_so = |line: &Line| (line.received, (line.kind, line.due));
         let held = self.slab.line(slot).map(was_so).filter(|_| !self.is_overdue(slot));
-        let (Some((received, kind, due)), Some(loose)) = (held, self.loose(&case)) else { return Err(case) };
+        let (Some((received, held_at)), Some(loose)) = (held, self.loose(&case)) else { return Err(case) };
         if loose.received != received || case.is_overdue() {
             return Err(case);
         }
@@ -192,15 +195,13 @@ impl Lines {
             Some(clocks) => self.clocks.insert(slot, clocks),
             None => self.clocks.remove(&slot),
         };
-        let changed = (received, self.number_of(loose.kind), loose.due);
-        let moves = changed != (received, kind, due);
+        let Loose { read_began, row, first_seen_secs, subject, due, kind, .. } = loose;
+        let line = Line { id: 0, received, read_began, due, row, kind: self.number_of(kind), first_seen_secs };
+        let moves = (line.kind, line.due) != held_at;
         if moves {
             self.ranked.remove(slot, &self.slab);
         }
-        let (_, kind, due) = changed;
-        let id = self.slab.line(slot).map_or(0, |line| line.id);
-        let Loose { read_began, row, first_seen_secs, subject, .. } = loose;
-        self.slab.change(slot, Line { id, received, read_began, due, row, kind, first_seen_secs }, subject);
+        self.slab.change(slot, line, subject);
         if moves {
             self.ranked.add(slot, false, &self.slab);
         }
@@ -215,10 +216,10 @@ impl Lines {
         clocks::pack(&case.clocks, case.received(), &mut self.promises).map(Some).ok_or(())
     }
 
-    fn number_of(&mut self, kind: OfKind) -> Number {
+    fn number_of(&mut self, kind: AnyKind) -> Number {
         match kind {
-            OfKind::Known(number) => number,
-            OfKind::New(kind) => self.slab.kinds.number_of(*kind),
+            AnyKind::Known(number) => number,
+            AnyKind::New(kind) => self.slab.kinds.number_of(*kind),
         }
     }
 
@@ -396,10 +397,6 @@ impl Lines {
 
 fn says_more(row: &Row) -> bool {
     !(row.events.is_empty() && row.dues.is_empty() && row.facts.is_empty() && !row.paused)
-}
-
-fn secs_between(from: Timestamp, until: Timestamp) -> u32 {
-    u32::try_from(until.since(from).secs().max(0)).unwrap_or(u32::MAX)
 }
 
 /// When a deadline has passed, since a target met at the very instant is met.

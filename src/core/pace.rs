@@ -156,7 +156,7 @@ impl Pace {
 
     fn answered(&mut self, before: Option<&Case>, after: Option<&Case>, outcome: Option<&Outcome>) {
         let (group, received, response, ended) = match (after, outcome) {
-            (Some(case), _) => (group_of(case), case.received(), case.first_response(), case.ended),
+            (Some(case), _) => (Group::of(case), case.received(), case.first_response(), case.ended),
             (None, Some(outcome)) => {
                 let source = outcome.episode.case.source().clone();
                 let group = Group { source, category: outcome.category.clone(), priority: outcome.priority };
@@ -270,11 +270,6 @@ fn shift(slots: &mut BTreeMap<i64, u32>, slot: i64, by: i64) {
 /// Whether no read has seen it before.
 fn is_new(case: &Case) -> bool {
     case.reports.values().all(|report| report.first_seen == report.read_began)
-}
-
-fn group_of(case: &Case) -> Group {
-    let source = case.key.case.source().clone();
-    Group { source, category: case.category.clone(), priority: case.priority }
 }
 
 /// Whether the breach was over, by being met, before.

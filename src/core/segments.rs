@@ -6,7 +6,7 @@ use super::case::{Case, Conclusion};
 use super::draft::Draft;
 use super::engine::Core;
 use super::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey};
-use super::lines::Slot;
+use super::lines::{Lines, Slot};
 use super::observation::{Observation, Received, Row};
 use super::plan::{Outcome, Plan};
 use super::policy::{DeletedMeans, Priority};
@@ -195,15 +195,11 @@ impl Core {
         }
     }
 
-    pub(super) fn is_writing_segments(&self) -> bool {
-        self.segments.values().any(|held| held.began.is_some())
-    }
-
     /// A report came under watch, or a line became whole: one that was there already is added only while a
     /// generation is being written, because that may have passed its new place and not reached its old one.
-    pub(super) fn note_added(&mut self, source: &Name, id: &ReportId, is_new: bool) {
+    pub(super) fn note_added(&mut self, source: &Name, id: &ReportId, is_new: impl FnOnce(&Lines) -> bool) {
         let Some(held) = self.segments.get_mut(source).filter(|held| held.began.is_some()) else { return };
-        if held.cursor.is_some() || is_new {
+        if held.cursor.is_some() || is_new(&self.lines) {
             held.added.push(id.clone());
         }
     }

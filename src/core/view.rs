@@ -1,6 +1,7 @@
 //! What the rest of the house may see of the core: counts, incidents and the head of the queue, built
 //! once after a plan is applied and never changed.
 
+use super::case::Case;
 use super::id::{EpisodeKey, IncidentNo, Name, ReportKey};
 use super::incident::Incident;
 use super::observation::EventName;
@@ -41,6 +42,13 @@ pub struct Group {
     pub source: Name,
     pub category: Name,
     pub priority: Priority,
+}
+
+impl Group {
+    pub fn of(case: &Case) -> Group {
+        let source = case.key.case.source().clone();
+        Group { source, category: case.category.clone(), priority: case.priority }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

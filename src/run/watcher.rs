@@ -310,8 +310,8 @@ impl<S: Source, C: Clock> Watcher<S, C> {
 
     async fn read_open(&self, after: Option<ScanPosition>) -> Result<OpenPage, PollError> {
         let (source, read_began) = (self.poller.source.clone(), self.poller.clock.now());
-        let (batch, next) = source.scan_open(after.as_ref(), PAGE_MAX).await?;
-        let took = self.poller.clock.now().since(read_began).max(Span::ZERO);
+        let (page, took) = timing(&self.poller.clock, source.scan_open(after.as_ref(), PAGE_MAX)).await;
+        let (batch, next) = page?;
         Ok(OpenPage { batch, next, read_began, took })
     }
 
@@ -361,9 +361,15 @@ impl<S: Source, C: Clock> Watcher<S, C> {
     }
 
     async fn timed<T>(&mut self, asked: impl Future<Output = T>) -> T {
-        let began = self.poller.clock.now();
-        let answer = asked.await;
-        self.spent = self.spent.plus(self.poller.clock.now().since(began).max(Span::ZERO));
+        let (answer, took) = timing(&self.poller.clock, asked).await;
+        self.spent = self.spent.plus(took);
         answer
     }
+}
+
+/// An answer, and what it took.
+async fn timing<T>(clock: &impl Clock, asked: impl Future<Output = T>) -> (T, Span) {
+    let began = clock.now();
+    let answer = asked.await;
+    (answer, clock.now().since(began).max(Span::ZERO))
 }

@@ -215,8 +215,8 @@ impl PostgresSession {
 
     async fn rows(&mut self, ids: &[ReportId]) -> Result<Answer> {
         let query = self.table.id.bind_ids(sqlx::query(AssertSqlSafe(self.by_ids.clone())), ids);
-        let rows = query.fetch_all(&mut self.conn).await.map_err(Fault::statement("reading rows by id"))?;
-        let mut batch = self.decode(&rows);
+        let decoded = self.decode_as_they_come(query).await;
+        let (mut batch, _) = decoded.map_err(Fault::statement("reading rows by id"))?;
         self.add_history(&mut batch).await?;
         settle_read(&mut batch, ids);
         Ok(Answer { batch, ..Answer::default() })
@@ -243,9 +243,9 @@ impl PostgresSession {
         let column = sql::column(self.decoder.selection().name(received.at));
         let Ok(column) = column else { return Ok(Answer::default()) };
         let sql = AssertSqlSafe(self.parts.newest(&column));
-        let rows = sqlx::query(sql).fetch_all(&mut self.conn).await;
-        let rows = rows.map_err(Fault::statement("reading the newest rows"))?;
-        Ok(Answer { batch: self.decode(&rows), ..Answer::default() })
+        let decoded = self.decode_as_they_come(sqlx::query(sql)).await;
+        let (batch, _) = decoded.map_err(Fault::statement("reading the newest rows"))?;
+        Ok(Answer { batch, ..Answer::default() })
     }
 
     async fn vitals(&mut self) -> Result<Answer> {
@@ -279,11 +279,6 @@ impl PostgresSession {
                 return Ok((batch, last));
             }
         }
-    }
-
-    fn decode(&mut self, rows: &[PgRow]) -> Batch {
-        let columns = &self.table.columns;
-        decode_rows(&mut self.decoder, rows, |row, cells| cells_of(row, columns, cells))
     }
 
     fn position(&self, row: &PgRow) -> Result<ScanPosition> {

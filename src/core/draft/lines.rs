@@ -32,7 +32,7 @@ impl Draft<'_> {
         }
         case.see(&report, Some(row.clone()), read_began, self.blind_after(&report.source));
         let turns = case.refresh(policy, now);
-        if !turns.is_empty() || case.begin_anew(policy) || case.is_overdue() || !fits(&case) {
+        if !turns.is_empty() || case.begin_anew(policy) || !fits(&case) {
             return false;
         }
         self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(&report, when)));

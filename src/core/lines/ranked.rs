@@ -41,8 +41,8 @@ impl Ranked {
 
     /// Before the line goes.
     pub fn remove(&mut self, slot: Slot, slab: &Slab) {
-        let Some((line, of)) = self.of(slot, slab) else { return };
-        of.ages.count(line, -1);
+        let Some((received, of)) = self.of(slot, slab) else { return };
+        of.ages.count(received, -1);
         if !of.running.remove(slot, |slot| slab.place(slot)) {
             of.passed.remove(slot, |slot| slab.place(slot));
         }

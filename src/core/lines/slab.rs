@@ -12,50 +12,46 @@ use std::cmp::Reverse;
 use std::hash::BuildHasher;
 
 /// What lines have in common; each is kept once.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Kind {
-    pub source: Name,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind<N = Name> {
+    pub source: N,
     pub priority: Priority,
-    pub category: Name,
-    pub rule: Name,
-    pub escalation: Option<Name>,
+    pub category: N,
+    pub rule: N,
+    pub escalation: Option<N>,
     pub verdict: Verdict,
     /// A deadline of it has passed, and everything of that is done.
     pub is_overdue: bool,
 }
 
-/// A kind of which nothing is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct KindRef<'k> {
-    pub source: &'k Name,
-    pub priority: Priority,
-    pub category: &'k Name,
-    pub rule: &'k Name,
-    pub escalation: Option<&'k Name>,
-    pub verdict: Verdict,
-    pub is_overdue: bool,
+/// The same by names that somebody else holds.
+pub type KindRef<'k> = Kind<&'k Name>;
+
+impl<N> Kind<N> {
+    /// The same with every name made another.
+    fn map<'k, M>(&'k self, name: impl Fn(&'k N) -> M) -> Kind<M> {
+        Kind {
+            source: name(&self.source),
+            priority: self.priority,
+            category: name(&self.category),
+            rule: name(&self.rule),
+            escalation: self.escalation.as_ref().map(&name),
+            verdict: self.verdict,
+            is_overdue: self.is_overdue,
+        }
+    }
 }
 
 impl Kind {
     /// It orders as the kind does.
     pub fn by_ref(&self) -> KindRef<'_> {
-        let Kind { source, priority, category, rule, escalation, verdict, is_overdue } = self;
-        let (escalation, verdict, is_overdue) = (escalation.as_ref(), *verdict, *is_overdue);
-        KindRef { source, priority: *priority, category, rule, escalation, verdict, is_overdue }
+        self.map(|name| name)
     }
 }
 
 impl KindRef<'_> {
     pub fn to_owned(self) -> Kind {
-        Kind {
-            source: self.source.clone(),
-            priority: self.priority,
-            category: self.category.clone(),
-            rule: self.rule.clone(),
-            escalation: self.escalation.cloned(),
-            verdict: self.verdict,
-            is_overdue: self.is_overdue,
-        }
+        self.map(|name| Name::clone(name))
     }
 }
 
@@ -108,7 +104,7 @@ impl Slab {
     /// Lets a line that is there say something else of the same report.
     pub fn change(&mut self, slot: Slot, line: Line, subject: Option<Subject>) {
         if let Some(held) = self.line_mut(slot) {
-            *held = line;
+            *held = Line { id: held.id, ..line };
             lay(&mut self.subjects, slot, subject);
         }
     }
