@@ -75,8 +75,8 @@ struct Look {
     moment: Moment,
 }
 
-/// A page of open rows, where the next begins, and what it took.
-struct OpenPage {
+/// A page of rows, where the next begins, and what it took.
+struct Page {
     batch: Batch,
     next: Option<ScanPosition>,
     read_began: Timestamp,
@@ -284,35 +284,50 @@ impl<S: Source, C: Clock> Watcher<S, C> {
         let spent_before = self.spent;
         let began = self.rounds.lap_began(look.began, proof(look.began, look.moment.replica, &[]));
         let after = self.lap_after.take();
-        let mut page = self.read_open(after).await?;
+        let mut page = self.read(None, after).await?;
         loop {
-            let OpenPage { batch, next, read_began, took } = page;
-            self.spent = self.spent.plus(took);
-            self.rounds.read_page(took, batch.rows.len() as u64);
-            let Some(next) = next else {
-                self.hand(look, batch, read_began).await?;
-                break;
-            };
+            self.spent = self.spent.plus(page.took);
+            self.rounds.read_page(page.took, page.batch.rows.len() as u64);
             let out_of_time = !self.rounds.has_looked() && self.poller.clock.now() >= look.until;
-            if slice.is_some_and(|slice| out_of_time || self.spent.minus(spent_before) >= slice) {
-                self.lap_after = Some(next);
-                self.hand(look, batch, read_began).await?;
+            let is_spent = slice.is_some_and(|slice| out_of_time || self.spent.minus(spent_before) >= slice);
+            if is_spent && page.next.is_some() {
+                self.lap_after = page.next;
+                self.hand(look, page.batch, page.read_began).await?;
                 return Ok(None);
             }
-            // The database reads the next page while the core takes this one in.
-            let (handed, further) = tokio::join!(self.hand(look, batch, read_began), self.read_open(Some(next)));
-            handed?;
-            page = further?;
+            match self.hand_and_read_on(look, None, page).await? {
+                Some(further) => page = further,
+                None => break,
+            }
         }
         send(&self.poller.inputs.scan, Input::ScanEnded { source: self.poller.name.clone(), began }).await?;
         Ok(Some(self.rounds.lap_ended()))
     }
 
-    async fn read_open(&self, after: Option<ScanPosition>) -> Result<OpenPage, PollError> {
+    /// Reads a page of a part, or of all open rows.
+    async fn read(&self, part: Option<Part>, after: Option<ScanPosition>) -> Result<Page, PollError> {
         let (source, read_began) = (self.poller.source.clone(), self.poller.clock.now());
-        let (page, took) = timing(&self.poller.clock, source.scan_open(after.as_ref(), PAGE_MAX)).await;
+        let asked = async {
+            match part {
+                Some(part) => source.scan_part(part, after.as_ref(), PAGE_MAX).await,
+                None => source.scan_open(after.as_ref(), PAGE_MAX).await,
+            }
+        };
+        let (page, took) = timing(&self.poller.clock, asked).await;
         let (batch, next) = page?;
-        Ok(OpenPage { batch, next, read_began, took })
+        Ok(Page { batch, next, read_began, took })
+    }
+
+    /// Hands a page on; while the core takes it in, the database reads the next, if there is one.
+    async fn hand_and_read_on(&self, look: &Look, part: Option<Part>, page: Page) -> Result<Option<Page>, PollError> {
+        let hand = self.hand(look, page.batch, page.read_began);
+        let Some(next) = page.next else {
+            hand.await?;
+            return Ok(None);
+        };
+        let (handed, further) = tokio::join!(hand, self.read(part, Some(next)));
+        handed?;
+        further.map(Some)
     }
 
     /// After a lap, because no index may lead to them. A table in which they can't be found in time is watched without
@@ -336,28 +351,31 @@ impl<S: Source, C: Clock> Watcher<S, C> {
     }
 
     async fn part(&mut self, look: &Look, part: Part) -> Result<(), PollError> {
-        let mut after = None;
-        loop {
-            let (source, read_began) = (self.poller.source.clone(), self.poller.clock.now());
-            let (batch, next) = self.timed(source.scan_part(part, after.as_ref(), PAGE_MAX)).await?;
-            self.hand(look, batch, read_began).await?;
-            match next {
-                Some(next) => after = Some(next),
-                None => return Ok(()),
-            }
+        let mut further = Some(self.read(Some(part), None).await?);
+        while let Some(page) = further {
+            self.spent = self.spent.plus(page.took);
+            further = self.hand_and_read_on(look, Some(part), page).await?;
         }
+        Ok(())
     }
 
     /// Hands on what one read saw, in batches that the core takes.
     async fn hand(&self, look: &Look, batch: Batch, read_began: Timestamp) -> Result<(), PollError> {
+        if batch.rows.len() <= BATCH {
+            let is_empty = batch.rows.is_empty() && batch.rejects.is_empty();
+            return if is_empty { Ok(()) } else { self.send(look, batch, read_began).await };
+        }
         let Batch { rows, mut rejects } = batch;
         let mut rows = rows.into_iter().peekable();
-        while rows.peek().is_some() || !rejects.is_empty() {
+        while rows.peek().is_some() {
             let part = Batch { rows: rows.by_ref().take(BATCH).collect(), rejects: std::mem::take(&mut rejects) };
-            let input = self.poller.rows(part, read_began, look.moment.replica);
-            send(&self.poller.inputs.scan, input).await?;
+            self.send(look, part, read_began).await?;
         }
         Ok(())
+    }
+
+    async fn send(&self, look: &Look, batch: Batch, read_began: Timestamp) -> Result<(), PollError> {
+        send(&self.poller.inputs.scan, self.poller.rows(batch, read_began, look.moment.replica)).await
     }
 
     async fn timed<T>(&mut self, asked: impl Future<Output = T>) -> T {

@@ -5,7 +5,7 @@ use super::feed::{Begin, Change, Changes, FeedKind, Moment, Place};
 use super::horizon::Horizon;
 use crate::core::id::ReportId;
 use crate::core::time::{Span, Timestamp};
-use std::collections::BTreeMap;
+use hashbrown::HashMap;
 
 /// Rows that a poll may read again before the horizon lets go of the transactions that hold it.
 pub const REREAD_MAX: usize = 50_000;
@@ -17,21 +17,21 @@ pub struct Cursor {
     /// `None` before the first page that told how the column writes its times.
     horizon: Option<Horizon>,
     /// What the last poll has read, by the row's own id.
-    known: BTreeMap<ReportId, u64>,
+    known: HashMap<ReportId, u64>,
     poll: Poll,
 }
 
 /// The poll under way.
 #[derive(Debug, Default)]
 struct Poll {
-    read: BTreeMap<ReportId, u64>,
+    read: HashMap<ReportId, u64>,
     again: usize,
     settled: Option<Place>,
 }
 
 impl Cursor {
     pub fn new(kind: FeedKind, overlap: Span) -> Self {
-        Cursor { kind, overlap, horizon: None, known: BTreeMap::new(), poll: Poll::default() }
+        Cursor { kind, overlap, horizon: None, known: HashMap::new(), poll: Poll::default() }
     }
 
     /// Where this poll begins; the first one at `since`, because what lay before is for the sweep.

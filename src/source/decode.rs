@@ -222,6 +222,8 @@ impl Decoder {
                         None => Actor::Unmapped,
                         Some(by) => actor(&mut self.actors, *by, cells[*by], flaws),
                     };
+                    // Most reports have one or none, and what is read of a report stays.
+                    events.reserve_exact(1);
                     events.push(Event { at: time, name: *name, by });
                 }
             }
