@@ -3,6 +3,7 @@
 
 mod begun;
 mod bulk;
+mod effect;
 mod episodes;
 mod incidents;
 mod lines;
@@ -19,13 +20,11 @@ use super::engine::Core;
 use super::facts::Predicate;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::observation::{EventName, Observation, Received, Row};
-use super::observed;
-use super::plan::{Alarm, Home, KeptCase, Outcome, Plan, Rows};
+use super::plan::{Alarm, Home, Plan, Rows};
 use super::policy::{Assessment, Priority, Standing};
-use super::reports::Reports;
 use super::time::{Span, Timestamp};
+use effect::Derived;
 use episodes::Past;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A case's place among the overdue cases of an incident: the most urgent first.
@@ -43,8 +42,8 @@ pub struct Draft<'c> {
     /// In which remembered episodes each of their reports was.
     seen_in: BTreeMap<ReportKey, Vec<EpisodeKey>>,
     touched: BTreeSet<EpisodeKey>,
-    /// Cases that begin with this draft and are derived already, with what their clocks did.
-    derived: Vec<(Box<Case>, Turns)>,
+    /// Cases that are derived already.
+    derived: Vec<Derived>,
     /// Cases that this draft settled, as they were then: a page may still tell of them.
     freed: BTreeMap<EpisodeKey, Box<Case>>,
     pub next_incident: u64,
@@ -130,22 +129,6 @@ impl<'c> Draft<'c> {
             let latest = self.recalled.entry(case.key.case.clone()).or_insert_with(|| case.clone());
             if latest.key < case.key {
                 *latest = case.clone();
-            }
-        }
-    }
-
-    /// Takes up all that this draft touched: P0 first.
-    pub fn refresh_touched(&mut self) {
-        let derived = std::mem::take(&mut self.derived).into_iter();
-        let derived = derived.map(|(case, turns)| (case.priority, case.key.clone(), Some((case, turns))));
-        let touched = std::mem::take(&mut self.touched).into_iter();
-        let touched = touched.map(|key| (self.case(&key).map_or(Priority::P0, |case| case.priority), key, None));
-        let mut all: Vec<_> = touched.chain(derived).collect();
-        all.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
-        for (_, key, derived) in all {
-            match derived {
-                Some((case, turns)) => self.take_turns(case, None, Vec::new(), turns),
-                None => self.refresh(&key),
             }
         }
     }
@@ -353,100 +336,6 @@ impl<'c> Draft<'c> {
                 self.plan.alarms.insert(Alarm::AnchoredAtFirstSight { report: report.clone() });
             }
         }
-    }
-
-    /// Derives a case anew and lets every turn of its clocks take effect.
-    pub fn refresh(&mut self, key: &EpisodeKey) {
-        let (policy, now) = (self.core.policy.clone(), self.now);
-        let held = self.core.cases.get(key).map(|case| &**case);
-        let Some(mut case) = self.lift(key) else { return };
-        if case.reports.is_empty() {
-            return self.dissolve(key, held, members_of(&case));
-        }
-        let before = members_of(&case);
-        let turns = case.refresh(&policy, now);
-        self.take_turns(case, held, before, turns);
-    }
-
-    /// Lets what the clocks of a case did take effect. `before` is where it stood.
-    fn take_turns(
-        &mut self,
-        mut case: Box<Case>,
-        held: Option<&'c Case>,
-        before: Vec<(IncidentNo, MemberKey)>,
-        mut turns: Turns,
-    ) {
-        let (policy, now) = (self.core.policy.clone(), self.now);
-        let waited: Vec<IncidentNo> = held.into_iter().flat_map(Case::waits_in_bulk).collect();
-        loop {
-            // What is left of a withdrawn breach is a target that was met: by the evidence of now its deadline
-            // may be another, and that is for a second look.
-            let looks_twice = turns.iter().any(|(_, turn)| *turn == Turn::Withdraw);
-            for (index, turn) in turns {
-                self.turn(&mut case, held, index, turn);
-            }
-            if !case.begin_anew(&policy) && !looks_twice {
-                break;
-            }
-            turns = case.refresh(&policy, now);
-        }
-        self.repeat(&mut case);
-        self.move_members(before, members_of(&case));
-        self.looked_at.extend(case.incident);
-        self.look_at_bulk(Some(&case), &waited);
-        self.settle(case, held);
-    }
-
-    /// Takes the case to change out of the draft, until it is settled. Meanwhile it stands there as freed.
-    fn lift(&mut self, key: &EpisodeKey) -> Option<Box<Case>> {
-        match self.plan.cases.get_mut(key) {
-            Some(drafted) => drafted.take(),
-            None => {
-                let held = self.core.cases.get(key)?.clone();
-                self.plan.cases.insert(key.clone(), None);
-                Some(held)
-            }
-        }
-    }
-
-    /// A case whose last report belongs elsewhere now: presumption ended, or a lesser report became P0.
-    fn dissolve(&mut self, key: &EpisodeKey, held: Option<&Case>, before: Vec<(IncidentNo, MemberKey)>) {
-        let waited: Vec<IncidentNo> = held.into_iter().flat_map(Case::waits_in_bulk).collect();
-        self.look_at_bulk(None, &waited);
-        self.move_members(before, Vec::new());
-        self.looked_at.extend(held.and_then(|case| case.incident));
-        if let Some(case) = self.core.as_stored(key) {
-            // Without its reports: they live on elsewhere, and no recall may bring them back here.
-            let case = Case { reports: Reports::new(), ..case.into_owned() };
-            self.plan.kept.push(KeptCase { case, settled: true });
-        }
-    }
-
-    /// Puts a case back, keeps what must be kept, and of a settled one only its outcome and what may be recalled.
-    fn settle(&mut self, mut case: Box<Case>, held: Option<&'c Case>) {
-        let settled = case.is_settled();
-        let keep = case.must_be_kept() || case.stored;
-        if keep {
-            let held = held.map(Cow::Borrowed).or_else(|| self.core.line_as_held(&case.key));
-            let stored = held.as_deref().filter(|held| held.stored);
-            if settled || !stored.is_some_and(|stored| case.is_remembered_by(stored)) {
-                self.plan.observed.extend(observed::news(&case, stored, held.as_deref()));
-                self.plan.kept.push(KeptCase { case: Case { stored: true, ..Case::clone(&case) }, settled });
-            }
-        }
-        case.stored = keep;
-        if !settled {
-            self.plan.cases.insert(case.key.clone(), Some(case));
-            return;
-        }
-        self.plan.outcomes.extend(Outcome::of(&case));
-        for report in case.reports.keys() {
-            let here = self.home(&report.source, &report.id).is_some_and(|home| home.episode == case.key);
-            if here {
-                self.plan.homes.insert((report.source.clone(), report.id.clone()), None);
-            }
-        }
-        self.freed.insert(case.key.clone(), case);
     }
 }
 

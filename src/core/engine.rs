@@ -302,8 +302,10 @@ impl Core {
         for line in std::mem::take(&mut plan.lines.begun) {
             self.put_line(line);
         }
-        for (slot, case) in std::mem::take(&mut plan.lines.changed) {
-            self.change_line(slot, case);
+        for (slot, line) in std::mem::take(&mut plan.lines.changed) {
+            self.members.remove_line(slot, &self.lines);
+            self.lines.change(slot, line);
+            self.members.add_line(slot, &self.lines);
         }
         for (episode, report, read_began) in plan.seen {
             let report = self.cases.get_mut(&episode).and_then(|case| case.reports.get_mut(&report));
@@ -404,17 +406,6 @@ impl Core {
         self.cases.insert(key, case);
     }
 
-    /// Takes in a case that has changed and stays a line.
-    fn change_line(&mut self, slot: Slot, case: Box<Case>) {
-        let report = self.lines.report_key(slot);
-        let (Err(case), Some(report)) = (self.lines.change(slot, case), report) else { return };
-        // Its clocks say more than a line can hold.
-        let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
-        self.note_added(&report.source, &report.id, |_| false);
-        self.homes.insert((report.source, report.id), home);
-        self.put_case(case.key.clone(), Some(case));
-    }
-
     /// Takes a whole case out of every index.
     fn take_out(&mut self, key: &EpisodeKey, goes: bool) {
         let Some(held) = self.cases.remove(key) else { return };
@@ -439,6 +430,7 @@ impl Core {
     /// Takes in a case that begins as a line.
     fn put_line(&mut self, line: Loose) {
         let slot = self.lines.put(line);
+        self.members.add_line(slot, &self.lines);
         if let Some(report) = self.lines.report_key(slot) {
             self.note_added(&report.source, &report.id, |_| true);
         }

@@ -1,6 +1,6 @@
-//! Open cases that can be told in a few dozen bytes: below P0, one report, every clock running, not started, met in time,
-//! or broken with everything done about it. All of such a case follows from its line and the policy, so that a backlog of
-//! a million fits in little memory. What happens to a case beyond that makes it whole again.
+//! Open cases that can be told in a few dozen bytes: below P0, one report, every clock running, not started, met, or broken
+//! with everything done about it. All of such a case follows from its line and the policy, so that a backlog of a million
+//! fits in little memory. What happens to a case beyond that makes it whole again.
 
 mod clocks;
 mod fits;
@@ -12,23 +12,22 @@ mod table;
 mod tests;
 mod walk;
 
-pub use fits::fits;
 pub use shelves::{Key, Shelves, merge};
 pub use walk::in_order;
 
 use super::case::Case;
-use super::clock::ClockState;
+use super::clock::{Clock, ClockState};
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey, Subject};
 use super::observation::{Received, Row};
 use super::policy::{Assessment, Policy, Priority, Standing};
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
-use clocks::{Packed, Promise};
+use clocks::{Clocks, Packed, Promise};
 use fits::fitting;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use ranked::Ranked;
-use slab::{Kind, KindRef, Line, Slab};
-use std::collections::{BTreeMap, BTreeSet};
+use slab::{Kind, KindRef, Line, More, Slab, says_more};
+use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use table::{Number, Table};
 
@@ -46,8 +45,8 @@ pub struct LineChanges {
     pub judged_until: Option<Slot>,
     /// Cases that begin as lines.
     pub begun: Vec<Loose>,
-    /// Cases that have changed and stay lines.
-    pub changed: Vec<(Slot, Box<Case>)>,
+    /// Lines that say something else now.
+    pub changed: Vec<(Slot, Loose)>,
 }
 
 /// A line before it is laid down.
@@ -59,7 +58,7 @@ pub struct Loose {
     received: Timestamp,
     read_began: Timestamp,
     due: Timestamp,
-    row: Option<Box<Row>>,
+    more: Option<Box<More>>,
     first_seen_secs: u32,
 }
 
@@ -76,9 +75,6 @@ impl Loose {
         self.due
     }
 }
-
-/// All clocks of a line, where one is overdue or was met.
-type Clocks = Box<[Packed]>;
 
 /// (priority, deadline, received, slot): with no more than this, lines stand in rank order but for ties.
 pub type Place = (Priority, Timestamp, Timestamp, Slot);
@@ -98,8 +94,6 @@ pub struct Lines {
     slots: HashTable<Slot>,
     hasher: DefaultHashBuilder,
     ranked: Ranked,
-    /// Of lines that have more to tell than which deadline they run to.
-    clocks: BTreeMap<Slot, Clocks>,
     promises: Table<Promise>,
     /// The next deadline of what is overdue.
     next: BTreeSet<(Priority, Timestamp, Slot)>,
@@ -108,17 +102,19 @@ pub struct Lines {
 impl Lines {
     /// Takes a case as a line; gives it back when it needs more than that.
     pub fn take(&mut self, case: Box<Case>) -> Result<Slot, Box<Case>> {
-        let Some(loose) = self.loose(&case) else { return Err(case) };
-        match self.pack(&case) {
-            Ok(clocks) => Ok(self.lay(loose, clocks)),
-            Err(()) => Err(case),
+        if !all_run(&case.clocks) {
+            clocks::learn(&case.clocks, &mut self.promises);
+        }
+        match self.loose(&case) {
+            Some(loose) => Ok(self.put(loose)),
+            None => Err(case),
         }
     }
 
-    /// The line of a case; `None` where it couldn't be made whole again from it. What is overdue, or was answered, needs
-    /// its clocks beside.
+    /// The line of a case; `None` where it couldn't be made whole again from that, or promises what no line has promised
+    /// yet.
     pub fn loose(&self, case: &Case) -> Option<Loose> {
-        let (key, report) = fitting(case)?;
+        let ((key, report), clocks) = fitting(case).zip(self.pack(case))?;
         let kind = KindRef {
             source: &key.source,
             priority: case.priority,
@@ -128,8 +124,16 @@ impl Lines {
             verdict: report.row.verdict,
             is_overdue: case.is_overdue(),
         };
-        let due = case.next_deadline().unwrap_or(Timestamp::MAX);
-        Some(self.line_of((&key.id, &report.row), kind, (report.received, report.first_seen, report.read_began), due))
+        Some(Loose {
+            id: key.id.clone(),
+            subject: report.row.subject,
+            kind: self.of_kind(kind),
+            received: report.received,
+            read_began: report.read_began,
+            due: case.next_deadline().unwrap_or(Timestamp::MAX),
+            more: More::of(&report.row, clocks),
+            first_seen_secs: seconds(report.first_seen.since(report.received)),
+        })
     }
 
     /// The line of a report that is seen for the first time and does nothing but wait for this deadline: what
@@ -154,27 +158,16 @@ impl Lines {
             verdict: row.verdict,
             is_overdue: false,
         };
-        Some(self.line_of((&report.id, row), kind, (received, read_began, read_began), due))
-    }
-
-    fn line_of(
-        &self,
-        (id, row): (&ReportId, &Row),
-        kind: KindRef<'_>,
-        (received, first_seen, read_began): (Timestamp, Timestamp, Timestamp),
-        due: Timestamp,
-    ) -> Loose {
-        let first_seen_secs = first_seen.since(received).secs().max(0);
-        Loose {
-            id: id.clone(),
+        Some(Loose {
+            id: report.id.clone(),
             subject: row.subject,
             kind: self.of_kind(kind),
             received,
             read_began,
             due,
-            row: says_more(row).then(|| Box::new(row.clone())),
-            first_seen_secs: u32::try_from(first_seen_secs).unwrap_or(u32::MAX),
-        }
+            more: More::of(row, Clocks::default()),
+            first_seen_secs: seconds(read_began.since(received)),
+        })
     }
 
     fn of_kind(&self, kind: KindRef<'_>) -> AnyKind {
@@ -182,38 +175,34 @@ impl Lines {
         known.map_or_else(|| AnyKind::New(Box::new(kind.to_owned())), AnyKind::Known)
     }
 
-    /// Lets a line that isn't overdue say what its case says now; gives the case back where it can't.
-    pub fn change(&mut self, slot: Slot, case: Box<Case>) -> Result<(), Box<Case>> {
-        let was_so = |line: &Line| (line.received, (line.kind, line.due));
-        let held = self.slab.line(slot).map(was_so).filter(|_| !self.is_overdue(slot));
-        let (Some((received, held_at)), Some(loose)) = (held, self.loose(&case)) else { return Err(case) };
-        if loose.received != received || case.is_overdue() {
-            return Err(case);
+    /// The clocks of a case that a line needs beside; `None` where they say more than can be packed.
+    fn pack(&self, case: &Case) -> Option<Clocks> {
+        if all_run(&case.clocks) {
+            return Some(Clocks::default());
         }
-        let Ok(clocks) = self.pack(&case) else { return Err(case) };
-        match clocks {
-            Some(clocks) => self.clocks.insert(slot, clocks),
-            None => self.clocks.remove(&slot),
-        };
-        let Loose { read_began, row, first_seen_secs, subject, due, kind, .. } = loose;
-        let line = Line { id: 0, received, read_began, due, row, kind: self.number_of(kind), first_seen_secs };
-        let moves = (line.kind, line.due) != held_at;
+        clocks::pack(&case.clocks, case.received(), &self.promises)
+    }
+
+    /// Lets a line say something else of the same report.
+    pub fn change(&mut self, slot: Slot, loose: Loose) {
+        let Some(place) = self.slab.line(slot).map(|line| (line.kind, line.due, line.received)) else { return };
+        let (line, _, subject) = self.of_loose(loose);
+        let moves = (line.kind, line.due, line.received) != place;
+        self.wake(slot, false);
         if moves {
             self.ranked.remove(slot, &self.slab);
         }
         self.slab.change(slot, line, subject);
         if moves {
-            self.ranked.add(slot, false, &self.slab);
+            self.ranked.add(slot, self.is_overdue(slot), &self.slab);
         }
-        Ok(())
+        self.wake(slot, true);
     }
 
-    /// The clocks of a case that a line needs beside; `Err` where they say more than can be packed.
-    fn pack(&mut self, case: &Case) -> Result<Option<Clocks>, ()> {
-        if case.clocks.iter().all(|clock| clock.state == ClockState::Running) {
-            return Ok(None);
-        }
-        clocks::pack(&case.clocks, case.received(), &mut self.promises).map(Some).ok_or(())
+    fn of_loose(&mut self, loose: Loose) -> (Line, ReportId, Option<Subject>) {
+        let Loose { id, subject, kind, received, read_began, due, more, first_seen_secs } = loose;
+        let kind = self.number_of(kind);
+        (Line { id: 0, received, read_began, due, more, kind, first_seen_secs }, id, subject)
     }
 
     fn number_of(&mut self, kind: AnyKind) -> Number {
@@ -223,23 +212,23 @@ impl Lines {
         }
     }
 
-    /// Lays down a line whose clocks all run.
+    /// Lays down a line.
     pub fn put(&mut self, loose: Loose) -> Slot {
-        self.lay(loose, None)
-    }
-
-    fn lay(&mut self, loose: Loose, clocks: Option<Clocks>) -> Slot {
-        let Loose { id, subject, kind, received, read_began, due, row, first_seen_secs } = loose;
-        let kind = self.number_of(kind);
-        let line = Line { id: 0, received, read_began, due, row, kind, first_seen_secs };
+        let (line, id, subject) = self.of_loose(loose);
         let slot = self.slab.put(line, id, subject);
         self.note_slot(slot);
         self.ranked.add(slot, self.is_overdue(slot), &self.slab);
-        if let Some(clocks) = clocks {
-            self.clocks.insert(slot, clocks);
-            self.next.extend(self.next_of(slot));
-        }
+        self.wake(slot, true);
         slot
+    }
+
+    /// Lets an overdue line wake when its next deadline has passed, or not.
+    fn wake(&mut self, slot: Slot, wakes: bool) {
+        match self.next_of(slot) {
+            Some(next) if wakes => self.next.insert(next),
+            Some(next) => self.next.remove(&next),
+            None => false,
+        };
     }
 
     /// Makes a line that was laid down known by its report. Where the table is full it is built anew in the order in which
@@ -264,15 +253,12 @@ impl Lines {
     }
 
     pub fn remove(&mut self, slot: Slot) {
-        if let Some(next) = self.next_of(slot) {
-            self.next.remove(&next);
-        }
+        self.wake(slot, false);
         let slab = &self.slab;
         self.ranked.remove(slot, slab);
         if let Ok(entry) = self.slots.find_entry(slab.hash(slot, &self.hasher), |held| *held == slot) {
             entry.remove();
         }
-        self.clocks.remove(&slot);
         self.slab.take(slot);
     }
 
@@ -283,10 +269,8 @@ impl Lines {
             }
         }
         for slot in changes.asked {
-            if !self.ranked.pass(slot, &self.slab)
-                && let Some(next) = self.next_of(slot)
-            {
-                self.next.remove(&next);
+            if !self.ranked.pass(slot, &self.slab) {
+                self.wake(slot, false);
             }
         }
     }
@@ -296,8 +280,8 @@ impl Lines {
         let (Some(line), Some(kind), Some(row)) = (self.slab.line(slot), self.slab.kind(slot), row) else {
             return false;
         };
-        let same = match &line.row {
-            Some(held) => **held == *row,
+        let same = match line.row() {
+            Some(held) => *held == *row,
             None => {
                 let stated = row.received == Received::At(line.received) && row.category == kind.category;
                 stated && row.subject == self.slab.subject(slot) && !says_more(row) && kind.verdict == row.verdict
@@ -314,23 +298,27 @@ impl Lines {
     /// The whole case as it was last read. Where all of its clocks run, they are those that the policy of now asks for.
     pub fn whole(&self, slot: Slot, policy: &Policy) -> Option<Case> {
         let mut case = self.to_derive(slot)?;
-        if !self.clocks.contains_key(&slot) {
+        if self.clocks(slot).is_empty() {
             // At the last read no deadline had passed, so that this gives every clock its deadline and no more.
             case.refresh(policy, self.read_began(slot)?);
         }
         Some(case)
     }
 
-    /// The case, with the clocks that can't be derived, where anything has happened to its report.
-    pub fn with_events(&self, slot: Slot) -> Option<Case> {
-        let row = self.slab.line(slot)?.row.as_ref();
-        row.is_some_and(|row| !row.events.is_empty()).then(|| self.to_derive(slot))?
+    /// Whether anything has happened to its report.
+    pub fn has_events(&self, slot: Slot) -> bool {
+        let row = self.slab.line(slot).and_then(Line::row);
+        row.is_some_and(|row| !row.events.is_empty())
+    }
+
+    /// The case of a line to whose report something has happened.
+    pub fn answered(&self, key: &EpisodeKey) -> Option<Case> {
+        self.slot_of(key).filter(|slot| self.has_events(*slot)).and_then(|slot| self.to_derive(slot))
     }
 
     /// The case for somebody who is about to derive it anew: of its clocks it has those that can't be derived.
     pub fn to_derive(&self, slot: Slot) -> Option<Case> {
         let (line, kind) = (self.slab.line(slot)?, self.slab.kind(slot)?);
-        let clocks = self.clocks.get(&slot);
         Some(Case {
             key: self.key(slot)?,
             priority: kind.priority,
@@ -341,7 +329,7 @@ impl Lines {
             rule: kind.rule.clone(),
             escalation: kind.escalation.clone(),
             reports: Reports::from([(self.report_key(slot)?, self.slab.report(slot)?)]),
-            clocks: clocks.map_or_else(Vec::new, |clocks| clocks::unpack(clocks, line.received, &self.promises)),
+            clocks: clocks::unpack(line.clocks(), line.received, &self.promises),
             pauses: Vec::new(),
             incident: None,
             ended: None,
@@ -351,7 +339,7 @@ impl Lines {
             repeats_told: 0,
             raise_seen: false,
             crossed: None,
-            stored: kind.is_overdue,
+            stored: clocks::is_stored(line.clocks()),
         })
     }
 
@@ -376,7 +364,7 @@ impl Lines {
 
     /// The incident that an overdue line stands in, by the deadline that ranks it.
     pub fn incident(&self, slot: Slot) -> Option<IncidentNo> {
-        self.clocks.get(&slot)?.iter().find_map(Packed::incident)
+        clocks::incident(self.clocks(slot))
     }
 
     #[inline]
@@ -386,17 +374,26 @@ impl Lines {
 
     /// Of an overdue line, the deadline that comes next.
     fn runs_to(&self, slot: Slot) -> Option<Timestamp> {
-        self.clocks.get(&slot)?.iter().filter_map(Packed::runs_to).min()
+        self.clocks(slot).iter().filter_map(Packed::runs_to).min()
     }
 
+    fn clocks(&self, slot: Slot) -> &[Packed] {
+        self.slab.line(slot).map_or(&[], Line::clocks)
+    }
+
+    /// When it wakes next, where it is overdue.
     fn next_of(&self, slot: Slot) -> Option<(Priority, Timestamp, Slot)> {
         let kind = self.slab.kind(slot).filter(|kind| kind.is_overdue)?;
         Some((kind.priority, self.runs_to(slot)?, slot))
     }
 }
 
-fn says_more(row: &Row) -> bool {
-    !(row.events.is_empty() && row.dues.is_empty() && row.facts.is_empty() && !row.paused)
+fn all_run(clocks: &[Clock]) -> bool {
+    clocks.iter().all(|clock| clock.state == ClockState::Running)
+}
+
+fn seconds(span: Span) -> u32 {
+    u32::try_from(span.secs().max(0)).unwrap_or(u32::MAX)
 }
 
 /// When a deadline has passed, since a target met at the very instant is met.

@@ -13,7 +13,7 @@ pub struct Members(BTreeMap<IncidentNo, Of>);
 #[derive(Debug, Default)]
 struct Of {
     whole: BTreeSet<MemberKey>,
-    lines: Shelves<Place>,
+    lines: Shelves,
 }
 
 impl Members {

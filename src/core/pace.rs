@@ -54,6 +54,17 @@ pub struct PaceView {
     pub met_total: BTreeMap<(Group, Name), u64>,
 }
 
+/// What a read told of the answers to a case that nobody had heard of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answers {
+    group: Group,
+    /// From receipt.
+    first_response: Option<Span>,
+    closing: Option<Span>,
+    /// Targets met in time.
+    met: Vec<Name>,
+}
+
 #[derive(Debug, Default)]
 pub struct Pace {
     open: BTreeMap<Group, Slots>,
@@ -120,28 +131,30 @@ impl Pace {
         most_urgent: impl Fn(IncidentNo) -> Option<MemberKey>,
         caught_up: &BTreeSet<Name>,
     ) {
+        let before = |key: &EpisodeKey| {
+            let whole = held.get(key).map(|case| Cow::Borrowed(&**case));
+            whole.or_else(|| lines.answered(key).map(Cow::Owned))
+        };
         let outcomes: BTreeMap<&EpisodeKey, &Outcome> =
             plan.outcomes.iter().map(|outcome| (&outcome.episode, outcome)).collect();
         let freed = plan.kept.iter().filter(|kept| kept.settled);
         let freed: BTreeMap<&EpisodeKey, &Case> = freed.map(|kept| (&kept.case.key, &kept.case)).collect();
         for (key, after) in &plan.cases {
-            let line = lines.slot_of(key);
-            // Of a line to which nothing has happened nobody has heard an answer.
-            let answered = || lines.with_events(line?).map(Cow::Owned);
-            let before = held.get(key).map(|case| Cow::Borrowed(&**case)).or_else(answered);
+            let before = before(key);
             let told = after.as_deref().or_else(|| freed.get(key).copied());
             // What is only recalled was told before.
             let is_news = caught_up.contains(key.case.source()) && told.is_none_or(is_new);
-            if before.is_some() || is_news || line.is_some() {
-                self.answered(before.as_deref(), after.as_deref(), outcomes.get(key).copied());
+            if before.is_some() || is_news || lines.slot_of(key).is_some() {
+                let outcome = outcomes.get(key).copied();
+                Answers::between(before.as_deref(), after.as_deref(), outcome)
+                    .iter()
+                    .for_each(|all| self.answered(all));
             }
         }
-        for (slot, case) in &plan.lines.changed {
-            self.answered(lines.with_events(*slot).as_ref(), Some(case), None);
-        }
+        plan.answers.iter().for_each(|answers| self.answered(answers));
         for breach in plan.breaches.iter().filter(|breach| !breach.inherited) {
             if let Some(Ending::Met { at }) = breach.ended
-                && !was_met(held.get(&breach.episode).map(|case| &**case), breach)
+                && !was_met(before(&breach.episode).as_deref(), breach)
             {
                 self.acted.entry(breach.priority).or_default().add(at.since(breach.deadline));
             }
@@ -154,46 +167,16 @@ impl Pace {
         }
     }
 
-    fn answered(&mut self, before: Option<&Case>, after: Option<&Case>, outcome: Option<&Outcome>) {
-        let (group, received, response, ended) = match (after, outcome) {
-            (Some(case), _) => (Group::of(case), case.received(), case.first_response(), case.ended),
-            (None, Some(outcome)) => {
-                let source = outcome.episode.case.source().clone();
-                let group = Group { source, category: outcome.category.clone(), priority: outcome.priority };
-                (group, outcome.received, outcome.first_response, Some((outcome.ended_at, outcome.conclusion)))
-            }
-            (None, None) => return,
-        };
-        self.count_met(&group, before, after, outcome);
-        if let Some(at) = response
-            && before.and_then(Case::first_response).is_none()
-        {
-            self.first_response.entry(group.clone()).or_default().add(at.since(received));
+    fn answered(&mut self, answers: &Answers) {
+        let Answers { group, first_response, closing, met } = answers;
+        if let Some(length) = first_response {
+            of_group(&mut self.first_response, group).add(*length);
         }
-        let closed = ended.filter(|(_, how)| *how != Conclusion::Vanished);
-        if let Some((at, _)) = closed
-            && before.and_then(|case| case.ended).is_none()
-        {
-            self.closing.entry(group).or_default().add(at.since(received));
+        if let Some(length) = closing {
+            of_group(&mut self.closing, group).add(*length);
         }
-    }
-
-    /// Targets that are met in time now and weren't before. A case that settles is told by its outcome.
-    fn count_met(&mut self, group: &Group, before: Option<&Case>, after: Option<&Case>, outcome: Option<&Outcome>) {
-        let met_before = |place: usize, target: &Name| {
-            let clock = before.and_then(|case| case.clocks.get(place)).filter(|clock| clock.target == *target);
-            clock.is_some_and(|clock| matches!(clock.state, ClockState::Met { .. }))
-        };
-        let told: Vec<TargetOutcome> = match (after, outcome) {
-            (Some(case), _) => case.clocks.iter().map(TargetOutcome::of).collect(),
-            (None, Some(outcome)) => outcome.targets.clone(),
-            (None, None) => return,
-        };
-        for (place, target) in told.iter().enumerate() {
-            let in_time = target.deadline.zip(target.met_at).is_some_and(|(deadline, at)| at <= deadline);
-            if in_time && !target.breached && !met_before(place, &target.target) {
-                *self.met.entry((group.clone(), target.target.clone())).or_default() += 1;
-            }
+        for target in met {
+            *self.met.entry((group.clone(), target.clone())).or_default() += 1;
         }
     }
 
@@ -214,6 +197,51 @@ impl Pace {
             met_total: self.met.clone(),
         }
     }
+}
+
+impl Answers {
+    /// What is news of a case as it was before, if anybody has heard of it, and is now, or ended.
+    pub fn between(before: Option<&Case>, after: Option<&Case>, outcome: Option<&Outcome>) -> Option<Answers> {
+        let (group, received, response, ended) = match (after, outcome) {
+            (Some(case), _) => (Group::of(case), case.received(), case.first_response(), case.ended),
+            (None, Some(outcome)) => {
+                let source = outcome.episode.case.source().clone();
+                let group = Group { source, category: outcome.category.clone(), priority: outcome.priority };
+                (group, outcome.received, outcome.first_response, Some((outcome.ended_at, outcome.conclusion)))
+            }
+            (None, None) => return None,
+        };
+        let response = response.filter(|_| before.and_then(Case::first_response).is_none());
+        let closed =
+            ended.filter(|(_, how)| *how != Conclusion::Vanished && before.is_none_or(|case| case.ended.is_none()));
+        Some(Answers {
+            group,
+            first_response: response.map(|at| at.since(received)),
+            closing: closed.map(|(at, _)| at.since(received)),
+            met: Answers::met(before, after, outcome),
+        })
+    }
+
+    /// Targets that are met in time now and weren't before. A case that settles is told by its outcome.
+    fn met(before: Option<&Case>, after: Option<&Case>, outcome: Option<&Outcome>) -> Vec<Name> {
+        let met_before = |place: usize, target: &Name| {
+            let clock = before.and_then(|case| case.clocks.get(place)).filter(|clock| clock.target == *target);
+            clock.is_some_and(|clock| matches!(clock.state, ClockState::Met { .. }))
+        };
+        let is_news = |(place, told): (usize, TargetOutcome)| {
+            let in_time = told.deadline.zip(told.met_at).is_some_and(|(deadline, at)| at <= deadline);
+            (in_time && !told.breached && !met_before(place, &told.target)).then_some(told.target)
+        };
+        match (after, outcome) {
+            (Some(case), _) => case.clocks.iter().map(TargetOutcome::of).enumerate().filter_map(is_news).collect(),
+            (None, Some(outcome)) => outcome.targets.iter().cloned().enumerate().filter_map(is_news).collect(),
+            (None, None) => Vec::new(),
+        }
+    }
+}
+
+fn of_group<'g, T: Default>(all: &'g mut BTreeMap<Group, T>, group: &Group) -> &'g mut T {
+    all.entry(group.clone()).or_default()
 }
 
 impl Slots {

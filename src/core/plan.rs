@@ -12,6 +12,7 @@ use super::known::Known;
 use super::lines::LineChanges;
 use super::observation::{Observation, Reject};
 use super::observed::Observed;
+use super::pace::Answers;
 use super::policy::{Priority, Standing};
 use super::quiet::{Quiet, Refusal};
 use super::rejected::Rejections;
@@ -284,6 +285,8 @@ pub struct Plan {
     pub warnings: Vec<Warning>,
     /// Breaches that this plan adds, for the counters: memory only.
     pub incurred: Vec<(Group, Name)>,
+    /// What reads told of answers to cases that are lines: memory only.
+    pub answers: Vec<Answers>,
     /// Reports to be read again by key, P0 first.
     pub asks: Vec<ReportKey>,
     /// Reports that a read found unchanged: memory only.

@@ -195,7 +195,7 @@ impl Core {
             Scope::Incident(no) => Some(*no),
             Scope::Case(key) => {
                 let of_case = self.held(key).into_iter().flat_map(|case| members_of(&case));
-                let alone = of_case.map(|(no, _)| no).find(|no| draft.members(*no, 1).0 == 1);
+                let alone = of_case.map(|(no, _)| no).find(|no| draft.count_members(*no) == 1);
                 alone.filter(|no| draft.incident(*no).is_some_and(|incident| !incident.is_p0()))
             }
             Scope::Category(_) | Scope::Escalation(_) => None,

@@ -54,9 +54,10 @@ impl Core {
     pub(super) fn ring_and_resolve(&self, draft: &mut Draft<'_>, now: Timestamp) {
         let mut p0 = Vec::new();
         for no in draft.incidents_to_settle() {
-            let (count, first) = draft.members(no, CASES_PER_PAGE);
             let Some(incident) = draft.incident(no) else { continue };
             let rings = incident.ring_at.is_some_and(|at| at <= now);
+            let count = draft.count_members(no);
+            let first = if rings { draft.first_members(no, CASES_PER_PAGE) } else { Vec::new() };
             // Put off by a snooze or a window.
             if rings && self.hold(draft, no, (count, &first), now) {
                 continue;
@@ -89,7 +90,7 @@ impl Core {
         }
         self.ring_p0(draft, &p0, now);
         for no in p0 {
-            if draft.members(no, 1).0 == 0 && !draft.waits_for_action(no) {
+            if draft.count_members(no) == 0 && !draft.waits_for_action(no) {
                 self.resolve(draft, no, now);
             }
         }

@@ -3,10 +3,12 @@
 //! goes into the plan.
 
 use super::Draft;
+use super::effect::Derived;
 use crate::core::case::Case;
 use crate::core::clock::{self, Turn};
 use crate::core::id::{CaseKey, EpisodeKey, ReportKey};
 use crate::core::observation::{EventName, Observation, Received, Row};
+use crate::core::pace::Answers;
 use crate::core::plan::{Home, Rows};
 use crate::core::policy::{Assessment, Due, Priority, Standing};
 use crate::core::time::Timestamp;
@@ -46,15 +48,28 @@ impl Draft<'_> {
         let (case, turns) = of_case();
         // What has happened to it already is told with the case.
         let is_silent = turns.is_empty() && row.events.is_empty();
-        match self.core.lines.loose(&case).filter(|_| is_silent) {
+        match is_silent.then(|| self.core.lines.loose(&case)).flatten() {
             Some(line) => self.plan.lines.begun.push(line),
             None => {
                 let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
                 self.plan.homes.insert((report.source.clone(), report.id.clone()), Some(home));
-                self.derived.push((Box::new(case), turns));
+                self.derived.push(Derived { case: Box::new(case), turns, held: None, line: None });
             }
         }
         true
+    }
+
+    /// Lays down a case that begins, as a line where it can be one. One that has settled already leaves nothing.
+    pub(super) fn begin(&mut self, case: Option<Box<Case>>) {
+        let line = case.as_ref().and_then(|case| self.core.lines.loose(case));
+        let (Some(line), Some(case)) = (line, &case) else { return self.lay(case) };
+        // A first look at a source finds old answers, which are no news.
+        let is_news = self.core.is_caught_up(case.key.case.source());
+        self.plan.answers.extend(is_news.then(|| Answers::between(None, Some(case), None)).flatten());
+        for report in case.reports.keys() {
+            self.plan.homes.remove(&report.source, &report.id);
+        }
+        self.plan.lines.begun.push(line);
     }
 
     /// What makes nearly all of a backlog cheap: of a report to which nothing has happened, and of which nothing but

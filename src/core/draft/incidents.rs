@@ -1,11 +1,11 @@
 //! Incidents as a draft leaves them: which one a case rings in, who stands in it, and whether anybody acts.
 
-use super::{Draft, MemberKey};
+use super::{Draft, MemberKey, members_of};
 use crate::core::case::Case;
 use crate::core::id::{EpisodeKey, IncidentNo, Name};
 use crate::core::incident::{Incident, IncidentKind};
 use crate::core::urgent::name_of_episode;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Draft<'_> {
     pub(super) fn episode_incident(&mut self, case: &Case, escalation: Name) -> IncidentNo {
@@ -73,18 +73,21 @@ impl Draft<'_> {
         }
     }
 
-    /// Overdue cases in an incident as this draft leaves it: how many, and the most urgent.
-    pub fn members(&self, no: IncidentNo, limit: usize) -> (u64, Vec<MemberKey>) {
-        let none = BTreeSet::new();
-        let joined = self.joined.get(&no).unwrap_or(&none);
-        let left = self.left.get(&no).unwrap_or(&none);
-        let count = self.core.members.count(no) + joined.len() - left.len();
+    /// How many overdue cases an incident has as this draft leaves it.
+    pub fn count_members(&self, no: IncidentNo) -> u64 {
+        let count = |moved: &BTreeMap<IncidentNo, BTreeSet<MemberKey>>| moved.get(&no).map_or(0, BTreeSet::len);
+        (self.core.members.count(no) + count(&self.joined) - count(&self.left)) as u64
+    }
+
+    /// The most urgent of them, at most `limit`.
+    pub fn first_members(&self, no: IncidentNo, limit: usize) -> Vec<MemberKey> {
+        let has_left = |member: &MemberKey| self.left.get(&no).is_some_and(|left| left.contains(member));
         let held = self.core.members.of(no, &self.core.lines);
-        let mut first: Vec<MemberKey> = held.filter(|member| !left.contains(member)).take(limit).collect();
-        first.extend(joined.iter().take(limit).cloned());
+        let mut first: Vec<MemberKey> = held.filter(|member| !has_left(member)).take(limit).collect();
+        first.extend(self.joined.get(&no).into_iter().flatten().take(limit).cloned());
         first.sort();
         first.truncate(limit);
-        (count as u64, first)
+        first
     }
 
     /// F16: whether anybody has done anything in an incident since it was acknowledged: an action of a
@@ -97,9 +100,15 @@ impl Draft<'_> {
             return true;
         }
         let case_acted = |key: &EpisodeKey| self.case(key).is_some_and(|case| case.was_acted_on(since));
+        let kept_acted =
+            || self.plan.kept.iter().any(|kept| kept.case.was_acted_on(since) && stands_in(&kept.case, no));
+        let line_acted = |key: &EpisodeKey| self.core.lines.answered(key).is_some_and(|case| case.was_acted_on(since));
         match &incident.kind {
             IncidentKind::Episode(key) => case_acted(key),
-            IncidentKind::Group { .. } => self.members(no, usize::MAX).1.iter().any(|(_, _, key)| case_acted(key)),
+            IncidentKind::Group { .. } => {
+                let members = self.first_members(no, usize::MAX);
+                kept_acted() || members.iter().any(|(_, _, key)| case_acted(key) || line_acted(key))
+            }
             IncidentKind::Blind(_) | IncidentKind::Audit { .. } | IncidentKind::Test { .. } => false,
             IncidentKind::Bulk { .. } => self.waiting(no).iter().any(case_acted),
             IncidentKind::Warning(_) | IncidentKind::Trouble(_) => true,
@@ -115,4 +124,8 @@ impl Draft<'_> {
         let moved = self.joined.keys().chain(self.left.keys());
         moved.chain(self.plan.incidents.keys()).chain(&self.looked_at).copied().collect()
     }
+}
+
+fn stands_in(case: &Case, no: IncidentNo) -> bool {
+    members_of(case).iter().any(|(held, _)| *held == no)
 }

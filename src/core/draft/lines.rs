@@ -1,9 +1,13 @@
 //! How a draft meets cases of which the core holds no more than a line: it leaves them so, or makes them whole.
 
+use super::effect::Derived;
 use super::{Draft, is_another_report, undecided_alarm};
-use crate::core::id::{Name, ReportId};
-use crate::core::lines::{Slot, fits};
+use crate::core::case::Case;
+use crate::core::clock::Turn;
+use crate::core::id::{EpisodeKey, Name, ReportId};
+use crate::core::lines::Slot;
 use crate::core::observation::Row;
+use crate::core::pace::Answers;
 use crate::core::plan::Home;
 use crate::core::policy::Priority;
 use crate::core::time::Timestamp;
@@ -16,28 +20,42 @@ impl Draft<'_> {
         (self.stand_alone || !is_drafted()).then_some(slot)
     }
 
-    /// Takes in what a read says of a line that stays one: something has happened to its report, and nothing that others
-    /// must hear of. Where it takes more nothing changes, and the case must be made whole.
+    /// Takes in what a read says of a line that stays one: something has happened to its report, and nothing rings. Where
+    /// it takes more nothing changes, and the case must be made whole.
     pub(super) fn change_line(&mut self, slot: Slot, row: Option<&Row>, read_began: Timestamp) -> bool {
-        let Some(row) = row.filter(|_| !self.core.lines.is_overdue(slot)) else { return false };
-        let (policy, now) = (&self.core.policy, self.now);
+        let Some(row) = row else { return false };
+        let (policy, lines, now) = (&self.core.policy, &self.core.lines, self.now);
         let assessment = policy.assess(row);
         if assessment.priority == Priority::P0 {
             return false;
         }
-        let line = self.core.lines.to_derive(slot).zip(self.core.lines.report_key(slot));
-        let Some((mut case, report)) = line else { return false };
-        if case.reports.get(&report).is_none_or(|known| is_another_report(known, row, read_began)) {
+        let Some((held, report)) = lines.to_derive(slot).zip(lines.report_key(slot)) else { return false };
+        if held.reports.get(&report).is_none_or(|known| is_another_report(known, row, read_began)) {
             return false;
         }
+        // Of a line to which nothing has happened nobody has heard an answer, and the store knows nothing.
+        let is_answered = lines.has_events(slot);
+        let before = (is_answered || held.stored).then(|| held.clone());
+        let mut case = Box::new(held);
         case.see(&report, Some(row.clone()), read_began, self.blind_after(&report.source));
         let turns = case.refresh(policy, now);
-        if !turns.is_empty() || case.begin_anew(policy) || !fits(&case) {
-            return false;
-        }
+        let rings = turns.iter().any(|(_, turn)| *turn != Turn::End);
+        let line = (!rings && !case.begin_anew(policy)).then(|| lines.loose(&case)).flatten();
+        let Some(line) = line else { return false };
         self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(&report, when)));
-        self.plan.lines.changed.push((slot, Box::new(case)));
+        self.plan.answers.extend(Answers::between(before.as_ref().filter(|_| is_answered), Some(&case), None));
+        match before {
+            Some(held) if held.stored => {
+                self.derived.push(Derived { case, turns, held: Some(held), line: Some((slot, line)) });
+            }
+            _ => self.plan.lines.changed.push((slot, line)),
+        }
         true
+    }
+
+    /// A line's case that this draft has changed and keeps.
+    pub(super) fn kept(&self, key: &EpisodeKey) -> Option<&Case> {
+        self.plan.kept.iter().rfind(|kept| kept.case.key == *key).map(|kept| &kept.case)
     }
 
     /// Makes a case whole of which the core holds a line, to be derived anew.

@@ -10,8 +10,8 @@ impl Draft<'_> {
     /// A case as a page of this incident may tell of it: by the overdue target, else by the breach that rings, else
     /// by the next deadline, else by its last breach.
     pub fn page_case(&self, no: IncidentNo, key: &EpisodeKey) -> Option<PageCase> {
-        let drafted = self.case(key).or_else(|| self.freed.get(key).map(|case| &**case)).map(Cow::Borrowed);
-        let case = drafted.or_else(|| self.core.as_held(key))?;
+        let drafted = self.case(key).or_else(|| self.freed.get(key).map(|case| &**case)).or_else(|| self.kept(key));
+        let case = drafted.map(Cow::Borrowed).or_else(|| self.core.as_held(key))?;
         let overdue = case.clocks.iter().filter(|clock| clock.is_overdue());
         let of_another = |clock: &Clock| clock.breach().is_none_or(|breach| breach.incident != Some(no));
         let worst = overdue.min_by_key(|clock| (of_another(clock), clock.unmet_deadline()));

@@ -2,7 +2,7 @@
 //! time, can't be derived from the policy of now, so all of its clocks are kept as they are.
 
 use super::table::{Number, Table};
-use crate::core::clock::{Breach, Clock, ClockState};
+use crate::core::clock::{Breach, Clock, ClockState, Ending};
 use crate::core::id::{IncidentNo, Name};
 use crate::core::observation::EventName;
 use crate::core::time::Timestamp;
@@ -35,21 +35,65 @@ enum State {
     Breached,
     /// Overdue already when its case was first seen.
     Inherited,
+    /// Stands behind a breach: its target was met at last.
+    MetLate,
     Met,
 }
 
-/// The clocks of a case whose report came in then; `None` where one says more than this can hold.
-pub fn pack(clocks: &[Clock], received: Timestamp, promises: &mut Table<Promise>) -> Option<Box<[Packed]>> {
-    clocks.iter().map(|clock| Packed::of(clock, received, promises)).collect()
+/// All clocks of a line; none where all of them run, and follow from the policy.
+pub type Clocks = Box<[Packed]>;
+
+/// Gives what these clocks promise its numbers.
+pub fn learn(clocks: &[Clock], promises: &mut Table<Promise>) {
+    for clock in clocks {
+        promises.number_of(Promise::of(clock));
+    }
+}
+
+/// The clocks of a case whose report came in then; `None` where one says more than this can hold, or promises what has no
+/// number.
+pub fn pack(clocks: &[Clock], received: Timestamp, promises: &Table<Promise>) -> Option<Clocks> {
+    let mut packed = Vec::with_capacity(clocks.len());
+    for clock in clocks {
+        let of_it = Packed::of(clock, received, promises)?;
+        let met_late = clock.met_at().filter(|_| of_it.state != State::Met);
+        packed.push(of_it);
+        packed.extend(met_late.map(|at| Packed { at, incident: None, state: State::MetLate, ..of_it }));
+    }
+    Some(packed.into_boxed_slice())
 }
 
 /// The same clocks.
 pub fn unpack(clocks: &[Packed], received: Timestamp, promises: &Table<Promise>) -> Vec<Clock> {
-    clocks.iter().filter_map(|clock| clock.whole(received, promises)).collect()
+    let mut whole: Vec<Clock> = Vec::with_capacity(clocks.len());
+    for packed in clocks {
+        match (packed.state, whole.last_mut().map(|clock| &mut clock.state)) {
+            (State::MetLate, Some(ClockState::Breached { ended, .. })) => *ended = Some(Ending::Met { at: packed.at }),
+            _ => whole.extend(packed.whole(received, promises)),
+        }
+    }
+    whole
+}
+
+/// Who is told of what is overdue.
+pub fn incident(clocks: &[Packed]) -> Option<IncidentNo> {
+    let met_late = clocks.iter().skip(1).map(|next| next.state == State::MetLate).chain([false]);
+    clocks.iter().zip(met_late).filter(|(_, met_late)| !met_late).find_map(|(clock, _)| clock.incident())
+}
+
+/// Whether any of them was broken: the store holds it then.
+pub fn is_stored(clocks: &[Packed]) -> bool {
+    clocks.iter().any(|clock| matches!(clock.state, State::Breached | State::Inherited))
+}
+
+impl Promise {
+    fn of(clock: &Clock) -> Promise {
+        Promise { target: clock.target.clone(), until: clock.until, obligation: clock.obligation }
+    }
 }
 
 impl Packed {
-    fn of(clock: &Clock, received: Timestamp, promises: &mut Table<Promise>) -> Option<Packed> {
+    fn of(clock: &Clock, received: Timestamp, promises: &Table<Promise>) -> Option<Packed> {
         let Clock { target, until, report, obligation, started, deadline, warns_at, warned_of, since, state } = clock;
         let plain = report.is_none() && warns_at.is_none() && warned_of.is_none() && since.is_none();
         if !plain || started.is_some_and(|at| at != received) || *deadline == Some(Timestamp::MAX) {
@@ -58,7 +102,7 @@ impl Packed {
         let state = match state {
             ClockState::Running if started.is_none() => State::NotStarted,
             ClockState::Running => State::Running,
-            ClockState::Breached { breach, ended: None, contradicted_at: None } => {
+            ClockState::Breached { breach, ended: None | Some(Ending::Met { .. }), contradicted_at: None } => {
                 let of_it = started.is_some() && *deadline == Some(breach.deadline);
                 let state = if breach.inherited { State::Inherited } else { State::Breached };
                 of_it.then_some(state)?
@@ -71,12 +115,13 @@ impl Packed {
             Some(IncidentNo(no)) => Some(NonZeroU32::new(u32::try_from(no).ok()?)?),
             None => None,
         };
-        let promise = Promise { target: target.clone(), until: *until, obligation: *obligation };
+        let promise =
+            promises.find(|held| (&held.target, &held.until, &held.obligation).cmp(&(target, until, obligation)))?;
         Some(Packed {
             deadline: deadline.unwrap_or(Timestamp::MAX),
             at: found_at.or(clock.met_at()).unwrap_or(Timestamp::MAX),
             incident,
-            promise: u16::try_from(promises.number_of(promise).get()).ok()?,
+            promise: u16::try_from(promise.get()).ok()?,
             state,
         })
     }
@@ -91,6 +136,7 @@ impl Packed {
             incident: self.incident(),
         };
         let state = match self.state {
+            State::MetLate => return None,
             State::Met => ClockState::Met { at: self.at },
             State::NotStarted | State::Running => ClockState::Running,
             State::Breached | State::Inherited => {
@@ -111,8 +157,7 @@ impl Packed {
         })
     }
 
-    /// Who is told of it.
-    pub fn incident(&self) -> Option<IncidentNo> {
+    fn incident(&self) -> Option<IncidentNo> {
         self.incident.map(|no| IncidentNo(u64::from(no.get())))
     }
 

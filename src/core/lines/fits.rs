@@ -3,16 +3,11 @@
 #[cfg(test)]
 use super::tests;
 use crate::core::case::{Case, Report};
-use crate::core::clock::{Clock, ClockState};
+use crate::core::clock::Clock;
 use crate::core::draft::members_of;
 use crate::core::id::{CaseKey, Name, ReportKey};
 use crate::core::observation::Received;
 use crate::core::policy::Standing;
-
-/// Whether a case can be a line.
-pub fn fits(case: &Case) -> bool {
-    fitting(case).is_some()
-}
 
 /// The one report of a case that can be a line; `None` where it couldn't be made whole again from it.
 pub(super) fn fitting(case: &Case) -> Option<(&ReportKey, &Report)> {
@@ -21,10 +16,10 @@ pub(super) fn fitting(case: &Case) -> Option<(&ReportKey, &Report)> {
         return None;
     }
     let (key, report) = only_report(case)?;
-    let is_overdue = case.is_overdue();
-    let fits = if is_overdue { report.row.events.is_empty() && stands_alone(case) } else { keeps_its_time(case) };
-    // What is overdue is in the store, what is not overdue has nothing that the store must keep.
-    (fits && case.stored == is_overdue).then_some((key, report))
+    // What has broken a promise is in the store, of everything else there is nothing that the store must keep.
+    let has_broken = case.clocks.iter().any(|clock| clock.breach().is_some());
+    let fits = never_warns(case) && stands_alone(case) && case.stored == has_broken;
+    fits.then_some((key, report))
 }
 
 /// The one report of a case that a line can hold; `None` where it couldn't be made whole again from it.
@@ -79,13 +74,10 @@ fn is_plain(report: &Report, category: &Name) -> bool {
         && !report.is_superseded()
 }
 
-/// Whether each of its clocks runs or was met in time, and says no more than that.
-fn keeps_its_time(case: &Case) -> bool {
-    let keeps = |clock: &Clock| {
-        let never_warns = clock.warns_at.is_none() && clock.warned_of.is_none();
-        matches!(clock.state, ClockState::Running | ClockState::Met { .. }) && never_warns && clock.since.is_none()
-    };
-    case.clocks.iter().all(keeps)
+/// Whether its clocks say nothing but what became of their first deadlines.
+fn never_warns(case: &Case) -> bool {
+    let plain = |clock: &Clock| clock.warns_at.is_none() && clock.warned_of.is_none() && clock.since.is_none();
+    case.clocks.iter().all(plain)
 }
 
 /// Whether it stands in one incident at most, with the deadline that ranks it.

@@ -20,9 +20,9 @@ pub struct Ranked(Vec<OfKind>);
 #[derive(Debug, Default)]
 struct OfKind {
     /// Lines that wake when the deadline passes that ranks them ...
-    running: Shelves<Place>,
+    running: Shelves,
     /// ... and those that don't: it has passed.
-    passed: Shelves<Place>,
+    passed: Shelves,
     ages: Ages,
 }
 
@@ -41,10 +41,14 @@ impl Ranked {
 
     /// Before the line goes.
     pub fn remove(&mut self, slot: Slot, slab: &Slab) {
+        let is_overdue = slab.kind(slot).is_some_and(|kind| kind.is_overdue);
         let Some((received, of)) = self.of(slot, slab) else { return };
         of.ages.count(received, -1);
-        if !of.running.remove(slot, |slot| slab.place(slot)) {
-            of.passed.remove(slot, |slot| slab.place(slot));
+        let place = |slot| slab.place(slot);
+        // What is overdue has passed; of the rest hardly anything has.
+        let was_running = !is_overdue && of.running.remove(slot, place);
+        if !was_running {
+            of.passed.remove(slot, place);
         }
     }
 
@@ -79,7 +83,7 @@ impl Ranked {
         slab: &'s Slab,
         from: Place,
         of: Priorities,
-        shelves: fn(&OfKind) -> &Shelves<Place>,
+        shelves: fn(&OfKind) -> &Shelves,
     ) -> impl Iterator<Item = Place> + 's {
         let place = move |slot| slab.place(slot);
         let kinds = self.kinds(slab).filter(|(kind, _)| of.contains(&kind.priority));

@@ -1,5 +1,6 @@
 //! The lines themselves, by slot, and what they have in common.
 
+use super::clocks::{Clocks, Packed};
 use super::table::{Number, Table};
 use super::{Place, Slot};
 use crate::core::case::Report;
@@ -63,11 +64,45 @@ pub struct Line {
     pub read_began: Timestamp,
     /// The deadline that ranks it; `Timestamp::MAX` where none does.
     pub due: Timestamp,
-    /// The row, where it says more than its line.
-    pub row: Option<Box<Row>>,
+    /// What few lines have beside.
+    pub more: Option<Box<More>>,
     pub kind: Number,
     /// Counted from `received`, rounded down.
     pub first_seen_secs: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct More {
+    /// The row, where it says more than its line.
+    row: Option<Box<Row>>,
+    /// All clocks, where one is overdue or was met.
+    clocks: Clocks,
+}
+
+impl More {
+    /// `None` where there is nothing.
+    pub fn of(row: &Row, clocks: Clocks) -> Option<Box<More>> {
+        let says_more = says_more(row);
+        let row = || says_more.then(|| Box::new(row.clone()));
+        (says_more || !clocks.is_empty()).then(|| Box::new(More { row: row(), clocks }))
+    }
+}
+
+/// Whether a row says more than its line.
+pub fn says_more(row: &Row) -> bool {
+    !(row.events.is_empty() && row.dues.is_empty() && row.facts.is_empty() && !row.paused)
+}
+
+impl Line {
+    /// The row, where it says more than the line.
+    pub fn row(&self) -> Option<&Row> {
+        self.more.as_ref()?.row.as_deref()
+    }
+
+    /// All clocks, where one is overdue or was met.
+    pub fn clocks(&self) -> &[Packed] {
+        self.more.as_ref().map_or(&[], |more| &more.clocks)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -214,7 +249,7 @@ impl Slab {
             ..Row::bare(Received::At(line.received), kind.category.clone())
         };
         Some(Report {
-            row: line.row.as_ref().map_or_else(plain, |row| Row::clone(row)),
+            row: line.row().map_or_else(plain, Row::clone),
             received: line.received,
             anchored_at_first_sight: false,
             first_seen: line.received.plus(Span::from_secs(i64::from(line.first_seen_secs))),
