@@ -10,6 +10,9 @@ use flate2::read::GzDecoder;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
+use tocsin::core::time::Span;
+use tocsin::weekly::week::Week;
+use tocsin::zone::Zone;
 
 #[tokio::test]
 async fn what_init_writes_is_accepted_by_check_and_never_overwrites() {
@@ -78,6 +81,38 @@ async fn queue_prints_the_ranked_queue_of_the_running_monitor() {
     let (code, _, told) =
         run(rig.scratch.path(), &["queue", "--at", &format!("http://127.0.0.1:{}", free_port())], NO_VARIABLES);
     assert!(code == 1 && told.contains("is `tocsin run`"), "{code} {told}");
+}
+
+#[tokio::test]
+async fn weekly_and_handover_tell_what_was_missed_beside_the_running_monitor() {
+    let rig = Rig::new("weekly_commands", Base::Sqlite, Base::Sqlite).await;
+    let _monitor = rig.start();
+    rig.is_ready().await;
+    rig.platform.file("one", "csam", now()).await;
+    rig.rang(20, &rig.p0_reference("one")).await;
+
+    let (code, shift, told) = rig.command(&["handover", "--since", "1h"]);
+    assert_eq!(code, 0, "{told}");
+    let said = ["Shift of 1h until", "minor safety, open for", "rung once; nobody has taken it", "still unmet"];
+    assert!(said.iter().all(|said| shift.contains(said)) && shift.contains("P0 csam first_response"), "{shift}");
+    let (code, _, told) = rig.command(&["handover", "--since", "yesterday"]);
+    assert!(code != 0 && told.contains("yesterday"), "{code} {told}");
+
+    let week = Week::over_at(now().plus(Span::from_hours(7 * 24)), Zone::UTC).to_string();
+    let (code, json, told) = rig.command(&["weekly", "--week", &week, "--format", "json"]);
+    assert_eq!(code, 0, "{told}");
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&report["week"], &report["complete"]), (&week.into(), &false.into()));
+    let p0 = &report["priorities"][0];
+    assert_eq!(
+        (&p0["priority"], &p0["open"], &report["paging"]["incidents_opened"]),
+        (&"P0".into(), &1.into(), &1.into())
+    );
+    let (code, paths, told) = rig.command(&["weekly", "--out", "reports"]);
+    assert_eq!(code, 0, "{told}");
+    assert!(paths.lines().count() >= 4 && paths.lines().all(|path| rig.scratch.path().join(path).is_file()), "{paths}");
+    let (code, _, told) = rig.command(&["weekly", "--week", "2026-W99"]);
+    assert!(code != 0 && told.contains("2026-W99"), "{code} {told}");
 }
 
 #[tokio::test]
