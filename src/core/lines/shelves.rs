@@ -7,9 +7,9 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
 /// Slots that lie together.
-const SHELF_MAX: usize = 128;
+const SHELF_MAX: usize = 256;
 /// Room that a full shelf gets at a time: little of it stays empty.
-const ROOM: usize = 16;
+const ROOM: usize = 32;
 
 /// What slots are ordered by.
 pub trait Key: Ord + Clone {
