@@ -102,7 +102,7 @@ pub struct Lines {
 impl Lines {
     /// Takes a case as a line; gives it back when it needs more than that.
     pub fn take(&mut self, case: Box<Case>) -> Result<Slot, Box<Case>> {
-        if !all_run(&case.clocks) {
+        if !all_run(&case.clocks) && fitting(&case).is_some() {
             clocks::learn(&case.clocks, &mut self.promises);
         }
         match self.loose(&case) {
@@ -114,7 +114,8 @@ impl Lines {
     /// The line of a case; `None` where it couldn't be made whole again from that, or promises what no line has promised
     /// yet.
     pub fn loose(&self, case: &Case) -> Option<Loose> {
-        let ((key, report), clocks) = fitting(case).zip(self.pack(case))?;
+        let (key, report) = fitting(case)?;
+        let clocks = self.pack(case)?;
         let kind = KindRef {
             source: &key.source,
             priority: case.priority,

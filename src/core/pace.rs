@@ -146,9 +146,9 @@ impl Pace {
             let is_news = caught_up.contains(key.case.source()) && told.is_none_or(is_new);
             if before.is_some() || is_news || lines.slot_of(key).is_some() {
                 let outcome = outcomes.get(key).copied();
-                Answers::between(before.as_deref(), after.as_deref(), outcome)
-                    .iter()
-                    .for_each(|all| self.answered(all));
+                if let Some(answers) = Answers::between(before.as_deref(), after.as_deref(), outcome) {
+                    self.answered(&answers);
+                }
             }
         }
         plan.answers.iter().for_each(|answers| self.answered(answers));
@@ -170,10 +170,10 @@ impl Pace {
     fn answered(&mut self, answers: &Answers) {
         let Answers { group, first_response, closing, met } = answers;
         if let Some(length) = first_response {
-            of_group(&mut self.first_response, group).add(*length);
+            self.first_response.entry(group.clone()).or_default().add(*length);
         }
         if let Some(length) = closing {
-            of_group(&mut self.closing, group).add(*length);
+            self.closing.entry(group.clone()).or_default().add(*length);
         }
         for target in met {
             *self.met.entry((group.clone(), target.clone())).or_default() += 1;
@@ -238,10 +238,6 @@ impl Answers {
             (None, None) => Vec::new(),
         }
     }
-}
-
-fn of_group<'g, T: Default>(all: &'g mut BTreeMap<Group, T>, group: &Group) -> &'g mut T {
-    all.entry(group.clone()).or_default()
 }
 
 impl Slots {

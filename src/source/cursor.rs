@@ -16,7 +16,7 @@ pub struct Cursor {
     overlap: Span,
     /// `None` before the first page that told how the column writes its times.
     horizon: Option<Horizon>,
-    /// What the last poll has read, by the row's own id.
+    /// What the last poll has read, by the row's own id. Never walked, so that no order shows.
     known: HashMap<ReportId, u64>,
     poll: Poll,
 }

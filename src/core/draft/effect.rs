@@ -47,6 +47,7 @@ impl Draft<'_> {
         let Derived { case, turns, held, line } = derived;
         let before = held.as_ref().map_or_else(Vec::new, members_of);
         let case = self.take_turns(case, held.as_ref(), before, turns);
+        debug_assert!(line.is_none() || case.is_some(), "a line has settled");
         match line {
             Some(line) => self.plan.lines.changed.push(line),
             None => self.begin(case),

@@ -43,6 +43,24 @@ enum State {
 /// All clocks of a line; none where all of them run, and follow from the policy.
 pub type Clocks = Box<[Packed]>;
 
+/// Whether a clock says nothing but what became of its first deadline, and of no report apart. Each field is named, so that
+/// a new one can't be forgotten here.
+pub fn is_plain(clock: &Clock) -> bool {
+    let Clock {
+        target: _,
+        until: _,
+        report,
+        obligation: _,
+        started: _,
+        deadline: _,
+        warns_at,
+        warned_of,
+        since,
+        state: _,
+    } = clock;
+    report.is_none() && warns_at.is_none() && warned_of.is_none() && since.is_none()
+}
+
 /// Gives what these clocks promise its numbers.
 pub fn learn(clocks: &[Clock], promises: &mut Table<Promise>) {
     for clock in clocks {
@@ -94,9 +112,8 @@ impl Promise {
 
 impl Packed {
     fn of(clock: &Clock, received: Timestamp, promises: &Table<Promise>) -> Option<Packed> {
-        let Clock { target, until, report, obligation, started, deadline, warns_at, warned_of, since, state } = clock;
-        let plain = report.is_none() && warns_at.is_none() && warned_of.is_none() && since.is_none();
-        if !plain || started.is_some_and(|at| at != received) || *deadline == Some(Timestamp::MAX) {
+        let Clock { target, until, obligation, started, deadline, state, .. } = clock;
+        if !is_plain(clock) || started.is_some_and(|at| at != received) || *deadline == Some(Timestamp::MAX) {
             return None;
         }
         let state = match state {

@@ -1,9 +1,9 @@
 //! Which cases can be lines: those that can be made whole again from no more than their line, its clocks and the policy.
 
+use super::clocks::is_plain as is_plain_clock;
 #[cfg(test)]
 use super::tests;
 use crate::core::case::{Case, Report};
-use crate::core::clock::Clock;
 use crate::core::draft::members_of;
 use crate::core::id::{CaseKey, Name, ReportKey};
 use crate::core::observation::Received;
@@ -18,7 +18,7 @@ pub(super) fn fitting(case: &Case) -> Option<(&ReportKey, &Report)> {
     let (key, report) = only_report(case)?;
     // What has broken a promise is in the store, of everything else there is nothing that the store must keep.
     let has_broken = case.clocks.iter().any(|clock| clock.breach().is_some());
-    let fits = never_warns(case) && stands_alone(case) && case.stored == has_broken;
+    let fits = case.clocks.iter().all(is_plain_clock) && stands_alone(case) && case.stored == has_broken;
     fits.then_some((key, report))
 }
 
@@ -72,12 +72,6 @@ fn is_plain(report: &Report, category: &Name) -> bool {
         && report.told.is_empty()
         && !report.anchored_at_first_sight
         && !report.is_superseded()
-}
-
-/// Whether its clocks say nothing but what became of their first deadlines.
-fn never_warns(case: &Case) -> bool {
-    let plain = |clock: &Clock| clock.warns_at.is_none() && clock.warned_of.is_none() && clock.since.is_none();
-    case.clocks.iter().all(plain)
 }
 
 /// Whether it stands in one incident at most, with the deadline that ranks it.

@@ -46,8 +46,7 @@ impl Ranked {
         of.ages.count(received, -1);
         let place = |slot| slab.place(slot);
         // What is overdue has passed; of the rest hardly anything has.
-        let was_running = !is_overdue && of.running.remove(slot, place);
-        if !was_running {
+        if is_overdue || !of.running.remove(slot, place) {
             of.passed.remove(slot, place);
         }
     }

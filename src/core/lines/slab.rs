@@ -82,9 +82,8 @@ pub struct More {
 impl More {
     /// `None` where there is nothing.
     pub fn of(row: &Row, clocks: Clocks) -> Option<Box<More>> {
-        let says_more = says_more(row);
-        let row = || says_more.then(|| Box::new(row.clone()));
-        (says_more || !clocks.is_empty()).then(|| Box::new(More { row: row(), clocks }))
+        let row = says_more(row).then(|| Box::new(row.clone()));
+        (row.is_some() || !clocks.is_empty()).then(|| Box::new(More { row, clocks }))
     }
 }
 
