@@ -7,7 +7,7 @@ use crate::cli::out::say;
 use crate::cli::{CliError, deployment, load_config};
 use crate::config::{Config, Need};
 use crate::core::calendar::{Interval, Stretch};
-use crate::core::case::Case;
+use crate::core::case::{Case, Read};
 use crate::core::explain::{Explanation, TargetExplained, explain};
 use crate::core::facts::Fact;
 use crate::core::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey, Subject};
@@ -166,7 +166,7 @@ fn from_row(config: &Config, key: ReportKey, row: Row, now: Timestamp) -> Case {
     let assessment = config.policy.assess(&row);
     let episode = EpisodeKey { case: CaseKey::Report(key.clone()), episode: 0 };
     let mut case = Case::new(episode, &assessment, row.category.clone());
-    case.see(&key, Some(row), now, None);
+    case.see(&key, Some(row), Read::at(now), None);
     case
 }
 
@@ -188,7 +188,7 @@ async fn find(config: &Config, args: &Args, report: &str, zone: Zone) -> Result<
         let blind_after = config.policy.sources.get(&settings.name).and_then(|source| source.blind_after);
         let (kept, breaches) = kept(config, &keys, &key, row.subject).await?;
         let mut case = kept.unwrap_or_else(|| from_row(config, key.clone(), row.clone(), now));
-        case.see(&key, Some(row), now, blind_after);
+        case.see(&key, Some(row), Read::at(now), blind_after);
         case.refresh_fully(&config.policy, now);
         return Ok(Found { case: Some(case), now, breaches });
     }

@@ -4,7 +4,7 @@
 use super::draft::Draft;
 use super::engine::Core;
 use super::id::{Name, ReportKey};
-use super::observation::{Received, Row};
+use super::observation::Row;
 use super::plan::Plan;
 use super::time::{Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -235,10 +235,10 @@ impl Core {
 
 impl Draft<'_> {
     /// Counts a report that was seen for the first time, in the hour in which it was received.
-    pub(super) fn count_arrival(&mut self, report: &ReportKey, row: &Row, read_began: Timestamp) {
-        let Received::At(received) = row.received else { return };
+    pub(super) fn count_arrival(&mut self, report: &ReportKey, row: &Row) {
+        let Some(received) = row.received.stated(self.now) else { return };
         let hour = hour_of(received);
-        if received > read_began || hour <= hour_of(self.now) - KEPT_HOURS {
+        if hour <= hour_of(self.now) - KEPT_HOURS {
             return;
         }
         let place = (report.source.clone(), row.category.clone(), hour);

@@ -50,6 +50,22 @@ pub struct Report {
     pub told: Vec<Told>,
 }
 
+/// A look at a report's row.
+#[derive(Clone, Copy, Debug)]
+pub struct Read {
+    /// What has happened before, it shows.
+    pub began: Timestamp,
+    /// What it shows has happened before.
+    pub taken_in: Timestamp,
+}
+
+impl Read {
+    /// One that took no time.
+    pub fn at(now: Timestamp) -> Self {
+        Read { began: now, taken_in: now }
+    }
+}
+
 /// Facts and when they were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
@@ -137,18 +153,15 @@ struct Facts {
 }
 
 impl Report {
-    /// A report as first seen. A `received` that can't be read, or lies in the future of the read,
-    /// is anchored at the read itself.
-    pub fn first_sight(row: Row, read_began: Timestamp) -> Self {
-        let stated = match row.received {
-            Received::At(at) if at <= read_began => Some(at),
-            Received::At(_) | Received::Unreadable => None,
-        };
+    /// A report as first seen. A `received` that can't be read, or is stated for the future, is anchored at the read
+    /// itself.
+    pub fn first_sight(row: Row, read: Read) -> Self {
+        let stated = row.received.stated(read.taken_in);
         Report {
-            received: stated.unwrap_or(read_began),
+            received: stated.unwrap_or(read.began),
             anchored_at_first_sight: stated.is_none(),
-            first_seen: read_began,
-            read_began,
+            first_seen: stated.unwrap_or(read.began).max(read.began),
+            read_began: read.began,
             gone: None,
             base: None,
             told: Vec::new(),
@@ -346,11 +359,11 @@ impl Case {
 
     /// Takes in what a read saw of one of its reports. Pauses are credited only between two reads
     /// that both saw one, no further apart than `blind_after`, and never on P0.
-    pub fn see(&mut self, key: &ReportKey, row: Option<Row>, read_began: Timestamp, blind_after: Option<Span>) {
-        let p0 = self.is_p0();
+    pub fn see(&mut self, key: &ReportKey, row: Option<Row>, read: Read, blind_after: Option<Span>) {
+        let (p0, read_began) = (self.is_p0(), read.began);
         let Some(report) = self.reports.get_mut(key) else {
             if let Some(row) = row {
-                self.reports.insert(key.clone(), Report::first_sight(row, read_began));
+                self.reports.insert(key.clone(), Report::first_sight(row, read));
                 self.note_closure(key, true, None);
             }
             return;

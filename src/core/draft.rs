@@ -14,12 +14,12 @@ mod turns;
 
 pub use bulk::Closer;
 
-use super::case::{Case, Report};
+use super::case::{Case, Read, Report};
 use super::clock::{Clock, Turn};
 use super::engine::Core;
 use super::facts::Predicate;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
-use super::observation::{EventName, Observation, Received, Row};
+use super::observation::{EventName, Observation, Row};
 use super::plan::{Alarm, Home, Plan, Rows};
 use super::policy::{Assessment, Priority, Standing};
 use super::time::{Span, Timestamp};
@@ -182,10 +182,10 @@ impl<'c> Draft<'c> {
     }
 
     fn see_known(&mut self, episode: &EpisodeKey, report: ReportKey, row: Option<&Row>, read_began: Timestamp) {
-        let blind_after = self.blind_after(&report.source);
+        let (blind_after, read) = (self.blind_after(&report.source), self.read(read_began));
         let Some(case) = self.case(episode) else { return };
         let Some(known) = case.reports.get(&report).filter(|known| known.read_began <= read_began) else { return };
-        if row.is_some_and(|row| is_another_report(known, row, read_began)) {
+        if row.is_some_and(|row| is_another_report(known, row, self.now)) {
             let next = ReportKey { incarnation: report.incarnation + 1, ..report.clone() };
             if let Some(case) = self.case_mut(episode) {
                 case.supersede(&report, read_began);
@@ -222,7 +222,7 @@ impl<'c> Draft<'c> {
             }
         }
         if let Some(case) = self.case_mut(episode) {
-            case.see(&report, row.cloned(), read_began, blind_after);
+            case.see(&report, row.cloned(), read, blind_after);
             if is_p0 {
                 case.note_closure_of_p0(&report);
             } else if !stays_p0 {
@@ -245,7 +245,7 @@ impl<'c> Draft<'c> {
     pub(super) fn place(&mut self, report: ReportKey, row: &Row, known: Option<Report>, read_began: Timestamp) {
         let policy = self.core.policy.clone();
         let report = self.incarnation_of(report, row, read_began);
-        let blind_after = self.blind_after(&report.source);
+        let (blind_after, read) = (self.blind_after(&report.source), self.read(read_began));
         let assessment = policy.assess(row);
         let case_key = case_key(&report, row, &assessment);
         let is_p0 = assessment.priority == Priority::P0;
@@ -254,9 +254,9 @@ impl<'c> Draft<'c> {
         if let Some(Past::Settled) = past {
             return;
         }
-        self.alarm(&report, row, &assessment, read_began);
+        self.alarm(&report, row, &assessment);
         if known.is_none() {
-            self.count_arrival(&report, row, read_began);
+            self.count_arrival(&report, row);
         }
         let episode = match past {
             Some(Past::OfItsOwn { ended }) => self.episode_of_its_own(case_key, row, &assessment, ended),
@@ -273,12 +273,17 @@ impl<'c> Draft<'c> {
             if let Some(known) = known {
                 case.reports.insert(report.clone(), known.moved(row.clone(), read_began));
             }
-            case.see(&report, Some(row.clone()), read_began, blind_after);
+            case.see(&report, Some(row.clone()), read, blind_after);
             if is_p0 {
                 case.note_closure_of_p0(&report);
             }
         }
         self.touched.insert(episode);
+    }
+
+    /// A read that began then, and is taken in now.
+    pub(super) fn read(&self, began: Timestamp) -> Read {
+        Read { began, taken_in: self.now }
     }
 
     fn blind_after(&self, source: &Name) -> Option<Span> {
@@ -320,19 +325,18 @@ impl<'c> Draft<'c> {
         key
     }
 
-    fn alarm(&mut self, report: &ReportKey, row: &Row, assessment: &Assessment<'_>, read_began: Timestamp) {
+    fn alarm(&mut self, report: &ReportKey, row: &Row, assessment: &Assessment<'_>) {
         self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(report, when)));
         if assessment.standing == Standing::Presumed && !self.core.policy.categories.contains_key(&row.category) {
             let (source, category) = (report.source.clone(), row.category.clone());
             self.plan.alarms.insert(Alarm::PresumedCategory { source, category });
         }
-        match row.received {
-            Received::At(at) if at <= read_began => {
-                if row.events.iter().any(|event| event.at < at) {
-                    self.plan.alarms.insert(Alarm::Skew { report: report.clone() });
-                }
+        match row.received.stated(self.now) {
+            Some(at) if row.events.iter().any(|event| event.at < at) => {
+                self.plan.alarms.insert(Alarm::Skew { report: report.clone() });
             }
-            Received::At(_) | Received::Unreadable => {
+            Some(_) => {}
+            None => {
                 self.plan.alarms.insert(Alarm::AnchoredAtFirstSight { report: report.clone() });
             }
         }
@@ -385,7 +389,6 @@ fn is_unchanged(case: &Case, known: &Report, row: Option<&Row>, read_began: Time
 
 /// A platform that gives an id a second time: the row's own `received` has changed, to after the last
 /// time the earlier report was seen.
-fn is_another_report(known: &Report, row: &Row, read_began: Timestamp) -> bool {
-    let Received::At(at) = row.received else { return false };
-    known.row.received != row.received && at > known.read_began && at <= read_began
+fn is_another_report(known: &Report, row: &Row, now: Timestamp) -> bool {
+    known.row.received != row.received && row.received.stated(now).is_some_and(|at| at > known.read_began)
 }

@@ -3,6 +3,7 @@
 
 use super::facts::{Fact, Facts};
 use super::id::{Name, ReportId, Subject};
+use super::sight::CLOCKS_APART_MAX;
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -116,6 +117,18 @@ pub enum Received {
     At(Timestamp),
     /// NULL or not a time: the core anchors the report at its first sight and raises an alarm.
     Unreadable,
+}
+
+impl Received {
+    /// The instant itself, where it can be read and a read that is taken in at `now` can have seen it. A report that came
+    /// in after its read began, or by a clock that runs a little ahead, is not one of the future: that is what clocks
+    /// can't explain, and usually a wrong zone.
+    pub fn stated(self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Received::At(at) => Some(at).filter(|at| *at <= now.plus(CLOCKS_APART_MAX)),
+            Received::Unreadable => None,
+        }
+    }
 }
 
 /// One row of a report table, in the monitor's own terms. It has no field that could hold content.

@@ -293,7 +293,7 @@ fn shift(slots: &mut BTreeMap<i64, u32>, slot: i64, by: i64) {
 
 /// Whether no read has seen it before.
 fn is_new(case: &Case) -> bool {
-    case.reports.values().all(|report| report.first_seen == report.read_began)
+    case.reports.values().all(|report| report.first_seen >= report.read_began)
 }
 
 /// Whether the breach was over, by being met, before.

@@ -104,6 +104,7 @@ impl Index<&ReportKey> for Reports {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::case::Read;
     use crate::core::id::ReportId;
     use crate::core::observation::{Received, Row, Verdict};
     use crate::core::time::Timestamp;
@@ -120,7 +121,7 @@ mod tests {
             facts: Default::default(),
         };
         let key = ReportKey { source: "reports".into(), id: ReportId::Int(id), incarnation: 0 };
-        (key, Report::first_sight(row, Timestamp::from_secs(1_000)))
+        (key, Report::first_sight(row, Read::at(Timestamp::from_secs(1_000))))
     }
 
     #[test]

@@ -219,9 +219,10 @@ impl Draft<'_> {
             None => {
                 let report = ReportKey { source: source.clone(), id: known.id.clone(), incarnation: 0 };
                 self.place(report.clone(), &row_of(known), None, read_began);
+                let read = self.read(read_began);
                 let home = self.home(source, &known.id).map(|home| home.episode.clone());
                 if let Some(case) = home.and_then(|episode| self.case_mut(&episode)) {
-                    case.see(&report, None, read_began, None);
+                    case.see(&report, None, read, None);
                 }
             }
         }

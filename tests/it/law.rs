@@ -4,7 +4,7 @@ use crate::kit::*;
 use tocsin::core::clock::ClockState;
 use tocsin::core::id::ReportId;
 use tocsin::core::observation::{Actor, EventName, Observation, Received, Verdict};
-use tocsin::core::plan::{Alarm, BreachStatus, Input, PageKind};
+use tocsin::core::plan::{Alarm, BreachStatus, Input, PageKind, Rows};
 use tocsin::core::policy::{Priority, Standing};
 use tocsin::core::time::Span;
 
@@ -244,6 +244,40 @@ fn a_received_in_the_future_is_anchored_at_first_sight_with_an_alarm() {
     assert_eq!(bench.rings().len(), 2);
 }
 
+/// A read that began at `minute(1)` and took 3 s.
+fn slow_read(bench: &mut Bench, id: i64, row: tocsin::core::observation::Row) -> tocsin::core::plan::Plan {
+    bench.now = minute(1).plus(Span::from_secs(3));
+    let rows = vec![Observation { id: ReportId::Int(id), row: Some(row) }];
+    let (source, read_began) = ("reports".into(), minute(1));
+    bench.feed(Input::Rows(Rows { source, read_began, rows, rejects: Vec::new(), recalled: Vec::new() }))
+}
+
+#[test]
+fn a_report_that_came_in_while_it_was_read_counts_from_its_own_time_and_alarms_nobody() {
+    for category in ["csam", "threat", "spam"] {
+        for (ahead, is_of_the_future) in [(2, false), (3, false), (8, false), (9, true)] {
+            let mut bench = Bench::new();
+            let received = minute(1).plus(Span::from_secs(ahead));
+            let plan = slow_read(&mut bench, 1, row(category, received));
+            let is_alarmed = plan.alarms.iter().any(|alarm| matches!(alarm, Alarm::AnchoredAtFirstSight { .. }));
+            let case = bench.core.cases().next().expect("its case");
+            let counts_from = if is_of_the_future { minute(1) } else { received };
+            assert_eq!((is_alarmed, case.received()), (is_of_the_future, counts_from), "{category}, {ahead} s");
+        }
+    }
+}
+
+#[test]
+fn an_id_given_a_second_time_while_it_is_read_is_another_report() {
+    for category in ["csam", "spam"] {
+        let mut bench = Bench::new();
+        bench.put(1, row(category, minute(0)));
+        slow_read(&mut bench, 1, row(category, minute(1).plus(Span::from_secs(2))));
+        let received: Vec<_> = bench.core.cases().map(|case| case.received()).collect();
+        assert!(received.contains(&minute(1).plus(Span::from_secs(2))), "{category}: {received:?}");
+    }
+}
+
 #[test]
 fn a_close_before_its_opening_is_clamped_and_counted_as_skew() {
     let mut bench = Bench::new();
@@ -475,12 +509,12 @@ fn l02_a_new_deadline_warns_anew() {
 
 #[test]
 fn json_of_reports_reads_back_and_unsorted_json_is_put_in_order() {
-    use tocsin::core::case::Report;
+    use tocsin::core::case::{Read, Report};
     use tocsin::core::id::ReportKey;
     use tocsin::core::reports::Reports;
     let pair = |id: i64| {
         let key = ReportKey { source: "reports".into(), id: ReportId::Int(id), incarnation: 0 };
-        (key, Report::first_sight(row("spam", minute(id)), minute(100)))
+        (key, Report::first_sight(row("spam", minute(id)), Read::at(minute(100))))
     };
     let unsorted = serde_json::to_string(&vec![pair(2), pair(1)]).unwrap();
     let reports: Reports = serde_json::from_str(&unsorted).unwrap();

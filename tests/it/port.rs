@@ -2,7 +2,7 @@
 //! integration tests, and in the simulations the model that stands for them.
 
 use crate::kit::{minute, row};
-use tocsin::core::case::{Case, Report};
+use tocsin::core::case::{Case, Read, Report};
 use tocsin::core::id::{CaseKey, EpisodeKey, IncidentNo, ReportId, ReportKey};
 use tocsin::core::incident::{Incident, IncidentKind};
 use tocsin::core::plan::{KeptCase, PageKind, Plan};
@@ -40,7 +40,7 @@ fn case(key: EpisodeKey, priority: Priority) -> Case {
     let first = row("csam", minute(0));
     let mut case = Case::new(key, &policy.assess(&first), "csam".into());
     (case.priority, case.standing, case.stored) = (priority, Standing::Known, true);
-    case.reports.insert(report, Report::first_sight(first, minute(1)));
+    case.reports.insert(report, Report::first_sight(first, Read::at(minute(1))));
     case
 }
 

@@ -4,7 +4,7 @@ use crate::kit::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tocsin::core::case::Case;
+use tocsin::core::case::{Case, Read};
 use tocsin::core::engine::Core;
 use tocsin::core::explain::explain;
 use tocsin::core::id::{EpisodeKey, Name, ReportId};
@@ -239,7 +239,7 @@ proptest! {
         let key = tocsin::core::id::ReportKey { source: "reports".into(), id: ReportId::Int(1), incarnation: 0 };
         let episode = EpisodeKey { case: tocsin::core::id::CaseKey::Report(key.clone()), episode: 0 };
         let mut case = Case::new(episode, &assessment, row.category.clone());
-        case.see(&key, Some(row), now, None);
+        case.see(&key, Some(row), Read::at(now), None);
         let interval = |(from, length): (i64, i64)| tocsin::core::calendar::Interval {
             from: minute(from),
             until: minute(from + length),

@@ -7,7 +7,7 @@ use super::effect::Derived;
 use crate::core::case::Case;
 use crate::core::clock::{self, Turn};
 use crate::core::id::{CaseKey, EpisodeKey, ReportKey};
-use crate::core::observation::{EventName, Observation, Received, Row};
+use crate::core::observation::{EventName, Observation, Row};
 use crate::core::pace::Answers;
 use crate::core::plan::{Home, Rows};
 use crate::core::policy::{Assessment, Due, Priority, Standing};
@@ -34,10 +34,10 @@ impl Draft<'_> {
         }
         // No case without a report, and no report without its home.
         debug_assert!(self.latest_episode(&CaseKey::Report(report.clone())).is_none());
-        self.alarm(report, row, &assessment, read_began);
-        self.count_arrival(report, row, read_began);
+        self.alarm(report, row, &assessment);
+        self.count_arrival(report, row);
         let of_case = || self.alone(CaseKey::Report(report.clone()), (report, row), &assessment, read_began);
-        let due = self.due_of_waiting(row, &assessment, read_began);
+        let due = self.due_of_waiting(row, &assessment);
         let waits = due.and_then(|due| self.core.lines.begin((report, row), &assessment, (due, read_began)));
         if let Some(line) = waits {
             let of_case = || self.core.lines.loose(&of_case().0).map(|line| line.due());
@@ -75,12 +75,12 @@ impl Draft<'_> {
     /// What makes nearly all of a backlog cheap: of a report to which nothing has happened, and of which nothing but
     /// targets is promised, the earliest deadline, all of them being still to come; `Timestamp::MAX` where there is none.
     /// Its case would come to the same. `None` where it takes the case to know.
-    fn due_of_waiting(&self, row: &Row, assessment: &Assessment<'_>, read_began: Timestamp) -> Option<Timestamp> {
-        let Received::At(received) = row.received else { return None };
+    fn due_of_waiting(&self, row: &Row, assessment: &Assessment<'_>) -> Option<Timestamp> {
+        let received = row.received.stated(self.now)?;
         let owes_targets_only = assessment.obligations.is_empty() && assessment.spread.is_none();
         let is_untouched = row.events.is_empty() && !row.paused;
         let is_plain = assessment.standing == Standing::Known && assessment.raised == Some(false) && is_untouched;
-        if !(owes_targets_only && is_plain && received <= read_began) {
+        if !(owes_targets_only && is_plain) {
             return None;
         }
         let policy = &self.core.policy;
@@ -114,7 +114,7 @@ impl Draft<'_> {
         read_began: Timestamp,
     ) -> (Case, Vec<(usize, Turn)>) {
         let mut case = Case::new(EpisodeKey { case, episode: 0 }, assessment, row.category.clone());
-        case.see(report, Some(row.clone()), read_began, None);
+        case.see(report, Some(row.clone()), self.read(read_began), None);
         let turns = case.refresh(&self.core.policy, self.now);
         (case, turns)
     }

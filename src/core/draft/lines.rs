@@ -30,14 +30,14 @@ impl Draft<'_> {
             return false;
         }
         let Some((held, report)) = lines.to_derive(slot).zip(lines.report_key(slot)) else { return false };
-        if held.reports.get(&report).is_none_or(|known| is_another_report(known, row, read_began)) {
+        if held.reports.get(&report).is_none_or(|known| is_another_report(known, row, now)) {
             return false;
         }
         // Of a line to which nothing has happened nobody has heard an answer, and the store knows nothing.
         let is_answered = lines.has_events(slot);
         let before = (is_answered || held.stored).then(|| held.clone());
         let mut case = Box::new(held);
-        case.see(&report, Some(row.clone()), read_began, self.blind_after(&report.source));
+        case.see(&report, Some(row.clone()), self.read(read_began), self.blind_after(&report.source));
         let turns = case.refresh(policy, now);
         let rings = turns.iter().any(|(_, turn)| *turn != Turn::End);
         let line = (!rings && !case.begin_anew(policy)).then(|| lines.loose(&case)).flatten();

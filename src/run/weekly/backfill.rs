@@ -1,7 +1,7 @@
 //! The weeks before the first start: closed reports are read once, and what their final rows tell is written
 //! as outcomes of the basis `row`. It runs beside the monitor, in small batches, and never twice for a source.
 
-use crate::core::case::Case;
+use crate::core::case::{Case, Read};
 use crate::core::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey, Subject};
 use crate::core::observation::Row;
 use crate::core::plan::{BATCH, Outcome};
@@ -106,7 +106,7 @@ fn together(policy: &Policy, source: &Name, subject: Subject, reports: Vec<(Repo
     let assessment = policy.assess(&reports[0].1);
     let mut case = Case::new(episode, &assessment, reports[0].1.category.clone());
     for (id, row) in reports {
-        case.see(&ReportKey { source: source.clone(), id, incarnation: 0 }, Some(row), now, None);
+        case.see(&ReportKey { source: source.clone(), id, incarnation: 0 }, Some(row), Read::at(now), None);
     }
     case.refresh(policy, now);
     case

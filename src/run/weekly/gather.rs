@@ -3,7 +3,7 @@
 //! through it; a source is read in batches, so memory doesn't grow with what is open.
 
 use crate::core::act::Deed;
-use crate::core::case::Case;
+use crate::core::case::{Case, Read};
 use crate::core::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey};
 use crate::core::outcome::{Basis, Life};
 use crate::core::plan::BATCH;
@@ -231,7 +231,7 @@ pub fn alone(
     let key = ReportKey { source, id, incarnation: 0 };
     let episode = EpisodeKey { case: CaseKey::Report(key.clone()), episode: 0 };
     let mut case = Case::new(episode, &policy.assess(&row), row.category.clone());
-    case.see(&key, Some(row), now, None);
+    case.see(&key, Some(row), Read::at(now), None);
     case.refresh(policy, now);
     case
 }

@@ -33,8 +33,7 @@ async fn a_store_behind_a_transaction_pooler_leads_hands_over_and_loses_no_page(
     }
     all_rang(&rig, 9).await;
     rig.settings.store_url = direct;
-    // One whose answer found no session to be recorded in is sent once more when its lease of 30 s is over.
-    eventually("every page is recorded", secs(60), async || {
+    eventually("every page is recorded", secs(20), async || {
         let pages = rig.pages().await;
         hold(pages.len() == 9 && pages.iter().all(|row| row.state == "accepted"), || format!("{pages:?}"))
     })

@@ -3,7 +3,7 @@
 use crate::kit::{minute, row};
 use crate::support::{ScratchDir, fresh_postgres_database};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
-use tocsin::core::case::{Case, Report};
+use tocsin::core::case::{Case, Read, Report};
 use tocsin::core::clock::{Breach, Clock, ClockState, Ending};
 use tocsin::core::id::{CaseKey, EpisodeKey, IncidentNo, ReportId, ReportKey};
 use tocsin::core::incident::{Incident, IncidentKind};
@@ -141,7 +141,7 @@ pub fn case(key: EpisodeKey, priority: Priority) -> Case {
         category: "csam".into(),
         rule: "minor safety".into(),
         escalation: Some("minor-safety".into()),
-        reports: [(report, Report::first_sight(row("csam", minute(0)), minute(1)))].into(),
+        reports: [(report, Report::first_sight(row("csam", minute(0)), Read::at(minute(1))))].into(),
         clocks: Vec::new(),
         pauses: Vec::new(),
         incident: None,
