@@ -4,6 +4,7 @@
 
 mod clocks;
 mod fits;
+mod ordered;
 mod ranked;
 mod shelves;
 mod slab;
@@ -12,7 +13,8 @@ mod table;
 mod tests;
 mod walk;
 
-pub use shelves::{Key, Shelves, merge};
+pub use ordered::Ordered;
+pub use shelves::{Key, merge};
 pub use walk::in_order;
 
 use super::case::Case;
@@ -79,11 +81,12 @@ impl Loose {
 /// (priority, deadline, received, slot): with no more than this, lines stand in rank order but for ties.
 pub type Place = (Priority, Timestamp, Timestamp, Slot);
 
+/// Deadlines lie in the years 1970 to 9999, or nowhere: microseconds of them need 58 bits.
+const DUE_BITS: u32 = 59;
+
 impl Key for Place {
     fn number(&self) -> i64 {
-        // Deadlines lie in the years 1970 to 9999, or nowhere: microseconds of them need 58 bits.
-        const BITS: u32 = 59;
-        ((self.0 as i64) << BITS) + self.1.micros().clamp(0, (1 << BITS) - 1)
+        ((self.0 as i64) << DUE_BITS) + self.1.micros().clamp(0, (1 << DUE_BITS) - 1)
     }
 }
 
@@ -368,9 +371,8 @@ impl Lines {
         clocks::incident(self.clocks(slot))
     }
 
-    #[inline]
-    pub fn place(&self, slot: Slot) -> Option<Place> {
-        self.slab.place(slot)
+    pub fn slab(&self) -> &Slab {
+        &self.slab
     }
 
     /// Of an overdue line, the deadline that comes next.

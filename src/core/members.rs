@@ -3,7 +3,7 @@
 use super::case::Case;
 use super::draft::{MemberKey, members_of};
 use super::id::IncidentNo;
-use super::lines::{Lines, Place, Shelves, Slot, in_order, merge};
+use super::lines::{Lines, Ordered, Place, Slot, in_order, merge};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub struct Members(BTreeMap<IncidentNo, Of>);
 #[derive(Debug, Default)]
 struct Of {
     whole: BTreeSet<MemberKey>,
-    lines: Shelves,
+    lines: Ordered,
 }
 
 impl Members {
@@ -34,7 +34,7 @@ impl Members {
 
     pub fn add_line(&mut self, slot: Slot, lines: &Lines) {
         if let Some(no) = lines.incident(slot) {
-            self.0.entry(no).or_default().lines.insert(slot, |slot| lines.place(slot));
+            self.0.entry(no).or_default().lines.insert(slot, lines.slab());
         }
     }
 
@@ -42,7 +42,7 @@ impl Members {
     pub fn remove_line(&mut self, slot: Slot, lines: &Lines) {
         let Some(no) = lines.incident(slot) else { return };
         if let Some(of) = self.0.get_mut(&no) {
-            of.lines.remove(slot, |slot| lines.place(slot));
+            of.lines.remove(slot, lines.slab());
         }
         self.forget_if_empty(no);
     }
@@ -54,7 +54,7 @@ impl Members {
     /// Those of one incident, in their order.
     pub fn of<'m>(&'m self, no: IncidentNo, lines: &'m Lines) -> impl Iterator<Item = MemberKey> + 'm {
         self.0.get(&no).into_iter().flat_map(move |of| {
-            let places = of.lines.from(None, |slot| lines.place(slot)).filter_map(|slot| lines.place(slot));
+            let places = of.lines.from(None, lines.slab());
             let member = |place: Place| Some((place.0, place.1, lines.key(place.3)?));
             merge(of.whole.iter().cloned(), in_order(places, |place| (place.0, place.1), member))
         })

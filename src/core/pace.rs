@@ -82,10 +82,9 @@ struct Slots {
     due_secs: BTreeMap<i64, u32>,
 }
 
-/// Open cases by the minute of their receipt: at most as many minutes as cases, and of those that came in within seven
-/// days at most one a minute.
+/// Open cases by the hour of their receipt, and the minute in it. As many hours as cases at most.
 #[derive(Debug, Default)]
-pub struct Ages(BTreeMap<i64, u32>);
+pub struct Ages(BTreeMap<i64, Box<[u32; 60]>>);
 
 impl Lengths {
     pub fn add(&mut self, length: Span) {
@@ -249,18 +248,34 @@ impl Slots {
 impl Ages {
     /// A case that came in then begins or ceases to be open.
     pub fn count(&mut self, received: Timestamp, by: i64) {
-        shift(&mut self.0, received.micros().div_euclid(60_000_000), by);
+        let minute = minute_of(received);
+        let hour = minute.div_euclid(60);
+        let minutes = self.0.entry(hour).or_insert_with(|| Box::new([0; 60]));
+        let Some(count) = minutes.get_mut(minute.rem_euclid(60) as usize) else { return };
+        *count = shifted(*count, by);
+        if *count == 0 && minutes.iter().all(|count| *count == 0) {
+            self.0.remove(&hour);
+        }
+    }
+
+    /// What came in from a minute on, minute by minute.
+    fn since(&self, first: i64) -> impl Iterator<Item = (i64, u64)> {
+        let hours = self.0.range(first.div_euclid(60)..);
+        let minutes =
+            hours.flat_map(|(hour, minutes)| (hour * 60..).zip(minutes.iter().map(|count| u64::from(*count))));
+        minutes.filter(move |(minute, count)| *minute >= first && *count > 0)
     }
 
     /// `None` where nothing is open. `next_due` is told to the second.
     pub fn open(&self, next_due: Option<Timestamp>, now: Timestamp) -> Option<Open> {
-        let oldest = Timestamp::from_secs(self.0.first_key_value()?.0.saturating_mul(60));
-        let count: u64 = self.0.values().map(|count| u64::from(*count)).sum();
-        let now_minute = now.micros().div_euclid(60_000_000);
+        let first_hour = *self.0.first_key_value()?.0;
+        let oldest = self.since(first_hour * 60).next().map(|(minute, _)| Timestamp::from_secs(minute * 60))?;
+        let count: u64 = self.0.values().flat_map(|minutes| minutes.iter()).map(|count| u64::from(*count)).sum();
+        let now_minute = minute_of(now);
         let mut within = [0; SLA_SECS.len()];
         for (up_to, sum) in SLA_SECS.iter().zip(&mut within) {
             let first = now_minute.saturating_sub(up_to / 60).saturating_add(1);
-            *sum = self.0.range(first..).map(|(_, count)| u64::from(*count)).sum();
+            *sum = self.since(first).map(|(_, count)| count).sum();
         }
         let next_due = next_due.map(|due| Timestamp::from_secs(due.micros().div_euclid(1_000_000)));
         Some(Open { oldest, next_due, within, count })
@@ -285,10 +300,19 @@ impl Open {
 
 fn shift(slots: &mut BTreeMap<i64, u32>, slot: i64, by: i64) {
     let count = slots.entry(slot).or_default();
-    *count = u32::try_from((i64::from(*count) + by).max(0)).unwrap_or(u32::MAX);
+    *count = shifted(*count, by);
     if *count == 0 {
         slots.remove(&slot);
     }
+}
+
+fn shifted(count: u32, by: i64) -> u32 {
+    u32::try_from((i64::from(count) + by).max(0)).unwrap_or(u32::MAX)
+}
+
+/// Since 1970.
+fn minute_of(at: Timestamp) -> i64 {
+    at.micros().div_euclid(60_000_000)
 }
 
 /// Whether no read has seen it before.

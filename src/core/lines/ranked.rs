@@ -1,7 +1,8 @@
 //! Lines in rank order, kind by kind, so that what is asked of a kind as a whole needs no books of its own: how many are
 //! open, how old they are, what falls due next.
 
-use super::shelves::{Shelves, merge_all};
+use super::ordered::Ordered;
+use super::shelves::merge_all;
 use super::slab::{Kind, Slab};
 use super::table::place_of;
 use super::{Place, Slot};
@@ -20,9 +21,9 @@ pub struct Ranked(Vec<OfKind>);
 #[derive(Debug, Default)]
 struct OfKind {
     /// Lines that wake when the deadline passes that ranks them ...
-    running: Shelves,
+    running: Ordered,
     /// ... and those that don't: it has passed.
-    passed: Shelves,
+    passed: Ordered,
     ages: Ages,
 }
 
@@ -36,7 +37,7 @@ impl Ranked {
         let of = &mut self.0[place];
         of.ages.count(line.received, 1);
         let lines = if has_passed { &mut of.passed } else { &mut of.running };
-        lines.insert(slot, |slot| slab.place(slot));
+        lines.insert(slot, slab);
     }
 
     /// Before the line goes.
@@ -44,19 +45,18 @@ impl Ranked {
         let is_overdue = slab.kind(slot).is_some_and(|kind| kind.is_overdue);
         let Some((received, of)) = self.of(slot, slab) else { return };
         of.ages.count(received, -1);
-        let place = |slot| slab.place(slot);
         // What is overdue has passed; of the rest hardly anything has.
-        if is_overdue || !of.running.remove(slot, place) {
-            of.passed.remove(slot, place);
+        if is_overdue || !of.running.remove(slot, slab) {
+            of.passed.remove(slot, slab);
         }
     }
 
     /// The deadline that ranks it has passed. Gives whether it hadn't before.
     pub fn pass(&mut self, slot: Slot, slab: &Slab) -> bool {
         let Some((_, of)) = self.of(slot, slab) else { return false };
-        let was_running = of.running.remove(slot, |slot| slab.place(slot));
+        let was_running = of.running.remove(slot, slab);
         if was_running {
-            of.passed.insert(slot, |slot| slab.place(slot));
+            of.passed.insert(slot, slab);
         }
         was_running
     }
@@ -82,19 +82,17 @@ impl Ranked {
         slab: &'s Slab,
         from: Place,
         of: Priorities,
-        shelves: fn(&OfKind) -> &Shelves,
+        lines: fn(&OfKind) -> &Ordered,
     ) -> impl Iterator<Item = Place> + 's {
-        let place = move |slot| slab.place(slot);
         let kinds = self.kinds(slab).filter(|(kind, _)| of.contains(&kind.priority));
-        merge_all(kinds.map(|(_, lines)| shelves(lines).from(Some(from), place).filter_map(place)).collect())
+        merge_all(kinds.map(|(_, of)| lines(of).from(Some(from), slab)).collect())
     }
 
     /// The deadlines that running lines come to first, one for each kind.
     pub fn first_deadlines(&self, slab: &Slab) -> impl Iterator<Item = (Priority, Timestamp)> {
-        let first = |of: &OfKind| of.running.first().and_then(|slot| slab.place(slot));
         self.0
             .iter()
-            .filter_map(first)
+            .filter_map(|of| of.running.first(slab))
             .map(|place| (place.0, place.1))
             .filter(|(_, deadline)| *deadline < Timestamp::MAX)
     }
@@ -110,8 +108,8 @@ impl Ranked {
     /// How old the open ones are, and what falls due next.
     pub fn open<'s>(&'s self, slab: &'s Slab, now: Timestamp) -> impl Iterator<Item = (Group, Open)> {
         self.kinds(slab).filter_map(move |(kind, of)| {
-            let firsts = [of.running.first(), of.passed.first()];
-            let deadlines = firsts.into_iter().flatten().filter_map(|slot| slab.place(slot)).map(|place| place.1);
+            let firsts = [of.running.first(slab), of.passed.first(slab)];
+            let deadlines = firsts.into_iter().flatten().map(|place| place.1);
             let next_due = deadlines.min().filter(|due| *due < Timestamp::MAX);
             Some((group_of(kind), of.ages.open(next_due, now)?))
         })

@@ -24,6 +24,14 @@ pub struct Shelves {
     bases: Vec<i64>,
     shelves: Vec<Shelf>,
     len: usize,
+    ties_by_slot: bool,
+}
+
+/// A place to look for.
+struct Sought<'k, K> {
+    key: &'k Option<K>,
+    /// What tells it from keys of the same number; `None` where only the keys do.
+    slot: Option<Slot>,
 }
 
 /// Beside each slot how far the number of its key lies above the shelf's base, as near as it can be told: most searches
@@ -39,6 +47,12 @@ fn number_of<K: Key>(key: &Option<K>) -> i64 {
 }
 
 impl Shelves {
+    /// For slots whose keys, where they have the same number, are ordered as the slots themselves: no key is asked for to
+    /// tell them apart.
+    pub fn with_ties_by_slot() -> Shelves {
+        Shelves { ties_by_slot: true, ..Shelves::default() }
+    }
+
     pub fn len(&self) -> usize {
         self.len
     }
@@ -51,8 +65,9 @@ impl Shelves {
             self.bases.push(number);
             self.shelves.push(Shelf::new());
         }
-        let at = self.shelf_of(&key, &key_of);
-        let (Ok(place) | Err(place)) = self.find(at, &key, &key_of);
+        let sought = self.sought(&key, slot);
+        let at = self.shelf_of(&sought, &key_of);
+        let (Ok(place) | Err(place)) = self.find(at, &sought, &key_of);
         let Some(middle) = self.split(at, place, number, &key_of) else { return self.put(at, place, slot, number) };
         match place.checked_sub(middle) {
             Some(place) => self.put(at + 1, place, slot, number),
@@ -66,8 +81,9 @@ impl Shelves {
             return false;
         }
         let key = key_of(slot);
-        let at = self.shelf_of(&key, &key_of);
-        let Ok(place) = self.find(at, &key, &key_of) else { return false };
+        let sought = self.sought(&key, slot);
+        let at = self.shelf_of(&sought, &key_of);
+        let Ok(place) = self.find(at, &sought, &key_of) else { return false };
         self.shelves[at].remove(place);
         self.len -= 1;
         if self.shelves[at].is_empty() {
@@ -84,8 +100,9 @@ impl Shelves {
     /// The slots in order, from the first whose key isn't before this one.
     pub fn from<K: Key>(&self, key: Option<K>, key_of: impl Fn(Slot) -> Option<K>) -> impl Iterator<Item = Slot> {
         let from = (!self.shelves.is_empty()).then(|| {
-            let at = self.shelf_of(&key, &key_of);
-            let (Ok(place) | Err(place)) = self.find(at, &key, &key_of);
+            let sought = Sought { key: &key, slot: None };
+            let at = self.shelf_of(&sought, &key_of);
+            let (Ok(place) | Err(place)) = self.find(at, &sought, &key_of);
             (at, place)
         });
         let slots =
@@ -93,15 +110,22 @@ impl Shelves {
         slots.into_iter().flatten().map(|(_, slot)| *slot)
     }
 
+    fn sought<'k, K>(&self, key: &'k Option<K>, slot: Slot) -> Sought<'k, K> {
+        Sought { key, slot: self.ties_by_slot.then_some(slot) }
+    }
+
     /// The shelf where a key is, or belongs: the last that begins no later. There is one at least, and none is empty but
     /// one that has just been made.
-    fn shelf_of<K: Key>(&self, key: &Option<K>, key_of: &impl Fn(Slot) -> Option<K>) -> usize {
-        let number = number_of(key);
+    fn shelf_of<K: Key>(&self, sought: &Sought<'_, K>, key_of: &impl Fn(Slot) -> Option<K>) -> usize {
+        let number = number_of(sought.key);
         let (mut from, mut until) = (0, self.bases.len());
         while until - from > 1 {
             let middle = from.midpoint(until);
             let begins_later = match self.bases[middle].cmp(&number) {
-                Ordering::Equal => self.shelves[middle].first().is_some_and(|(_, first)| key_of(*first) > *key),
+                Ordering::Equal => self.shelves[middle].first().is_some_and(|(distance, first)| match sought.slot {
+                    Some(slot) => *distance > 0 || *first > slot,
+                    None => key_of(*first) > *sought.key,
+                }),
                 apart => apart.is_gt(),
             };
             if begins_later { until = middle } else { from = middle }
@@ -110,11 +134,20 @@ impl Shelves {
     }
 
     /// Where a key is on a shelf, or belongs.
-    fn find<K: Key>(&self, at: usize, key: &Option<K>, key_of: &impl Fn(Slot) -> Option<K>) -> Result<usize, usize> {
-        let distance = distance(number_of(key), self.bases[at]);
-        let beside = |held: &(u32, Slot)| match held.0.cmp(&distance) {
-            Ordering::Equal => key_of(held.1).cmp(key),
-            apart => apart,
+    fn find<K: Key>(
+        &self,
+        at: usize,
+        sought: &Sought<'_, K>,
+        key_of: &impl Fn(Slot) -> Option<K>,
+    ) -> Result<usize, usize> {
+        let distance = distance(number_of(sought.key), self.bases[at]);
+        // What lies too far above the base, or on the first shelf before it, has no distance of its own.
+        let is_exact = distance < u32::MAX && (distance > 0 || at > 0);
+        let slot = sought.slot.filter(|_| is_exact);
+        let beside = |held: &(u32, Slot)| match (held.0.cmp(&distance), slot) {
+            (Ordering::Equal, Some(slot)) => held.1.cmp(&slot),
+            (Ordering::Equal, None) => key_of(held.1).cmp(sought.key),
+            (apart, _) => apart,
         };
         self.shelves[at].binary_search_by(beside)
     }
@@ -205,9 +238,11 @@ mod tests {
 
         #[test]
         fn shelves_hold_what_a_set_of_the_keys_would(
-            steps in prop::collection::vec((prop::bool::weighted(0.7), 0u32..3_000), 0..2_000), from in 0u32..3_000
+            steps in prop::collection::vec((prop::bool::weighted(0.7), 0u32..3_000), 0..2_000), from in 0u32..3_000,
+            ties_by_slot in prop::bool::ANY
         ) {
-            let (mut shelves, mut model) = (Shelves::default(), BTreeSet::new());
+            let kind = || if ties_by_slot { Shelves::with_ties_by_slot() } else { Shelves::default() };
+            let (mut shelves, mut model) = (kind(), BTreeSet::new());
             for (comes, slot) in steps {
                 if !comes {
                     prop_assert_eq!(shelves.remove(slot, key_of), model.remove(&key_of(slot)));

@@ -345,7 +345,7 @@ impl Twins {
             let Ok(slot) = lines.take(Box::new(case.clone())) else { continue };
             assert_eq!(lines.whole(slot, &self.policy).as_ref(), Some(&case));
             assert_eq!(lines.slot_of(&case.key), Some(slot));
-            let member = |no| Some((no, (case.priority, lines.place(slot)?.1, lines.key(slot)?)));
+            let member = |no| Some((no, (case.priority, lines.slab().place(slot)?.1, lines.key(slot)?)));
             let stands_in: Vec<_> = lines.incident(slot).and_then(member).into_iter().collect();
             assert_eq!(stands_in, members_of(&case));
             assert_eq!(lines.after(None, 1)[0].0, case.rank());
