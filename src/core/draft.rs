@@ -19,6 +19,7 @@ use super::clock::{Clock, Turn};
 use super::engine::Core;
 use super::facts::Predicate;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
+use super::lines::{Said, Slot};
 use super::observation::{EventName, Observation, Row};
 use super::plan::{Alarm, Home, Plan, Rows};
 use super::policy::{Assessment, Priority, Standing};
@@ -109,8 +110,10 @@ impl<'c> Draft<'c> {
         let doubted = self.core.doubted(rows, self.now);
         let gone = doubted.as_ref().map(|(gone, _)| gone);
         self.stand_alone = self.stand_alone(rows);
-        for observation in rows.rows.iter().filter(|seen| gone.is_none_or(|gone| !gone.contains(&seen.id))) {
-            self.see_one(&rows.source, observation, rows.read_began);
+        for (seen, said) in rows.rows.iter().zip(self.core.lines.said(rows)) {
+            if gone.is_none_or(|gone| !gone.contains(&seen.id)) {
+                self.see_one(&rows.source, seen, said, rows.read_began);
+            }
         }
         if let Some((_, alarm)) = doubted.filter(|_| self.core.watch.doubted_since(&rows.source).is_none()) {
             self.plan.alarms.insert(alarm);
@@ -151,15 +154,19 @@ impl<'c> Draft<'c> {
         }
     }
 
-    fn see_one(&mut self, source: &Name, observation: &Observation, read_began: Timestamp) {
-        let home = match self.line_of(source, &observation.id) {
-            Some(slot) if self.core.lines.read_began(slot) > Some(read_began) => return,
-            Some(slot) if self.core.lines.is_unchanged(slot, observation.row.as_ref(), read_began) => {
+    fn see_one(&mut self, source: &Name, observation: &Observation, said: Option<(Slot, Said)>, read_began: Timestamp) {
+        let home = match said.filter(|(slot, _)| self.is_line(*slot)) {
+            Some((_, Said::Older)) => return,
+            Some((slot, Said::Nothing)) => {
                 self.plan.lines.seen.push((slot, read_began));
                 return;
             }
-            Some(slot) if self.stand_alone && self.change_line(slot, observation.row.as_ref(), read_began) => return,
-            Some(slot) => self.make_whole(slot),
+            Some((slot, Said::Something))
+                if self.stand_alone && self.change_line(slot, observation.row.as_ref(), read_began) =>
+            {
+                return;
+            }
+            Some((slot, Said::Something)) => self.make_whole(slot),
             None => self.home(source, &observation.id),
         };
         if home.is_none() {

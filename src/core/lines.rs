@@ -2,6 +2,7 @@
 //! with everything done about it. All of such a case follows from its line and the policy, so that a backlog of a million
 //! fits in little memory. What happens to a case beyond that makes it whole again.
 
+mod chunks;
 mod clocks;
 mod fits;
 mod ordered;
@@ -15,7 +16,7 @@ mod walk;
 
 pub use ordered::Ordered;
 pub use shelves::{Key, merge};
-pub use walk::in_order;
+pub use walk::{Said, in_order};
 
 use super::case::Case;
 use super::clock::{Clock, ClockState};

@@ -11,6 +11,7 @@ use super::plan::{BreachRecord, Outcome, Plan, TargetOutcome};
 use super::policy::Priority;
 use super::time::{Span, Timestamp};
 use super::view::Group;
+use hashbrown::HashMap;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,7 +85,7 @@ struct Slots {
 
 /// Open cases by the hour of their receipt, and the minute in it. As many hours as cases at most.
 #[derive(Debug, Default)]
-pub struct Ages(BTreeMap<i64, Box<[u32; 60]>>);
+pub struct Ages(HashMap<i64, Box<[u32; 60]>>);
 
 impl Lengths {
     pub fn add(&mut self, length: Span) {
@@ -137,7 +138,7 @@ impl Pace {
         let outcomes: BTreeMap<&EpisodeKey, &Outcome> =
             plan.outcomes.iter().map(|outcome| (&outcome.episode, outcome)).collect();
         let freed = plan.kept.iter().filter(|kept| kept.settled);
-        let freed: BTreeMap<&EpisodeKey, &Case> = freed.map(|kept| (&kept.case.key, &kept.case)).collect();
+        let freed: BTreeMap<&EpisodeKey, &Case> = freed.map(|kept| (&kept.case.key, &*kept.case)).collect();
         for (key, after) in &plan.cases {
             let before = before(key);
             let told = after.as_deref().or_else(|| freed.get(key).copied());
@@ -258,25 +259,25 @@ impl Ages {
         }
     }
 
-    /// What came in from a minute on, minute by minute.
-    fn since(&self, first: i64) -> impl Iterator<Item = (i64, u64)> {
-        let hours = self.0.range(first.div_euclid(60)..);
-        let minutes =
-            hours.flat_map(|(hour, minutes)| (hour * 60..).zip(minutes.iter().map(|count| u64::from(*count))));
-        minutes.filter(move |(minute, count)| *minute >= first && *count > 0)
-    }
-
     /// `None` where nothing is open. `next_due` is told to the second.
     pub fn open(&self, next_due: Option<Timestamp>, now: Timestamp) -> Option<Open> {
-        let first_hour = *self.0.first_key_value()?.0;
-        let oldest = self.since(first_hour * 60).next().map(|(minute, _)| Timestamp::from_secs(minute * 60))?;
-        let count: u64 = self.0.values().flat_map(|minutes| minutes.iter()).map(|count| u64::from(*count)).sum();
         let now_minute = minute_of(now);
-        let mut within = [0; SLA_SECS.len()];
-        for (up_to, sum) in SLA_SECS.iter().zip(&mut within) {
-            let first = now_minute.saturating_sub(up_to / 60).saturating_add(1);
-            *sum = self.since(first).map(|(_, count)| count).sum();
+        let firsts = SLA_SECS.map(|up_to| now_minute.saturating_sub(up_to / 60).saturating_add(1));
+        let (mut oldest, mut count, mut within) = (i64::MAX, 0, [0; SLA_SECS.len()]);
+        for (hour, minutes) in &self.0 {
+            for (minute, came) in (hour * 60..).zip(minutes.iter()).filter(|(_, came)| **came > 0) {
+                oldest = oldest.min(minute);
+                count += u64::from(*came);
+                // Whatever is too old for one span is so for all that are shorter.
+                let longest_first = firsts.iter().zip(&mut within).rev();
+                let young = longest_first.take_while(|(first, _)| minute >= **first);
+                young.for_each(|(_, sum)| *sum += u64::from(*came));
+            }
         }
+        if count == 0 {
+            return None;
+        }
+        let oldest = Timestamp::from_secs(oldest.saturating_mul(60));
         let next_due = next_due.map(|due| Timestamp::from_secs(due.micros().div_euclid(1_000_000)));
         Some(Open { oldest, next_due, within, count })
     }

@@ -315,7 +315,7 @@ pub struct Plan {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptCase {
-    pub case: Case,
+    pub case: Box<Case>,
     /// Its outcome is written and its memory freed; kept to be recalled.
     pub settled: bool,
 }

@@ -219,7 +219,7 @@ impl Replay {
 
     fn keep(&mut self, plan: &Plan) {
         for kept in &plan.kept {
-            self.kept.insert(kept.case.key.case.clone(), kept.case.clone());
+            self.kept.insert(kept.case.key.case.clone(), Case::clone(&kept.case));
         }
         for breach in &plan.breaches {
             let key = (breach.episode.clone(), breach.target.clone(), breach.report.clone(), breach.deadline);

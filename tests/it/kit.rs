@@ -182,7 +182,7 @@ impl Bench {
         assert_eq!(format!("{:?}", decision.plan), format!("{:?}", again.plan), "same input, same plan");
         let plan = decision.plan.clone();
         for kept in &plan.kept {
-            self.kept.insert(kept.case.key.clone(), kept.case.clone());
+            self.kept.insert(kept.case.key.clone(), Case::clone(&kept.case));
         }
         self.core.apply(Decision { ..decision });
         self.pages.extend(plan.pages.iter().cloned());

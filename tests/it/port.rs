@@ -45,7 +45,10 @@ fn case(key: EpisodeKey, priority: Priority) -> Case {
 }
 
 fn keeping(cases: Vec<(Case, bool)>) -> Plan {
-    Plan { kept: cases.into_iter().map(|(case, settled)| KeptCase { case, settled }).collect(), ..Plan::default() }
+    Plan {
+        kept: cases.into_iter().map(|(case, settled)| KeptCase { case: Box::new(case), settled }).collect(),
+        ..Plan::default()
+    }
 }
 
 fn page(incident: u64, kind: PageKind, channel: &str, priority: Priority, at: i64) -> NewPage {

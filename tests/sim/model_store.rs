@@ -169,7 +169,7 @@ impl Store for ModelStore {
         tables.sequence = commit.sequence;
         tables.next_incident = commit.next_incident;
         for kept in &commit.plan.kept {
-            tables.cases.insert(kept.case.key.clone(), (kept.case.clone(), kept.settled));
+            tables.cases.insert(kept.case.key.clone(), (Case::clone(&kept.case), kept.settled));
         }
         for incident in commit.plan.incidents.values() {
             tables.incidents.insert(incident.no, incident.clone());

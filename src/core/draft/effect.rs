@@ -124,7 +124,7 @@ impl Draft<'_> {
         self.looked_at.extend(held.and_then(|case| case.incident));
         if let Some(case) = self.core.as_stored(key) {
             // Without its reports: they live on elsewhere, and no recall may bring them back here.
-            let case = Case { reports: Reports::new(), ..case.into_owned() };
+            let case = Box::new(Case { reports: Reports::new(), ..case.into_owned() });
             self.plan.kept.push(KeptCase { case, settled: true });
         }
     }
@@ -139,7 +139,9 @@ impl Draft<'_> {
             let stored = held.as_deref().filter(|held| held.stored);
             if settled || !stored.is_some_and(|stored| case.is_remembered_by(stored)) {
                 self.plan.observed.extend(observed::news(&case, stored, held.as_deref()));
-                self.plan.kept.push(KeptCase { case: Case { stored: true, ..Case::clone(&case) }, settled });
+                let mut kept = case.clone();
+                kept.stored = true;
+                self.plan.kept.push(KeptCase { case: kept, settled });
             }
         }
         case.stored = keep;

@@ -15,9 +15,13 @@ use crate::core::time::Timestamp;
 impl Draft<'_> {
     /// The line of a report whose case this draft has not made whole.
     pub(super) fn line_of(&self, source: &Name, id: &ReportId) -> Option<Slot> {
-        let slot = self.core.lines.slot(source, id)?;
+        self.core.lines.slot(source, id).filter(|slot| self.is_line(*slot))
+    }
+
+    /// Whether this draft has not made it whole.
+    pub(super) fn is_line(&self, slot: Slot) -> bool {
         let is_drafted = || self.core.lines.key(slot).is_some_and(|key| self.plan.cases.contains_key(&key));
-        (self.stand_alone || !is_drafted()).then_some(slot)
+        self.stand_alone || !is_drafted()
     }
 
     /// Takes in what a read says of a line that stays one: something has happened to its report, and nothing rings. Where
@@ -55,7 +59,7 @@ impl Draft<'_> {
 
     /// A line's case that this draft has changed and keeps.
     pub(super) fn kept(&self, key: &EpisodeKey) -> Option<&Case> {
-        self.plan.kept.iter().rfind(|kept| kept.case.key == *key).map(|kept| &kept.case)
+        self.plan.kept.iter().rfind(|kept| kept.case.key == *key).map(|kept| &*kept.case)
     }
 
     /// Makes a case whole of which the core holds a line, to be derived anew.

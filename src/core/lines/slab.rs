@@ -1,5 +1,6 @@
 //! The lines themselves, by slot, and what they have in common.
 
+use super::chunks::Chunks;
 use super::clocks::{Clocks, Packed};
 use super::table::{Number, Table};
 use super::{Place, Slot};
@@ -106,11 +107,11 @@ impl Line {
 
 #[derive(Debug, Default)]
 pub struct Slab {
-    lines: Vec<Option<Line>>,
+    lines: Chunks<Line>,
     /// Of the reported items, by slot; as long as the last line that has one.
-    subjects: Vec<Option<Subject>>,
+    subjects: Chunks<Subject>,
     /// Ids that are no numbers, likewise.
-    ids: Vec<Option<ReportId>>,
+    ids: Chunks<ReportId>,
     free: Vec<Slot>,
     pub kinds: Table<Kind>,
 }
@@ -118,10 +119,7 @@ pub struct Slab {
 impl Slab {
     /// Puts a report's line where there is room.
     pub fn put(&mut self, mut line: Line, id: ReportId, subject: Option<Subject>) -> Slot {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.lines.push(None);
-            Slot::try_from(self.lines.len() - 1).unwrap_or(Slot::MAX)
-        });
+        let slot = self.free.pop().unwrap_or(self.lines.end());
         let other = match id {
             ReportId::Int(id) => {
                 line.id = id;
@@ -129,9 +127,9 @@ impl Slab {
             }
             other => Some(other),
         };
-        lay(&mut self.ids, slot, other);
-        lay(&mut self.subjects, slot, subject);
-        self.lines[slot as usize] = Some(line);
+        self.ids.lay(slot, other);
+        self.subjects.lay(slot, subject);
+        self.lines.lay(slot, Some(line));
         slot
     }
 
@@ -139,24 +137,24 @@ impl Slab {
     pub fn change(&mut self, slot: Slot, line: Line, subject: Option<Subject>) {
         if let Some(held) = self.line_mut(slot) {
             *held = Line { id: held.id, ..line };
-            lay(&mut self.subjects, slot, subject);
+            self.subjects.lay(slot, subject);
         }
     }
 
     pub fn take(&mut self, slot: Slot) -> Option<Line> {
-        let line = self.lines.get_mut(slot as usize).and_then(Option::take)?;
-        lay(&mut self.ids, slot, None);
+        let line = self.lines.take(slot)?;
+        self.ids.lay(slot, None);
         self.free.push(slot);
         Some(line)
     }
 
     #[inline]
     pub fn line(&self, slot: Slot) -> Option<&Line> {
-        self.lines.get(slot as usize).and_then(Option::as_ref)
+        self.lines.get(slot)
     }
 
     pub fn line_mut(&mut self, slot: Slot) -> Option<&mut Line> {
-        self.lines.get_mut(slot as usize).and_then(Option::as_mut)
+        self.lines.get_mut(slot)
     }
 
     #[inline]
@@ -166,16 +164,12 @@ impl Slab {
 
     /// Every line from a slot on, in the order in which they lie.
     pub fn lines_from(&self, slot: Slot) -> impl Iterator<Item = (Slot, &Line, &Kind)> {
-        let lines = self.lines.iter().enumerate().skip(slot as usize);
-        lines.filter_map(|(at, line)| {
-            let line = line.as_ref()?;
-            Some((at as Slot, line, self.kinds.get(line.kind)?))
-        })
+        self.lines.from(slot).filter_map(|(slot, line)| Some((slot, line, self.kinds.get(line.kind)?)))
     }
 
     /// One more than the last slot.
     pub fn end(&self) -> Slot {
-        Slot::try_from(self.lines.len()).unwrap_or(Slot::MAX)
+        self.lines.end()
     }
 
     pub fn id(&self, slot: Slot) -> Option<ReportId> {
@@ -208,7 +202,7 @@ impl Slab {
     }
 
     pub fn subject(&self, slot: Slot) -> Option<Subject> {
-        self.subjects.get(slot as usize).copied().flatten()
+        self.subjects.get(slot).copied()
     }
 
     pub fn report_key(&self, slot: Slot) -> Option<ReportKey> {
@@ -261,17 +255,7 @@ impl Slab {
 
     #[inline]
     fn other_id(&self, slot: Slot) -> Option<&ReportId> {
-        self.ids.get(slot as usize).and_then(Option::as_ref)
-    }
-}
-
-/// Lays something down at a slot, or nothing where there was something.
-fn lay<T>(all: &mut Vec<Option<T>>, slot: Slot, thing: Option<T>) {
-    if thing.is_some() && all.len() <= slot as usize {
-        all.resize_with(slot as usize + 1, || None);
-    }
-    if let Some(place) = all.get_mut(slot as usize) {
-        *place = thing;
+        self.ids.get(slot)
     }
 }
 

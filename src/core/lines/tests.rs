@@ -135,8 +135,8 @@ impl Life {
         let decision = self.core.decide(&input, now);
         let plan = decision.plan.clone();
         for KeptCase { case, settled } in &plan.kept {
-            self.recall.insert(case.key.case.clone(), case.clone());
-            self.kept.insert(case.key.clone(), case.clone());
+            self.recall.insert(case.key.case.clone(), Case::clone(case));
+            self.kept.insert(case.key.clone(), Case::clone(case));
             if *settled {
                 self.kept.remove(&case.key);
             }
@@ -179,7 +179,7 @@ fn unasked(mut case: Case) -> Case {
 }
 
 fn told(plan: &Plan) -> String {
-    let kept: Vec<_> = plan.kept.iter().map(|kept| (unasked(kept.case.clone()), kept.settled)).collect();
+    let kept: Vec<_> = plan.kept.iter().map(|kept| (unasked(Case::clone(&kept.case)), kept.settled)).collect();
     let durable = (kept, &plan.observed, &plan.outcomes, &plan.incidents, &plan.breaches, &plan.pages);
     let said = (&plan.warnings, &plan.alarms, &plan.incurred, &plan.refused, &plan.audited, &plan.quiets);
     format!("{:#?}", (durable, said, &plan.doubts, &plan.counted))

@@ -2,7 +2,9 @@
 
 use super::{Lines, Place, Slot, merge, past};
 use crate::core::id::{Name, ReportKey};
+use crate::core::observation::Observation;
 use crate::core::pace::Open;
+use crate::core::plan::Rows;
 use crate::core::policy::Priority;
 use crate::core::rank::Rank;
 use crate::core::segments::Remembered;
@@ -112,6 +114,38 @@ impl Lines {
     /// The lines of a source from a slot on.
     pub fn slots_of(&self, source: &Name, from: Slot) -> impl Iterator<Item = Slot> {
         self.slab.lines_from(from).filter(move |(_, _, kind)| kind.source == *source).map(|(slot, _, _)| slot)
+    }
+}
+
+/// What a read says of a report that is a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// A later one has been taken in already.
+    Older,
+    Nothing,
+    Something,
+}
+
+impl Lines {
+    /// What a read says of each line of its rows; `None` for those that are none. All are looked up before any is judged:
+    /// they lie all over memory, and a processor waits for several places at once where nothing comes between.
+    pub fn said(&self, rows: &Rows) -> Vec<Option<(Slot, Said)>> {
+        let said = |seen: &Observation| {
+            let slot = self.slot(&rows.source, &seen.id)?;
+            let is_older = self.slab.line(slot)?.read_began > rows.read_began;
+            let is_unchanged = || self.is_unchanged(slot, seen.row.as_ref(), rows.read_began);
+            Some((
+                slot,
+                if is_older {
+                    Said::Older
+                } else if is_unchanged() {
+                    Said::Nothing
+                } else {
+                    Said::Something
+                },
+            ))
+        };
+        rows.rows.iter().map(said).collect()
     }
 }
 

@@ -157,7 +157,7 @@ pub fn case(key: EpisodeKey, priority: Priority) -> Case {
 }
 
 pub fn kept(case: Case) -> KeptCase {
-    KeptCase { case, settled: false }
+    KeptCase { case: Box::new(case), settled: false }
 }
 
 pub fn keeping(cases: impl IntoIterator<Item = Case>) -> Plan {

@@ -32,7 +32,7 @@ async fn keeps_up(name: &str, home: Home) {
     }));
     full.breaches = (0..1_000).map(|id| breach(id, BreachStatus::Verified)).collect();
     let full_commits = timed(&mut led, &full).await;
-    let mut one = keeping([full.kept[0].case.clone()]);
+    let mut one = keeping([(*full.kept[0].case).clone()]);
     one.breaches.push(breach(5_000, BreachStatus::Verified));
     let small_commits = timed(&mut led, &one).await;
 

@@ -45,7 +45,7 @@ async fn unsettled_cases_are_loaded_with_p0_first_and_settled_ones_are_not(home:
     let mut led = home.lead().await;
     let order = [Priority::P4, Priority::P0, Priority::P2, Priority::P0, Priority::P1];
     let cases = (1..).zip(order).map(|(id, priority)| kept(case(episode(id), priority)));
-    let settled = KeptCase { case: case(episode(9), Priority::P0), settled: true };
+    let settled = KeptCase { case: Box::new(case(episode(9), Priority::P0)), settled: true };
     let plan = Plan { kept: cases.chain([settled]).collect(), ..Plan::default() };
     led.commit(&plan).await.unwrap();
     let loaded: Vec<_> = led.store.load().await.unwrap().cases.iter().map(|case| case.priority).collect();

@@ -23,8 +23,8 @@ async fn l19_what_is_over_is_forgotten_and_nothing_that_is_open(home: Home) {
     let open = incident(2, IncidentKind::Episode(episode(2)));
     let plan = Plan {
         kept: vec![
-            KeptCase { case: case(episode(1), Priority::P0), settled: true },
-            KeptCase { case: case(episode(2), Priority::P0), settled: false },
+            KeptCase { case: Box::new(case(episode(1), Priority::P0)), settled: true },
+            KeptCase { case: Box::new(case(episode(2), Priority::P0)), settled: false },
         ],
         breaches: vec![over, breach(2, BreachStatus::Verified)],
         incidents: [(IncidentNo(1), resolved), (IncidentNo(2), open)].into(),
