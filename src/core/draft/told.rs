@@ -3,6 +3,7 @@
 use super::{Draft, case_key};
 use crate::core::act::Effect;
 use crate::core::id::{EpisodeKey, Name, ReportId, ReportKey};
+use crate::core::plan::Home;
 use crate::core::time::Timestamp;
 use crate::core::told::{Told, Word};
 
@@ -16,7 +17,21 @@ impl Draft<'_> {
     }
 
     fn note(&mut self, source: &Name, id: &str, (word, at): (Word, Timestamp), by: &Name) -> Effect {
-        let Some((report, episode)) = self.find(source, id) else { return Effect::NotHeld };
+        let under_watch = |id: ReportId| {
+            let slot = self.line_of(source, &id);
+            (slot.is_some() || self.home(source, &id).is_some()).then_some((id, slot))
+        };
+        let Some((id, slot)) = ReportId::readings(id).find_map(under_watch) else { return Effect::NotHeld };
+        // What is held as a line is there; it stays one where nothing changes.
+        if word == Word::LookedInto && slot.is_some() {
+            return Effect::NotVanished;
+        }
+        let home = match slot {
+            Some(slot) => self.make_whole(slot),
+            None => self.home(source, &id),
+        };
+        let Some(Home { incarnation, episode }) = home else { return Effect::NotHeld };
+        let report = ReportKey { source: source.clone(), id, incarnation };
         let told = Told::new(word, at.min(self.now), by.clone());
         let Some(known) = self.case_mut(&episode).and_then(|case| case.reports.get_mut(&report)) else {
             return Effect::NotHeld;
@@ -33,18 +48,6 @@ impl Draft<'_> {
             self.release(&episode, &report);
         }
         Effect::Done
-    }
-
-    /// The report under watch that people call by this id, its case made whole.
-    fn find(&mut self, source: &Name, id: &str) -> Option<(ReportKey, EpisodeKey)> {
-        ReportId::readings(id).find_map(|id| {
-            let home = match self.line_of(source, &id) {
-                Some(slot) => self.make_whole(slot)?,
-                None => self.home(source, &id)?,
-            };
-            let report = ReportKey { source: source.clone(), id, incarnation: home.incarnation };
-            Some((report, home.episode.clone()))
-        })
     }
 
     /// Two different people said that it is no P0: what its row says decides where it belongs.
