@@ -7,18 +7,19 @@ mod closures;
 mod evidence;
 mod owed;
 mod remembered;
+mod report;
 mod said;
 mod spread;
 
 pub use closures::closing;
+pub use report::{Look, Read, Report};
 
 use super::bulk::Closed;
 use super::calendar::Interval;
 use super::clock::{Clock, Turn};
-use super::facts;
 use super::id::{EpisodeKey, IncidentNo, Name, ReportKey};
 use super::obligation::{Matched, Obligation};
-use super::observation::{Actor, Event, EventName, Received, Row, Verdict};
+use super::observation::{Actor, Event, EventName, Row, Verdict};
 use super::policy::{Assessment, DeletedMeans, Policy, Priority, Standing, Target, either};
 use super::rank::Rank;
 use super::reports::Reports;
@@ -27,51 +28,6 @@ use super::told::Told;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-
-/// One report as the monitor knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
-    /// As last read; kept as it was when the row is gone.
-    pub row: Row,
-    /// The instant its clocks count from: the row's own, or the first sight of a row whose own is
-    /// unreadable or in the future.
-    pub received: Timestamp,
-    pub anchored_at_first_sight: bool,
-    pub first_seen: Timestamp,
-    /// When the last read that answered for this report began.
-    pub read_began: Timestamp,
-    /// Since when the row is gone from its table.
-    pub gone: Option<Timestamp>,
-    /// An earlier look at its facts, from which their growth is measured; `None` where nobody asks for it.
-    #[serde(default)]
-    pub base: Option<Look>,
-    /// What people said of it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub told: Vec<Told>,
-}
-
-/// A look at a report's row.
-#[derive(Clone, Copy, Debug)]
-pub struct Read {
-    /// What has happened before, it shows.
-    pub began: Timestamp,
-    /// What it shows has happened before.
-    pub taken_in: Timestamp,
-}
-
-impl Read {
-    /// One that took no time.
-    pub fn at(now: Timestamp) -> Self {
-        Read { began: now, taken_in: now }
-    }
-}
-
-/// Facts and when they were read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Look {
-    pub at: Timestamp,
-    pub facts: facts::Facts,
-}
 
 /// Growth is measured over at least this long, so that a single view between two polls is no spread.
 pub const SPREAD_WINDOW: Span = Span::from_mins(6);
@@ -150,93 +106,6 @@ struct Facts {
     conclusion: Option<(Timestamp, Conclusion)>,
     /// The first closure that waits for a second review: of "no violation", or in bulk.
     no_violation: Option<Timestamp>,
-}
-
-impl Report {
-    /// A report as first seen. A `received` that can't be read, or is stated for the future, is anchored at the read
-    /// itself.
-    pub fn first_sight(row: Row, read: Read) -> Self {
-        let stated = row.received.stated(read.taken_in);
-        Report {
-            received: stated.unwrap_or(read.began),
-            anchored_at_first_sight: stated.is_none(),
-            first_seen: stated.unwrap_or(read.began).max(read.began),
-            read_began: read.began,
-            gone: None,
-            base: None,
-            told: Vec::new(),
-            row,
-        }
-    }
-
-    /// The same report, read anew where it now belongs: what its clocks count from stays.
-    pub fn moved(self, row: Row, read_began: Timestamp) -> Self {
-        let mut moved = Report { read_began, gone: None, row, ..self };
-        moved.anchor();
-        moved
-    }
-
-    /// A `received` that is stated earlier than what the clocks count from moves them in; nothing moves
-    /// them out.
-    fn anchor(&mut self) {
-        if let Received::At(at) = self.row.received
-            && at < self.received
-        {
-            (self.received, self.anchored_at_first_sight) = (at, false);
-        }
-    }
-
-    /// Its id belongs to another report now: no read will ever tell more of it.
-    pub fn is_superseded(&self) -> bool {
-        self.read_began == Timestamp::MAX
-    }
-
-    /// The earliest event of this name that counts for the case, never before `received`, and never
-    /// after the read that saw it: what is stated for the future of the read is a clock that runs ahead.
-    fn event(&self, name: EventName, p0: bool) -> Option<Timestamp> {
-        self.instants(name, p0).min()
-    }
-
-    /// When events of this name happened that count for the case: of the row no later than its read, and what
-    /// people said as they said it.
-    fn instants(&self, name: EventName, p0: bool) -> impl Iterator<Item = Timestamp> {
-        let counting = move |event: &&Event| event.name == name && counts(event, p0);
-        let seen = self.row.events.iter().filter(counting).map(|event| event.at.min(self.read_began));
-        let told = self.told.iter().filter_map(Told::event).filter(counting).map(|event| event.at);
-        seen.chain(told).map(|at| at.max(self.received))
-    }
-
-    /// The event of the closure that counts.
-    fn closing(&self, p0: bool) -> Option<&Event> {
-        closing(&self.row, p0)
-    }
-
-    /// The closure that counts. Below P0, and only where the source says so, deletion is one.
-    fn closure(&self, p0: bool, deleted_means: DeletedMeans) -> Option<Timestamp> {
-        let deleted = self.gone.filter(|_| !p0 && deleted_means == DeletedMeans::Closed);
-        self.event(EventName::Closed, p0).or(deleted)
-    }
-
-    pub fn is_paused(&self) -> bool {
-        self.row.paused && self.gone.is_none()
-    }
-}
-
-/// F2: on P0 an automated actor, or one that nobody can name, satisfies only what a machine may do.
-/// Below P0 an automated closure counts and an automated first response doesn't.
-fn counts(event: &Event, p0: bool) -> bool {
-    let machine = match &event.by {
-        Actor::Unmapped | Actor::Person(_) => false,
-        Actor::Automated => true,
-        Actor::Unknown => p0,
-    };
-    match event.name {
-        EventName::Removed | EventName::Filed | EventName::ReporterNotified => true,
-        // They only begin a clock: whoever took a request or an order down, it has come.
-        EventName::ValidRequest | EventName::AuthorityOrder => true,
-        EventName::FirstResponse | EventName::ReviewerAction | EventName::SecondReview => !machine,
-        _ => !(machine && p0),
-    }
 }
 
 impl Case {

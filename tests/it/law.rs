@@ -3,8 +3,8 @@
 use crate::kit::*;
 use tocsin::core::clock::ClockState;
 use tocsin::core::id::ReportId;
-use tocsin::core::observation::{Actor, EventName, Observation, Received, Verdict};
-use tocsin::core::plan::{Alarm, BreachStatus, Input, PageKind, Rows};
+use tocsin::core::observation::{Actor, EventName, Observation, Received, Row, Verdict};
+use tocsin::core::plan::{Alarm, BreachStatus, Input, PageKind, Plan, Rows};
 use tocsin::core::policy::{Priority, Standing};
 use tocsin::core::time::Span;
 
@@ -238,14 +238,14 @@ fn a_received_in_the_future_is_anchored_at_first_sight_with_an_alarm() {
     let mut bench = Bench::new();
     let plan = bench.put(1, row("csam", minute(600)));
     assert!(plan.alarms.iter().any(|alarm| matches!(alarm, Alarm::AnchoredAtFirstSight { .. })));
-    let unreadable = tocsin::core::observation::Row { received: Received::Unreadable, ..row("csam", minute(0)) };
+    let unreadable = Row { received: Received::Unreadable, ..row("csam", minute(0)) };
     bench.put(2, unreadable);
     bench.until(minute(16));
     assert_eq!(bench.rings().len(), 2);
 }
 
 /// A read that began at `minute(1)` and took 3 s.
-fn slow_read(bench: &mut Bench, id: i64, row: tocsin::core::observation::Row) -> tocsin::core::plan::Plan {
+fn slow_read(bench: &mut Bench, id: i64, row: Row) -> Plan {
     bench.now = minute(1).plus(Span::from_secs(3));
     let rows = vec![Observation { id: ReportId::Int(id), row: Some(row) }];
     let (source, read_began) = ("reports".into(), minute(1));

@@ -1,6 +1,7 @@
 //! F20: who closed the reports of a P0 case, so that closures in bulk are told from decisions.
 
-use super::{Case, Report, counts};
+use super::report::counts;
+use super::{Case, Report};
 use crate::core::bulk::Closed;
 use crate::core::id::{IncidentNo, ReportKey};
 use crate::core::observation::{Event, EventName, Row};

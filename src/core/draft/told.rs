@@ -18,17 +18,17 @@ impl Draft<'_> {
 
     fn note(&mut self, source: &Name, id: &str, (word, at): (Word, Timestamp), by: &Name) -> Effect {
         let under_watch = |id: ReportId| {
-            let slot = self.line_of(source, &id);
-            (slot.is_some() || self.home(source, &id).is_some()).then_some((id, slot))
+            let (slot, home) = (self.line_of(source, &id), self.home(source, &id));
+            (slot.is_some() || home.is_some()).then_some((id, slot, home))
         };
-        let Some((id, slot)) = ReportId::readings(id).find_map(under_watch) else { return Effect::NotHeld };
+        let Some((id, slot, home)) = ReportId::readings(id).find_map(under_watch) else { return Effect::NotHeld };
         // What is held as a line is there; it stays one where nothing changes.
         if word == Word::LookedInto && slot.is_some() {
             return Effect::NotVanished;
         }
         let home = match slot {
             Some(slot) => self.make_whole(slot),
-            None => self.home(source, &id),
+            None => home,
         };
         let Some(Home { incarnation, episode }) = home else { return Effect::NotHeld };
         let report = ReportKey { source: source.clone(), id, incarnation };

@@ -76,9 +76,8 @@ mod tests {
             (9_001, Some(&4_096), None, None)
         );
         for from in [0, 1, 4_096, 4_097, 9_000, 9_001, 50_000] {
-            let walked: Vec<Slot> =
-                chunks.from(from).map(|(slot, held)| (slot == *held).then_some(slot).unwrap()).collect();
-            assert_eq!(walked, slots.iter().copied().filter(|slot| *slot >= from).collect::<Vec<_>>(), "from {from}");
+            let further = slots.iter().filter(|slot| **slot >= from).map(|slot| (*slot, slot));
+            assert_eq!(chunks.from(from).collect::<Vec<_>>(), further.collect::<Vec<_>>(), "from {from}");
         }
         assert_eq!((chunks.take(5), chunks.take(5), chunks.get(5)), (Some(5), None, None));
     }

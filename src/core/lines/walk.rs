@@ -12,6 +12,15 @@ use crate::core::time::Timestamp;
 use crate::core::view::{Counts, Group};
 use std::ops::Range;
 
+/// What a read says of a report that is a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// A later one has been taken in already.
+    Older,
+    Nothing,
+    Something,
+}
+
 impl Lines {
     pub fn priority(&self, slot: Slot) -> Option<Priority> {
         self.slab.kind(slot).map(|kind| kind.priority)
@@ -92,6 +101,23 @@ impl Lines {
         self.ranked.open(&self.slab, now)
     }
 
+    /// What a read says of each line of its rows; `None` for those that are none. All are looked up before any is judged:
+    /// they lie all over memory, and a processor waits for several places at once where nothing comes between.
+    pub fn said(&self, rows: &Rows) -> Vec<Option<(Slot, Said)>> {
+        let said = |seen: &Observation| {
+            let slot = self.slot(&rows.source, &seen.id)?;
+            let said = if self.slab.line(slot)?.read_began > rows.read_began {
+                Said::Older
+            } else if self.is_unchanged(slot, seen.row.as_ref(), rows.read_began) {
+                Said::Nothing
+            } else {
+                Said::Something
+            };
+            Some((slot, said))
+        };
+        rows.rows.iter().map(said).collect()
+    }
+
     /// Lines in the order in which they lie, from this slot on.
     pub fn starting_at(&self, slot: Slot) -> impl Iterator<Item = Slot> {
         self.slab.lines_from(slot).map(|(slot, _, _)| slot)
@@ -114,38 +140,6 @@ impl Lines {
     /// The lines of a source from a slot on.
     pub fn slots_of(&self, source: &Name, from: Slot) -> impl Iterator<Item = Slot> {
         self.slab.lines_from(from).filter(move |(_, _, kind)| kind.source == *source).map(|(slot, _, _)| slot)
-    }
-}
-
-/// What a read says of a report that is a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// A later one has been taken in already.
-    Older,
-    Nothing,
-    Something,
-}
-
-impl Lines {
-    /// What a read says of each line of its rows; `None` for those that are none. All are looked up before any is judged:
-    /// they lie all over memory, and a processor waits for several places at once where nothing comes between.
-    pub fn said(&self, rows: &Rows) -> Vec<Option<(Slot, Said)>> {
-        let said = |seen: &Observation| {
-            let slot = self.slot(&rows.source, &seen.id)?;
-            let is_older = self.slab.line(slot)?.read_began > rows.read_began;
-            let is_unchanged = || self.is_unchanged(slot, seen.row.as_ref(), rows.read_began);
-            Some((
-                slot,
-                if is_older {
-                    Said::Older
-                } else if is_unchanged() {
-                    Said::Nothing
-                } else {
-                    Said::Something
-                },
-            ))
-        };
-        rows.rows.iter().map(said).collect()
     }
 }
 
