@@ -46,7 +46,7 @@ fn is_lost(error: &sqlx::Error) -> bool {
             let code = reason.code().unwrap_or_default();
             code.starts_with("08")
                 || matches!(&*code, "57P01" | "57P02" | "57P03")
-                || matches!(mysql_number(error), Some(1053 | 1927 | 4031))
+                || matches!(mysql_number(error), Some(1053 | 1927 | 3169 | 4031))
         }
         _ => false,
     }
@@ -112,11 +112,15 @@ mod mysql {
         1370,
         1412,
         1461,
+        1524,
         1615,
         1792,
         1820,
         1862,
         1927,
+        3032,
+        3159,
+        3169,
         LOCK_WAIT,
         TOO_LONG,
         MARIADB_TOO_LONG,
@@ -128,7 +132,7 @@ mod mysql {
 fn mysql_cause(number: u16, code: &str, message: &str) -> String {
     let hint = match number {
         // The message names who asked and from where.
-        1044 | 1045 | 1130 | 1698 | 3118 | 4151 => {
+        1044 | 1045 | 1130 | 1698 | 3118 | 3955 | 4151 => {
             return format!(
                 "access denied (code {number}): the user, its password, the database, or the machine that it may come \
                  from is wrong"

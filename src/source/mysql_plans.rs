@@ -11,6 +11,8 @@ use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Column, MySqlConnection, Row};
 
 const SCAN: &str = "a scan";
+/// A server may answer in another form by default.
+const EXPLAIN: &str = "EXPLAIN FORMAT=TRADITIONAL";
 
 pub async fn of_mysql(
     conn: &mut MySqlConnection,
@@ -75,7 +77,7 @@ async fn few(conn: &mut MySqlConnection, table: &Table, open: &str, most: i64) -
 }
 
 async fn explain(conn: &mut MySqlConnection, table: &Table, sql: &str, values: &[Value]) -> sqlx::Result<String> {
-    let rows = table.query(&format!("EXPLAIN {sql}"), values).fetch_all(conn).await?;
+    let rows = table.query(&format!("{EXPLAIN} {sql}"), values).fetch_all(conn).await?;
     let step = |row: &MySqlRow| {
         let relation = named(row, "table")?;
         Some(match (named(row, "type")?.as_str(), named(row, "key")) {
@@ -99,7 +101,7 @@ fn named(row: &MySqlRow, name: &str) -> Option<String> {
 /// The rows of a table by the server's own estimate, and the columns that lead its indexes.
 async fn indexes(conn: &mut MySqlConnection, relation: &str) -> sqlx::Result<(i64, Vec<String>)> {
     let rows =
-        sqlx::query(AssertSqlSafe(format!("EXPLAIN SELECT 1 FROM {relation} AS r"))).fetch_all(&mut *conn).await?;
+        sqlx::query(AssertSqlSafe(format!("{EXPLAIN} SELECT 1 FROM {relation} AS r"))).fetch_all(&mut *conn).await?;
     let at = |row: &MySqlRow| row.columns().iter().position(|column| column.name().eq_ignore_ascii_case("rows"));
     let estimate = rows.iter().filter_map(|row| match Kind::of_row(row, &[]).get(at(row)?)?.cell(row, at(row)?) {
         Cell::Int(rows) => Some(rows),

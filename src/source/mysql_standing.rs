@@ -27,6 +27,8 @@ enum Role {
         /// A connection that is dead may look alive for so long.
         silence: Span,
     },
+    /// It takes no writes and names no primary, as a member of a group or of a managed cluster does.
+    Fed,
     /// The role may not ask.
     Unknown {
         is_read_only: bool,
@@ -41,6 +43,8 @@ const UNCHECKED: &str = "whether it is a replica, and how far behind, isn't chec
 const UNTRUSTED: &str = "it takes no writes, so it may be a replica, and how far behind isn't checked: a breach isn't proved by \
      it; GRANT REPLICATION CLIENT (MariaDB: SLAVE MONITOR) ON *.* lets the monitor ask, or name the primary in \
      verify_url_env";
+const FED: &str = "it takes no writes and names no primary, so it may be fed by a group or a cluster, and how far behind isn't \
+     known: a breach isn't proved by it; name the primary in verify_url_env";
 
 impl Standing {
     pub fn new(is_mariadb: bool) -> Standing {
@@ -60,7 +64,13 @@ impl Standing {
             found = show(conn, asks[1]).await;
         }
         self.role = match found {
-            Ok(channels) if channels.is_empty() => Role::Primary,
+            Ok(channels) if channels.is_empty() => {
+                if is_read_only(conn).await? {
+                    Role::Fed
+                } else {
+                    Role::Primary
+                }
+            }
             Ok(channels) => Role::Replica { behind: furthest(&channels), silence: silence(conn).await? },
             // It lacks the privilege.
             Err(error) if matches!(mysql_number(&error), Some(1227 | 1142 | 1044 | 1045)) => {
@@ -81,7 +91,9 @@ impl Standing {
         match self.role {
             Role::Primary | Role::Unknown { is_read_only: false } => None,
             Role::Replica { behind: Some(behind), silence } => Some(Replayed(Some(clock.minus(behind).minus(silence)))),
-            Role::Replica { behind: None, .. } | Role::Unknown { is_read_only: true } => Some(Replayed(None)),
+            Role::Replica { behind: None, .. } | Role::Fed | Role::Unknown { is_read_only: true } => {
+                Some(Replayed(None))
+            }
         }
     }
 
@@ -102,6 +114,7 @@ impl Standing {
     pub fn unchecked(&self) -> Option<&'static str> {
         match self.role {
             Role::Primary | Role::Replica { .. } => None,
+            Role::Fed => Some(FED),
             Role::Unknown { is_read_only } => Some(if is_read_only { UNTRUSTED } else { UNCHECKED }),
         }
     }
@@ -154,8 +167,8 @@ async fn silence(conn: &mut MySqlConnection) -> sqlx::Result<Span> {
 }
 
 async fn is_read_only(conn: &mut MySqlConnection) -> sqlx::Result<bool> {
-    let row = sqlx::raw_sql("SELECT @@global.read_only").fetch_one(conn).await?;
-    Ok(!matches!(Kind::Text.cell(&row, 0), Cell::Text("0" | "OFF")))
+    let row = sqlx::raw_sql("SELECT @@global.read_only, @@global.innodb_read_only").fetch_one(conn).await?;
+    Ok((0..2).any(|at| !matches!(Kind::Text.cell(&row, at), Cell::Text("0" | "OFF"))))
 }
 
 #[cfg(test)]
@@ -177,13 +190,15 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_may_not_be_asked_proves_nothing_where_it_takes_no_writes() {
+    fn a_server_that_tells_nothing_of_a_primary_proves_nothing_where_it_takes_no_writes() {
         let unknown = |is_read_only| standing(Role::Unknown { is_read_only });
         assert_eq!(unknown(true).replayed(Timestamp::from_secs(9)), Some(Replayed(None)));
         assert_eq!(unknown(false).replayed(Timestamp::from_secs(9)), None);
         assert!(unknown(true).unchecked().is_some_and(|what| what.contains("may be a replica")));
         assert!(unknown(false).unchecked().is_some_and(|what| what.contains("isn't checked")));
         assert_eq!(standing(Role::Primary).unchecked(), None);
+        assert_eq!(standing(Role::Fed).replayed(Timestamp::from_secs(9)), Some(Replayed(None)));
+        assert!(standing(Role::Fed).unchecked().is_some_and(|what| what.contains("names no primary")));
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub enum Class {
     /// but come as one.
     Text(Option<(String, String)>),
     Bytes,
+    /// JSON among them: it comes as a text and equals none.
     Other,
 }
 
@@ -63,7 +64,7 @@ impl Column {
     /// A bound value in the form in which it is ordered as this column is.
     pub fn bound(&self, place: &str) -> String {
         match &self.class {
-            Class::Text(Some((charset, collation))) => format!("CONVERT({place} USING {charset}) COLLATE {collation}"),
+            Class::Text(Some((charset, collation))) => format!("{} COLLATE {collation}", converted(place, charset)),
             Class::Decimal => format!("CAST({place} AS {DECIMAL})"),
             _ => place.to_owned(),
         }
@@ -88,11 +89,20 @@ impl Column {
             Class::Decimal => Some(IdKind::Decimal),
             Class::Text(collated) => {
                 let collated = collated.as_ref().filter(|_| !is_unique);
-                let tie = collated.map(|(charset, _)| format!("CAST(CONVERT($1 USING {charset}) AS BINARY)"));
+                let tie = collated.map(|(charset, _)| format!("CAST({} AS BINARY)", converted("$1", charset)));
                 Some(IdKind::Text { bound: self.bound("$1"), tie })
             }
             Class::Float | Class::Instant | Class::Local | Class::Other => None,
         }
+    }
+}
+
+/// A bound text in a character set. MySQL takes a parameter of a CONVERT for a text of its character set and refuses
+/// the whole statement where that lacks a letter; of the inner CONVERT's it lacks none.
+fn converted(place: &str, charset: &str) -> String {
+    match charset {
+        "utf8mb4" => format!("CONVERT({place} USING utf8mb4)"),
+        _ => format!("CONVERT(CONVERT({place} USING utf8mb4) USING {charset})"),
     }
 }
 
@@ -247,7 +257,6 @@ fn class_of(base: &str, is_unsigned: bool, collated: Option<(String, String)>) -
         "timestamp" => Class::Instant,
         "datetime" => Class::Local,
         "uuid" | "inet4" | "inet6" => Class::Text(None),
-        "json" => Class::Text(collated),
         "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" | "binary"
         | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
             collated.map_or(Class::Bytes, |collated| Class::Text(Some(collated)))

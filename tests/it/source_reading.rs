@@ -109,7 +109,7 @@ async fn mapping_error(settings: Settings) -> String {
 
 /// Texts that may stand in a column of closing times; the statements' and the decoder's idea of a time
 /// must agree on each, or a report leaves the queue unseen.
-const WRITTEN_TIMES: [&str; 40] = [
+const WRITTEN_TIMES: [&str; 41] = [
     "",
     " ",
     "soon",
@@ -132,6 +132,7 @@ const WRITTEN_TIMES: [&str; 40] = [
     "2025-06-15T15:06:40+02:60",
     "2025-06-15T15:06:40 ",
     "2025-06-15T15:06:40\n",
+    "2025-06-15T15:06:40\r",
     "2025-06-15T24:00:00",
     "2025-06-15T15:60:00",
     "2025-06-15T15:06:60",

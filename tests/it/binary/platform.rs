@@ -69,7 +69,7 @@ impl Platform {
                 let owner_url = fresh_mysql_database(hint).await;
                 let (server, database) = owner_url.rsplit_once('/').unwrap();
                 let (_, server) = server.rsplit_once('@').unwrap();
-                let reader = format!("{database}_reader");
+                let reader = mysql_reader(database);
                 let reader_url = format!("mysql://{reader}:{reader}@{server}/{database}");
                 let platform = Platform { base, owner_url: owner_url.clone(), reader_url };
                 let table = TABLE.replace("TIME", "timestamp(6) null");
@@ -179,9 +179,9 @@ impl Platform {
                 .await;
             }
             Base::Mysql => {
-                let reader = format!("{}_reader", self.database());
+                let reader = mysql_reader(self.database());
                 in_the_mysql_server(&format!("alter user '{reader}'@'%' account lock")).await;
-                in_the_mysql_server(&format!("kill user '{reader}'")).await;
+                end_mysql_sessions_of(&reader).await;
             }
         }
     }
@@ -193,7 +193,8 @@ impl Platform {
                 in_the_server(&format!("alter database \"{}\" allow_connections true", self.database())).await;
             }
             Base::Mysql => {
-                in_the_mysql_server(&format!("alter user '{}_reader'@'%' account unlock", self.database())).await;
+                let reader = mysql_reader(self.database());
+                in_the_mysql_server(&format!("alter user '{reader}'@'%' account unlock")).await;
             }
         }
     }
@@ -224,6 +225,22 @@ async fn in_the_server(text: &str) {
 async fn in_the_mysql_server(text: &str) {
     let mut server = MySqlConnection::connect(&mysql_admin_url()).await.unwrap();
     server.execute(sqlx::raw_sql(AssertSqlSafe(text.to_owned()))).await.unwrap();
+    server.close().await.unwrap();
+}
+
+/// Not longer than the 32 letters that MySQL allows.
+fn mysql_reader(database: &str) -> String {
+    format!("{database}_r")
+}
+
+async fn end_mysql_sessions_of(user: &str) {
+    let mut server = MySqlConnection::connect(&mysql_admin_url()).await.unwrap();
+    let ask = format!("select cast(id as signed) from information_schema.processlist where user = '{user}'");
+    let sessions: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(ask)).fetch_all(&mut server).await.unwrap();
+    for session in sessions {
+        // One may have ended by itself.
+        let _ = server.execute(AssertSqlSafe(format!("kill {session}"))).await;
+    }
     server.close().await.unwrap();
 }
 

@@ -43,11 +43,12 @@ async fn in_postgres_a_feed_without_an_index_is_told_and_the_index_that_is_named
 
 #[tokio::test]
 async fn in_mysql_a_feed_without_an_index_is_told_and_the_index_that_is_named_serves_it() {
-    let database = mysql::Database::with(
+    let database = mysql::Database::with(&format!(
         "CREATE TABLE reports (id bigint PRIMARY KEY, reason text, created datetime, closed datetime, updated datetime(6), KEY (closed, id));
-         INSERT INTO reports SELECT seq, 'spam', NOW(), NULL, NOW() - INTERVAL seq SECOND FROM seq_1_to_30000;
+         INSERT INTO reports SELECT seq, 'spam', NOW(), NULL, NOW() - INTERVAL seq SECOND FROM {};
          ANALYZE TABLE reports",
-    )
+        mysql::seq_to(30_000)
+    ))
     .await;
     let create = "CREATE INDEX reports_feed ON `reports` (`updated`, `id`);".to_owned();
     assert_eq!(lacking(&advice(with_updated(&database.url())).await), [("what has changed", create.clone())]);
@@ -56,4 +57,20 @@ async fn in_mysql_a_feed_without_an_index_is_told_and_the_index_that_is_named_se
     assert!(lacking(&after).is_empty(), "{after:?}");
     assert!(after.iter().any(|(_, _, plan)| plan.contains("using reports_feed")), "{after:?}");
     database.end().await;
+}
+
+#[tokio::test]
+async fn in_mysql_the_index_of_the_ids_serves_whatever_character_set_they_are_written_in() {
+    for charset in ["utf8mb4", "latin1"] {
+        let database = mysql::Database::with(&format!(
+            "CREATE TABLE reports (id varchar(40) CHARACTER SET {charset} PRIMARY KEY, reason text, created datetime, closed datetime);
+             INSERT INTO reports SELECT CONCAT('report ', seq), 'spam', NOW(), NULL FROM {};
+             ANALYZE TABLE reports",
+            mysql::seq_to(2_000)
+        ))
+        .await;
+        let found = advice(settings(&database.url(), "reports")).await;
+        assert!(found.contains(&("rows by their ids", None, "range using PRIMARY".to_owned())), "{charset}: {found:?}");
+        database.end().await;
+    }
 }

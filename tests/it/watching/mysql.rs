@@ -1,7 +1,7 @@
 //! Watching a MySQL report database: changes in every encoding, the log of actions, late commits, what is behind.
 
 use super::{Desk, event, settings, with_updated};
-use crate::source_reading::mysql::Database;
+use crate::source_reading::mysql::{Database, seq_to};
 use sqlx::Executor;
 use std::collections::BTreeMap;
 use tocsin::core::observation::{Actor, EventName};
@@ -28,7 +28,8 @@ async fn with_a_column_of_changes_an_idle_poll_yields_nothing_and_a_change_yield
         let database = Database::with(&format!(
             "CREATE TABLE reports (id bigint unsigned PRIMARY KEY, reason varchar(20), created {kind}, \
                closed datetime(6), updated {kind});
-             INSERT INTO reports SELECT seq, 'spam', {ago}, IF(seq % 2 = 0, NOW(6), NULL), {ago} FROM seq_1_to_2000"
+             INSERT INTO reports SELECT seq, 'spam', {ago}, IF(seq % 2 = 0, NOW(6), NULL), {ago} FROM {}",
+            seq_to(2_000)
         ))
         .await;
         let updated = Some(TimeColumn { column: "updated".into(), unit });
@@ -61,8 +62,12 @@ async fn with_a_column_of_changes_an_idle_poll_yields_nothing_and_a_change_yield
 }
 
 fn with_history(settings: Settings) -> Settings {
-    let events =
-        [("reply", EventName::FirstResponse), ("review2", EventName::SecondReview), ("7", EventName::ReporterNotified)];
+    let events = [
+        ("reply", EventName::FirstResponse),
+        ("review2", EventName::SecondReview),
+        ("7", EventName::ReporterNotified),
+        ("☃", EventName::Removed),
+    ];
     let history = History {
         rows: RowsFrom::Table("actions".into()),
         id: "id".into(),
@@ -135,6 +140,23 @@ async fn actions_are_joined_at_every_kind_of_read_and_a_new_one_makes_its_report
 }
 
 #[tokio::test]
+async fn an_id_that_the_logs_character_set_lacks_costs_no_other_report_its_actions() {
+    let database = Database::with(
+        "CREATE TABLE reports (id varchar(20) PRIMARY KEY, reason text, created datetime(6), closed datetime(6), updated datetime(6));
+         CREATE TABLE actions (id bigint AUTO_INCREMENT PRIMARY KEY, report_id varchar(20), created_at datetime(6), actor text, kind text) \
+           CHARACTER SET latin1;
+         INSERT INTO reports VALUES ('ü☃', 'spam', NOW(6), NULL, NOW(6)), ('é', 'spam', NOW(6), NULL, NOW(6));
+         INSERT INTO actions (report_id, created_at, actor, kind) VALUES ('é', NOW(6), 'mod-1', 'reply')",
+    )
+    .await;
+    let mut desk = Desk::new(with_history(with_updated(&database.url(), SECOND)));
+    desk.poll().await.unwrap();
+    assert_eq!(told(&desk, "é"), [(EventName::FirstResponse, Actor::Person("mod-1".into()))]);
+    assert_eq!(told(&desk, "ü☃"), []);
+    database.end().await;
+}
+
+#[tokio::test]
 async fn a_commit_that_comes_late_within_the_overlap_is_seen_and_a_later_one_by_the_next_sweep() {
     let database = Database::with(
         "CREATE TABLE reports (id bigint PRIMARY KEY, reason text, created datetime(6), closed datetime(6), updated datetime(6), KEY (updated));
@@ -164,10 +186,11 @@ async fn a_commit_that_comes_late_within_the_overlap_is_seen_and_a_later_one_by_
 
 #[tokio::test]
 async fn a_row_that_goes_has_vanished_and_one_closed_at_the_zero_date_is_held() {
-    let database = Database::with(
+    let database = Database::with(&format!(
         "CREATE TABLE reports (id bigint PRIMARY KEY, reason text, created datetime, closed datetime NOT NULL DEFAULT '0000-00-00 00:00:00');
-         INSERT INTO reports (id, reason, created) SELECT seq, IF(seq > 50, 'csam', 'spam'), UTC_TIMESTAMP() FROM seq_1_to_60",
-    )
+         INSERT INTO reports (id, reason, created) SELECT seq, IF(seq > 50, 'csam', 'spam'), UTC_TIMESTAMP() FROM {}",
+        seq_to(60)
+    ))
     .await;
     let mut desk = Desk::new(settings(&database.url()));
     desk.poll().await.unwrap();

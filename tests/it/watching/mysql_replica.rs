@@ -145,4 +145,11 @@ async fn a_mariadb_replica_tells_its_lag_and_shows_what_came_once_it_goes_on() {
     assert_eq!(desk.came, ["3"]);
     let lag = source.vitals().await.unwrap().lag.expect("it is a replica");
     assert!(!lag.cut_off, "{lag:?}");
+
+    run(&mut reader, "STOP SLAVE; RESET SLAVE ALL").await;
+    let alone = source.vitals().await.unwrap();
+    assert_eq!((alone.lag, alone.unchecked), (None, None), "it is a primary of its own");
+    run(&mut reader, "SET GLOBAL read_only = 1").await;
+    let told = source.vitals().await.unwrap().unchecked;
+    assert!(told.is_some_and(|what| what.contains("takes no writes and names no primary")), "{told:?}");
 }
