@@ -3,7 +3,7 @@
 
 use super::draft::Draft;
 use super::engine::Core;
-use super::id::{Name, ReportKey};
+use super::id::Name;
 use super::observation::Row;
 use super::plan::Plan;
 use super::time::{Span, Timestamp};
@@ -50,8 +50,11 @@ pub struct Watched {
 }
 
 /// Reports of one category and hour that one input showed for the first time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Seen {
+    pub source: Name,
+    pub category: Name,
+    pub hour: i64,
     pub count: u32,
     pub newest: Timestamp,
 }
@@ -116,7 +119,8 @@ impl Arrivals {
     }
 
     /// Counts reports that were seen for the first time.
-    pub fn add(&mut self, (source, category, hour): (Name, Name, i64), seen: Seen) {
+    pub fn add(&mut self, seen: Seen) {
+        let Seen { source, category, hour, .. } = seen;
         let of = self.0.entry(source).or_default();
         if of.hours.len() >= CATEGORIES_MAX && !of.hours.contains_key(&category) {
             return;
@@ -235,14 +239,21 @@ impl Core {
 
 impl Draft<'_> {
     /// Counts a report that was seen for the first time, in the hour in which it was received.
-    pub(super) fn count_arrival(&mut self, report: &ReportKey, row: &Row) {
+    pub(super) fn count_arrival(&mut self, source: &Name, row: &Row) {
         let Some(received) = row.received.stated(self.now) else { return };
         let hour = hour_of(received);
         if hour <= hour_of(self.now) - KEPT_HOURS {
             return;
         }
-        let place = (report.source.clone(), row.category.clone(), hour);
-        let seen = self.plan.counted.entry(place).or_insert(Seen { count: 0, newest: received });
-        (seen.count, seen.newest) = (seen.count + 1, seen.newest.max(received));
+        let counted = &mut self.plan.counted;
+        let beside = |seen: &Seen| (seen.hour, &seen.category, &seen.source).cmp(&(hour, &row.category, source));
+        let place = counted.binary_search_by(beside).unwrap_or_else(|place| {
+            let (source, category) = (source.clone(), row.category.clone());
+            counted.insert(place, Seen { source, category, hour, count: 0, newest: received });
+            place
+        });
+        if let Some(seen) = counted.get_mut(place) {
+            (seen.count, seen.newest) = (seen.count + 1, seen.newest.max(received));
+        }
     }
 }

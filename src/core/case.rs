@@ -12,7 +12,7 @@ mod said;
 mod spread;
 
 pub use closures::closing;
-pub use report::{Look, Read, Report};
+pub use report::{Look, Read, Report, seen};
 
 use super::bulk::Closed;
 use super::calendar::Interval;
@@ -352,15 +352,13 @@ impl Case {
 
     fn facts(&self, deleted_means: DeletedMeans) -> Facts {
         let p0 = self.is_p0();
-        let closures: Vec<Option<Timestamp>> = self.reports.values().map(|r| r.closure(p0, deleted_means)).collect();
-        let closed = closures.iter().copied().collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
-        let no_violation = self.reports.values().zip(&closures);
-        let over = self.reports.values().zip(&closures).map(|(report, closed)| closed.or(report.looked_into()));
-        let over = over.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
-        let vanished = over.filter(|_| closures.iter().all(Option::is_none));
+        let closure = |report: &Report| report.closure(p0, deleted_means);
+        let closed = latest_of_all(self.reports.values().map(closure));
+        let over = latest_of_all(self.reports.values().map(|report| closure(report).or(report.looked_into())));
+        let vanished = over.filter(|_| self.reports.values().all(|report| closure(report).is_none()));
         let closed = if p0 { over.filter(|_| vanished.is_none()) } else { closed };
-        let waits = |r: &Report| r.row.verdict == Verdict::NoViolation || self.is_in_bulk(r).is_some();
-        let no_violation = no_violation.filter(|(r, _)| waits(r)).filter_map(|(_, at)| *at).min();
+        let waits = |r: &&Report| r.row.verdict == Verdict::NoViolation || self.is_in_bulk(r).is_some();
+        let no_violation = self.reports.values().filter(waits).filter_map(closure).min();
         Facts {
             anchor: self.received(),
             first_seen: self.reports.values().map(|r| r.first_seen).min().unwrap_or(Timestamp::MAX),
@@ -425,23 +423,29 @@ impl Case {
     /// One clock a target, for `reporter_notified` of P0 one a report. A clock whose target is no
     /// longer promised goes, unless it is overdue.
     fn match_clocks_to(&mut self, targets: &[Target], owed: &[&Obligation]) {
-        let mut wanted: Vec<Clock> = Vec::with_capacity(targets.len() + owed.len());
-        let promised = targets.iter().map(|target| (target, false));
-        for (target, obligation) in promised.chain(owed.iter().map(|owed| (&owed.target, true))) {
-            let new = if obligation { Clock::of_obligation } else { Clock::new };
-            if target.until == EventName::ReporterNotified && self.is_p0() {
-                wanted.extend(self.reports.keys().map(|key| new(target, Some(key.clone()))));
-            } else {
-                wanted.push(new(target, None));
-            }
-        }
-        let name = |clock: &Clock| (clock.obligation, clock.target.clone(), clock.until, clock.report.clone());
-        let same = |a: &Clock, b: &Clock| {
-            (a.obligation, &a.target, a.until, &a.report) == (b.obligation, &b.target, b.until, &b.report)
+        let promised = targets.iter().map(|target| (target, false)).chain(owed.iter().map(|owed| (&owed.target, true)));
+        let (p0, reports) = (self.is_p0(), &self.reports);
+        let wanted = promised.flat_map(|(target, obligation)| {
+            let of_each = p0 && target.until == EventName::ReporterNotified;
+            let each = reports.keys().filter(move |_| of_each).map(Some);
+            each.chain((!of_each).then_some(None)).map(move |report| (target, obligation, report))
+        });
+        let mut held = self.clocks.iter();
+        let mut is_next = |(target, obligation, report): (&Target, bool, Option<&ReportKey>)| {
+            held.next().is_some_and(|clock| {
+                (clock.obligation, &clock.target, clock.until) == (obligation, &target.name, target.until)
+                    && clock.report.as_ref() == report
+            })
         };
-        if self.clocks.len() == wanted.len() && self.clocks.iter().zip(&wanted).all(|(held, clock)| same(held, clock)) {
+        if wanted.clone().all(&mut is_next) && held.next().is_none() {
             return;
         }
+        let new = |(target, obligation, report): (&Target, bool, Option<&ReportKey>)| {
+            let new = if obligation { Clock::of_obligation } else { Clock::new };
+            new(target, report.cloned())
+        };
+        let wanted: Vec<Clock> = wanted.map(new).collect();
+        let name = |clock: &Clock| (clock.obligation, clock.target.clone(), clock.until, clock.report.clone());
         if self.clocks.is_empty() {
             self.clocks = wanted;
             return;
@@ -461,6 +465,12 @@ fn credit(pauses: &mut Vec<Interval>, stretch: Interval) {
         Some(last) if last.until >= stretch.from => last.until = last.until.max(stretch.until),
         _ => pauses.push(stretch),
     }
+}
+
+/// The latest of some instants; `None` where one is missing.
+fn latest_of_all(mut instants: impl Iterator<Item = Option<Timestamp>>) -> Option<Timestamp> {
+    let first = instants.next()?;
+    instants.fold(first, |latest, at| Some(latest?.max(at?)))
 }
 
 /// How long ago an instant was, never negative.

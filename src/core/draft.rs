@@ -175,8 +175,9 @@ impl<'c> Draft<'c> {
         match (home, &observation.row) {
             (None, None) => {}
             (None, Some(row)) => {
-                let report = ReportKey { source: source.clone(), id: observation.id.clone(), incarnation: 0 };
-                if !(self.stand_alone && self.begin_alone(&report, row, read_began)) {
+                let id = &observation.id;
+                if !(self.stand_alone && self.begin_alone((source, id), row, read_began)) {
+                    let report = ReportKey { source: source.clone(), id: id.clone(), incarnation: 0 };
                     self.place(report, row, None, read_began);
                 }
             }
@@ -216,7 +217,7 @@ impl<'c> Draft<'c> {
             let belongs = latched || case_key(&report, row, &assessment) == case.key.case;
             let renamed = row.category != known.row.category;
             let moves = (!belongs).then(|| known.clone());
-            self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(&report, when)));
+            self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(&report.source, when)));
             let unnamed = || !self.core.policy.categories.contains_key(&row.category);
             if renamed && assessment.standing == Standing::Presumed && unnamed() {
                 let (source, category) = (report.source.clone(), row.category.clone());
@@ -261,9 +262,9 @@ impl<'c> Draft<'c> {
         if let Some(Past::Settled) = past {
             return;
         }
-        self.alarm(&report, row, &assessment);
+        self.alarm((&report.source, &report.id, report.incarnation), row, &assessment);
         if known.is_none() {
-            self.count_arrival(&report, row);
+            self.count_arrival(&report.source, row);
         }
         let episode = match past {
             Some(Past::OfItsOwn { ended }) => self.episode_of_its_own(case_key, row, &assessment, ended),
@@ -332,19 +333,20 @@ impl<'c> Draft<'c> {
         key
     }
 
-    fn alarm(&mut self, report: &ReportKey, row: &Row, assessment: &Assessment<'_>) {
-        self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(report, when)));
+    fn alarm(&mut self, (source, id, incarnation): (&Name, &ReportId, u32), row: &Row, assessment: &Assessment<'_>) {
+        self.plan.alarms.extend(assessment.undecided.map(|when| undecided_alarm(source, when)));
         if assessment.standing == Standing::Presumed && !self.core.policy.categories.contains_key(&row.category) {
-            let (source, category) = (report.source.clone(), row.category.clone());
+            let (source, category) = (source.clone(), row.category.clone());
             self.plan.alarms.insert(Alarm::PresumedCategory { source, category });
         }
+        let report = || ReportKey { source: source.clone(), id: id.clone(), incarnation };
         match row.received.stated(self.now) {
             Some(at) if row.events.iter().any(|event| event.at < at) => {
-                self.plan.alarms.insert(Alarm::Skew { report: report.clone() });
+                self.plan.alarms.insert(Alarm::Skew { report: report() });
             }
             Some(_) => {}
             None => {
-                self.plan.alarms.insert(Alarm::AnchoredAtFirstSight { report: report.clone() });
+                self.plan.alarms.insert(Alarm::AnchoredAtFirstSight { report: report() });
             }
         }
     }
@@ -364,8 +366,8 @@ pub fn members_of(case: &Case) -> Vec<(IncidentNo, MemberKey)> {
     members
 }
 
-fn undecided_alarm(report: &ReportKey, when: &Predicate) -> Alarm {
-    Alarm::Undecided { source: report.source.clone(), predicate: when.text().clone() }
+fn undecided_alarm(source: &Name, when: &Predicate) -> Alarm {
+    Alarm::Undecided { source: source.clone(), predicate: when.text().clone() }
 }
 
 /// P0 reports about one item are one case; everything else is its own.

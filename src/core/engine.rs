@@ -299,8 +299,8 @@ impl Core {
         for (key, case) in plan.cases {
             self.put_case(key, case);
         }
-        for line in std::mem::take(&mut plan.lines.begun) {
-            self.put_line(line);
+        for (id, line) in std::mem::take(&mut plan.lines.begun) {
+            self.put_line(id, line);
         }
         for (slot, line) in std::mem::take(&mut plan.lines.changed) {
             self.members.remove_line(slot, &self.lines);
@@ -334,8 +334,8 @@ impl Core {
                 None => self.quiets.remove(&no),
             };
         }
-        for (place, seen) in plan.counted {
-            self.arrivals.add(place, seen);
+        for seen in plan.counted {
+            self.arrivals.add(seen);
         }
         if let Some(looked) = plan.looked {
             self.arrivals.told(&plan.arrived, &plan.watched, looked.at);
@@ -428,12 +428,10 @@ impl Core {
     }
 
     /// Takes in a case that begins as a line.
-    fn put_line(&mut self, line: Loose) {
-        let slot = self.lines.put(line);
+    fn put_line(&mut self, id: ReportId, line: Loose) {
+        let slot = self.lines.put(id, line);
         self.members.add_line(slot, &self.lines);
-        if let Some(report) = self.lines.report_key(slot) {
-            self.note_added(&report.source, &report.id, |_| true);
-        }
+        self.note_added_line(slot);
     }
 
     fn remove_line(&mut self, slot: Slot) {

@@ -22,9 +22,10 @@ use super::case::Case;
 use super::clock::{Clock, ClockState};
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey, Subject};
 use super::observation::{Received, Row};
-use super::policy::{Assessment, Policy, Priority, Standing};
+use super::policy::{Policy, Priority, Standing};
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
+use super::waiting::Waiting;
 use clocks::{Clocks, Packed, Promise};
 use fits::fitting;
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -47,15 +48,14 @@ pub struct LineChanges {
     /// After a change of policy: every line below this slot has been judged anew.
     pub judged_until: Option<Slot>,
     /// Cases that begin as lines.
-    pub begun: Vec<Loose>,
+    pub begun: Vec<(ReportId, Loose)>,
     /// Lines that say something else now.
     pub changed: Vec<(Slot, Loose)>,
 }
 
-/// A line before it is laid down.
-#[derive(Clone, Debug)]
+/// What a line says, before it is laid down.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Loose {
-    id: ReportId,
     subject: Option<Subject>,
     kind: AnyKind,
     received: Timestamp,
@@ -66,17 +66,10 @@ pub struct Loose {
 }
 
 /// A kind that lines have already, or a new one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum AnyKind {
     Known(Number),
     New(Box<Kind>),
-}
-
-impl Loose {
-    /// The deadline that ranks it; `Timestamp::MAX` where none does.
-    pub fn due(&self) -> Timestamp {
-        self.due
-    }
 }
 
 /// (priority, deadline, received, slot): with no more than this, lines stand in rank order but for ties.
@@ -109,8 +102,9 @@ impl Lines {
         if !all_run(&case.clocks) && fitting(&case).is_some() {
             clocks::learn(&case.clocks, &mut self.promises);
         }
-        match self.loose(&case) {
-            Some(loose) => Ok(self.put(loose)),
+        let loose = fitting(&case).map(|(key, _)| key.id.clone()).zip(self.loose(&case));
+        match loose {
+            Some((id, loose)) => Ok(self.put(id, loose)),
             None => Err(case),
         }
     }
@@ -130,7 +124,6 @@ impl Lines {
             is_overdue: case.is_overdue(),
         };
         Some(Loose {
-            id: key.id.clone(),
             subject: report.row.subject,
             kind: self.of_kind(kind),
             received: report.received,
@@ -141,21 +134,36 @@ impl Lines {
         })
     }
 
-    /// The line of a report that is seen for the first time and does nothing but wait for this deadline: what
-    /// [`Lines::loose`] would make of its case.
-    pub fn begin(
+    /// The line of a report that is seen for the first time and only waits: what [`Lines::loose`] would make of its case.
+    pub fn begin(&self, source: &Name, waiting: &Waiting<'_>, read_began: Timestamp) -> Option<Loose> {
+        self.of_waiting(source, waiting, (seconds(read_began.since(waiting.received)), read_began))
+    }
+
+    /// When the report of a line came in to which nothing has happened yet, and which has broken nothing.
+    pub fn untouched(&self, slot: Slot) -> Option<Timestamp> {
+        let line = self.slab.line(slot).filter(|line| line.clocks().is_empty() && !line.has_events())?;
+        Some(line.received).filter(|_| !self.is_overdue(slot))
+    }
+
+    /// The same line where its report goes on waiting.
+    pub fn go_on(&self, slot: Slot, waiting: &Waiting<'_>, read_began: Timestamp) -> Option<Loose> {
+        let (line, kind) = (self.slab.line(slot)?, self.slab.kind(slot)?);
+        self.of_waiting(&kind.source, waiting, (line.first_seen_secs, read_began))
+    }
+
+    fn of_waiting(
         &self,
-        (report, row): (&ReportKey, &Row),
-        assessment: &Assessment<'_>,
-        (due, read_began): (Timestamp, Timestamp),
+        source: &Name,
+        waiting: &Waiting<'_>,
+        (first_seen_secs, read_began): (u32, Timestamp),
     ) -> Option<Loose> {
         #[cfg(test)]
         if tests::holds_all_whole() {
             return None;
         }
-        let Received::At(received) = row.received else { return None };
+        let Waiting { row, assessment, received, due, .. } = *waiting;
         let kind = KindRef {
-            source: &report.source,
+            source,
             priority: assessment.priority,
             category: &row.category,
             rule: assessment.rule,
@@ -164,14 +172,13 @@ impl Lines {
             is_overdue: false,
         };
         Some(Loose {
-            id: report.id.clone(),
             subject: row.subject,
             kind: self.of_kind(kind),
             received,
             read_began,
             due,
-            more: More::of(row, Clocks::default()),
-            first_seen_secs: seconds(read_began.since(received)),
+            more: More::of(row, clocks::pack_waiting(waiting, &self.promises)?),
+            first_seen_secs,
         })
     }
 
@@ -191,7 +198,7 @@ impl Lines {
     /// Lets a line say something else of the same report.
     pub fn change(&mut self, slot: Slot, loose: Loose) {
         let Some(place) = self.slab.line(slot).map(|line| (line.kind, line.due, line.received)) else { return };
-        let (line, _, subject) = self.of_loose(loose);
+        let (line, subject) = self.of_loose(loose);
         let moves = (line.kind, line.due, line.received) != place;
         self.wake(slot, false);
         if moves {
@@ -204,10 +211,10 @@ impl Lines {
         self.wake(slot, true);
     }
 
-    fn of_loose(&mut self, loose: Loose) -> (Line, ReportId, Option<Subject>) {
-        let Loose { id, subject, kind, received, read_began, due, more, first_seen_secs } = loose;
+    fn of_loose(&mut self, loose: Loose) -> (Line, Option<Subject>) {
+        let Loose { subject, kind, received, read_began, due, more, first_seen_secs } = loose;
         let kind = self.number_of(kind);
-        (Line { id: 0, received, read_began, due, more, kind, first_seen_secs }, id, subject)
+        (Line { id: 0, received, read_began, due, more, kind, first_seen_secs }, subject)
     }
 
     fn number_of(&mut self, kind: AnyKind) -> Number {
@@ -217,9 +224,9 @@ impl Lines {
         }
     }
 
-    /// Lays down a line.
-    pub fn put(&mut self, loose: Loose) -> Slot {
-        let (line, id, subject) = self.of_loose(loose);
+    /// Lays down the line of a report of this id.
+    pub fn put(&mut self, id: ReportId, loose: Loose) -> Slot {
+        let (line, subject) = self.of_loose(loose);
         let slot = self.slab.put(line, id, subject);
         self.note_slot(slot);
         self.ranked.add(slot, self.is_overdue(slot), &self.slab);
@@ -312,8 +319,7 @@ impl Lines {
 
     /// Whether anything has happened to its report.
     pub fn has_events(&self, slot: Slot) -> bool {
-        let row = self.slab.line(slot).and_then(Line::row);
-        row.is_some_and(|row| !row.events.is_empty())
+        self.slab.line(slot).is_some_and(Line::has_events)
     }
 
     /// The case of a line to whose report something has happened.

@@ -40,5 +40,6 @@ pub mod told;
 pub mod trouble;
 pub mod urgent;
 pub mod view;
+mod waiting;
 pub mod warning;
 pub mod watch;

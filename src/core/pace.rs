@@ -11,6 +11,7 @@ use super::plan::{BreachRecord, Outcome, Plan, TargetOutcome};
 use super::policy::Priority;
 use super::time::{Span, Timestamp};
 use super::view::Group;
+use super::waiting::Waiting;
 use hashbrown::HashMap;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -220,6 +221,19 @@ impl Answers {
             closing: closed.map(|(at, _)| at.since(received)),
             met: Answers::met(before, after, outcome),
         })
+    }
+
+    /// What is news of a report that only waits, and of which nobody has heard.
+    pub fn of_waiting(source: &Name, waiting: &Waiting<'_>) -> Answers {
+        let Waiting { row, assessment, received, first_response, .. } = *waiting;
+        let (source, category) = (source.clone(), row.category.clone());
+        let met = waiting.targets.iter().filter(|awaited| awaited.met_at.is_some());
+        Answers {
+            group: Group { source, category, priority: assessment.priority },
+            first_response: first_response.map(|at| at.since(received)),
+            closing: None,
+            met: met.map(|awaited| awaited.target.name.clone()).collect(),
+        }
     }
 
     /// Targets that are met in time now and weren't before. A case that settles is told by its outcome.

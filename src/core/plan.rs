@@ -299,8 +299,8 @@ pub struct Plan {
     pub caught_up: Option<Name>,
     /// When the scan of that source began that has ended: memory only.
     pub scan_began: Option<Timestamp>,
-    /// Reports seen for the first time, by source, category and hour: memory only.
-    pub counted: BTreeMap<(Name, Name, i64), Seen>,
+    /// Reports seen for the first time, by hour, category and source: memory only.
+    pub counted: Vec<Seen>,
     /// What a read said of rows that can't be read whole: memory only.
     pub rejections: Option<Rejections>,
     /// Reports that were open before the start and aren't under watch, and those of them that were read

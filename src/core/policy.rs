@@ -9,6 +9,7 @@ use super::id::Name;
 use super::obligation::{Matched, Obligation};
 use super::observation::{EventName, Row};
 use super::time::Span;
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -260,7 +261,7 @@ pub struct Assessment<'p> {
 /// Each category with its class and the rules that name it, in their order: one look-up a report, however
 /// many rules there are. Derived at the first use, empty again in a clone, so it can't outlive what it is of.
 #[derive(Debug, Default)]
-pub struct Index(OnceLock<BTreeMap<Name, (CategoryClass, Vec<usize>)>>);
+pub struct Index(OnceLock<HashMap<Name, (CategoryClass, Vec<usize>)>>);
 
 impl Clone for Index {
     fn clone(&self) -> Self {
@@ -393,7 +394,7 @@ impl Policy {
         }
     }
 
-    fn index(&self) -> &BTreeMap<Name, (CategoryClass, Vec<usize>)> {
+    fn index(&self) -> &HashMap<Name, (CategoryClass, Vec<usize>)> {
         self.index.0.get_or_init(|| {
             let naming = |name: &Name, class: CategoryClass| {
                 let names = |rule: &Rule| match &rule.categories {

@@ -57,7 +57,7 @@ impl Reports {
         self.0.iter().map(|(key, report)| (key, report))
     }
 
-    pub fn keys(&self) -> impl Iterator<Item = &ReportKey> {
+    pub fn keys(&self) -> impl Iterator<Item = &ReportKey> + Clone {
         self.0.iter().map(|(key, _)| key)
     }
 

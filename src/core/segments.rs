@@ -203,6 +203,15 @@ impl Core {
             held.added.push(id.clone());
         }
     }
+
+    /// The same of one that begins as a line.
+    pub(super) fn note_added_line(&mut self, slot: Slot) {
+        let slab = self.lines.slab();
+        let held = slab.kind(slot).and_then(|kind| self.segments.get_mut(&kind.source));
+        if let Some(held) = held.filter(|held| held.began.is_some()) {
+            held.added.extend(slab.id(slot));
+        }
+    }
 }
 
 impl Draft<'_> {

@@ -102,9 +102,8 @@ impl Report {
     /// people said as they said it.
     pub(super) fn instants(&self, name: EventName, p0: bool) -> impl Iterator<Item = Timestamp> {
         let counting = move |event: &&Event| event.name == name && counts(event, p0);
-        let seen = self.row.events.iter().filter(counting).map(|event| event.at.min(self.read_began));
         let told = self.told.iter().filter_map(Told::event).filter(counting).map(|event| event.at);
-        seen.chain(told).map(|at| at.max(self.received))
+        seen(&self.row, name, p0, self.read_began).chain(told).map(|at| at.max(self.received))
     }
 
     /// The event of the closure that counts.
@@ -121,6 +120,12 @@ impl Report {
     pub fn is_paused(&self) -> bool {
         self.row.paused && self.gone.is_none()
     }
+}
+
+/// When events of this name happened, of those that a row shows and that count: no later than its read began.
+pub fn seen(row: &Row, name: EventName, p0: bool, read_began: Timestamp) -> impl Iterator<Item = Timestamp> {
+    let counting = move |event: &&Event| event.name == name && counts(event, p0);
+    row.events.iter().filter(counting).map(move |event| event.at.min(read_began))
 }
 
 /// F2: on P0 an automated actor, or one that nobody can name, satisfies only what a machine may do.

@@ -5,13 +5,15 @@
 use super::Draft;
 use super::effect::Derived;
 use crate::core::case::Case;
-use crate::core::clock::{self, Turn};
-use crate::core::id::{CaseKey, EpisodeKey, ReportKey};
-use crate::core::observation::{EventName, Observation, Row};
+use crate::core::clock::Turn;
+use crate::core::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey};
+use crate::core::lines::Loose;
+use crate::core::observation::{Observation, Row};
 use crate::core::pace::Answers;
 use crate::core::plan::{Home, Rows};
-use crate::core::policy::{Assessment, Due, Priority, Standing};
+use crate::core::policy::{Assessment, Priority};
 use crate::core::time::Timestamp;
+use crate::core::waiting::Waiting;
 use std::collections::BTreeSet;
 
 impl Draft<'_> {
@@ -27,36 +29,50 @@ impl Draft<'_> {
 
     /// Takes a report that no case holds as the case that it is by itself: as a line, where its clocks did nothing. Where
     /// it may be of another case nothing changes, and it must be placed.
-    pub(super) fn begin_alone(&mut self, report: &ReportKey, row: &Row, read_began: Timestamp) -> bool {
+    pub(super) fn begin_alone(&mut self, (source, id): (&Name, &ReportId), row: &Row, read_began: Timestamp) -> bool {
         let assessment = self.core.policy.assess(row);
         if assessment.priority == Priority::P0 {
             return false;
         }
+        let report = || ReportKey { source: source.clone(), id: id.clone(), incarnation: 0 };
         // No case without a report, and no report without its home.
-        debug_assert!(self.latest_episode(&CaseKey::Report(report.clone())).is_none());
-        self.alarm(report, row, &assessment);
-        self.count_arrival(report, row);
-        let of_case = || self.alone(CaseKey::Report(report.clone()), (report, row), &assessment, read_began);
-        let due = self.due_of_waiting(row, &assessment);
-        let waits = due.and_then(|due| self.core.lines.begin((report, row), &assessment, (due, read_began)));
-        if let Some(line) = waits {
-            let of_case = || self.core.lines.loose(&of_case().0).map(|line| line.due());
-            debug_assert_eq!(of_case(), Some(line.due()), "its case says the same of {report}");
-            self.plan.lines.begun.push(line);
+        debug_assert!(self.latest_episode(&CaseKey::Report(report())).is_none());
+        self.alarm((source, id, 0), row, &assessment);
+        self.count_arrival(source, row);
+        let of_case = || self.alone(CaseKey::Report(report()), (&report(), row), &assessment, read_began);
+        if let Some((line, answers)) = self.begin_waiting(source, row, &assessment, read_began) {
+            debug_assert_eq!(self.core.lines.loose(&of_case().0), Some(line.clone()), "its case says the same of {id}");
+            self.plan.answers.extend(answers);
+            self.plan.lines.begun.push((id.clone(), line));
             return true;
         }
         let (case, turns) = of_case();
         // What has happened to it already is told with the case.
         let is_silent = turns.is_empty() && row.events.is_empty();
         match is_silent.then(|| self.core.lines.loose(&case)).flatten() {
-            Some(line) => self.plan.lines.begun.push(line),
+            Some(line) => self.plan.lines.begun.push((id.clone(), line)),
             None => {
-                let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
-                self.plan.homes.insert((report.source.clone(), report.id.clone()), Some(home));
+                let home = Home { incarnation: 0, episode: case.key.clone() };
+                self.plan.homes.insert((source.clone(), id.clone()), Some(home));
                 self.derived.push(Derived { case: Box::new(case), turns, held: None, line: None });
             }
         }
         true
+    }
+
+    /// The line of a report that only waits, and what has met its targets where that is news.
+    fn begin_waiting(
+        &self,
+        source: &Name,
+        row: &Row,
+        assessment: &Assessment<'_>,
+        read_began: Timestamp,
+    ) -> Option<(Loose, Option<Answers>)> {
+        let (core, received) = (self.core, row.received.stated(self.now)?);
+        let waiting = Waiting::of(&core.policy, assessment, (row, received), self.read(read_began))?;
+        let line = core.lines.begin(source, &waiting, read_began)?;
+        let is_news = !row.events.is_empty() && core.is_caught_up(source);
+        Some((line, is_news.then(|| Answers::of_waiting(source, &waiting))))
     }
 
     /// Lays down a case that begins, as a line where it can be one. One that has settled already leaves nothing.
@@ -66,43 +82,10 @@ impl Draft<'_> {
         // A first look at a source finds old answers, which are no news.
         let is_news = self.core.is_caught_up(case.key.case.source());
         self.plan.answers.extend(is_news.then(|| Answers::between(None, Some(case), None)).flatten());
-        for report in case.reports.keys() {
+        if let Some((report, _)) = case.first_report() {
             self.plan.homes.remove(&report.source, &report.id);
+            self.plan.lines.begun.push((report.id.clone(), line));
         }
-        self.plan.lines.begun.push(line);
-    }
-
-    /// What makes nearly all of a backlog cheap: of a report to which nothing has happened, and of which nothing but
-    /// targets is promised, the earliest deadline, all of them being still to come; `Timestamp::MAX` where there is none.
-    /// Its case would come to the same. `None` where it takes the case to know.
-    fn due_of_waiting(&self, row: &Row, assessment: &Assessment<'_>) -> Option<Timestamp> {
-        let received = row.received.stated(self.now)?;
-        let owes_targets_only = assessment.obligations.is_empty() && assessment.spread.is_none();
-        let is_untouched = row.events.is_empty() && !row.paused;
-        let is_plain = assessment.standing == Standing::Known && assessment.raised == Some(false) && is_untouched;
-        if !(owes_targets_only && is_plain) {
-            return None;
-        }
-        let policy = &self.core.policy;
-        let of_escalation = policy.warns_of(assessment.escalation);
-        let mut earliest = Timestamp::MAX;
-        for target in assessment.targets {
-            if target.until == EventName::Received || target.warns_before(of_escalation).is_some() {
-                return None;
-            }
-            let started = (target.from == EventName::Received).then_some(received);
-            let (stated, calendar) = match &target.due {
-                Due::Stated { column } => (row.due(column), None),
-                Due::Within { calendar, .. } => (None, calendar.as_ref().and_then(|name| policy.calendars.get(name))),
-            };
-            let due = clock::deadline(&target.due, started, stated, calendar.map(|calendar| &**calendar), &[]);
-            match due {
-                Some(due) if due < self.now => return None,
-                Some(due) => earliest = earliest.min(due),
-                None => {}
-            }
-        }
-        Some(earliest)
     }
 
     /// The case of nothing but this report, laid nowhere, and what its clocks did.

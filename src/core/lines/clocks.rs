@@ -6,6 +6,7 @@ use crate::core::clock::{Breach, Clock, ClockState, Ending};
 use crate::core::id::{IncidentNo, Name};
 use crate::core::observation::EventName;
 use crate::core::time::Timestamp;
+use crate::core::waiting::{Awaited, Waiting};
 use std::num::NonZeroU32;
 
 /// What clocks of many lines have in common.
@@ -17,7 +18,7 @@ pub struct Promise {
 }
 
 /// One clock.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Packed {
     /// `Timestamp::MAX` where it has none.
     deadline: Timestamp,
@@ -81,6 +82,18 @@ pub fn pack(clocks: &[Clock], received: Timestamp, promises: &Table<Promise>) ->
     Some(packed.into_boxed_slice())
 }
 
+/// The same of a report that only waits.
+pub fn pack_waiting(waiting: &Waiting<'_>, promises: &Table<Promise>) -> Option<Clocks> {
+    if waiting.targets.iter().all(|awaited| awaited.met_at.is_none()) {
+        return Some(Clocks::default());
+    }
+    let mut packed = Vec::with_capacity(waiting.targets.len());
+    for awaited in &waiting.targets {
+        packed.push(Packed::of_awaited(awaited, promises)?);
+    }
+    Some(packed.into_boxed_slice())
+}
+
 /// The same clocks.
 pub fn unpack(clocks: &[Packed], received: Timestamp, promises: &Table<Promise>) -> Vec<Clock> {
     let mut whole: Vec<Clock> = Vec::with_capacity(clocks.len());
@@ -102,6 +115,12 @@ pub fn incident(clocks: &[Packed]) -> Option<IncidentNo> {
 /// Whether any of them was broken: the store holds it then.
 pub fn is_stored(clocks: &[Packed]) -> bool {
     clocks.iter().any(|clock| matches!(clock.state, State::Breached | State::Inherited))
+}
+
+/// The number of what such a clock promises, where it has one.
+fn number_of(clock: (&Name, EventName, bool), promises: &Table<Promise>) -> Option<u16> {
+    let promise = promises.find(|held| (&held.target, held.until, held.obligation).cmp(&clock))?;
+    u16::try_from(promise.get()).ok()
 }
 
 impl Promise {
@@ -132,13 +151,27 @@ impl Packed {
             Some(IncidentNo(no)) => Some(NonZeroU32::new(u32::try_from(no).ok()?)?),
             None => None,
         };
-        let promise =
-            promises.find(|held| (&held.target, &held.until, &held.obligation).cmp(&(target, until, obligation)))?;
         Some(Packed {
             deadline: deadline.unwrap_or(Timestamp::MAX),
             at: found_at.or(clock.met_at()).unwrap_or(Timestamp::MAX),
             incident,
-            promise: u16::try_from(promise.get()).ok()?,
+            promise: number_of((target, *until, *obligation), promises)?,
+            state,
+        })
+    }
+
+    fn of_awaited(awaited: &Awaited<'_>, promises: &Table<Promise>) -> Option<Packed> {
+        let Awaited { target, deadline, met_at } = awaited;
+        let state = match met_at {
+            Some(_) => State::Met,
+            None if target.from == EventName::Received => State::Running,
+            None => State::NotStarted,
+        };
+        Some(Packed {
+            deadline: deadline.unwrap_or(Timestamp::MAX),
+            at: met_at.unwrap_or(Timestamp::MAX),
+            incident: None,
+            promise: number_of((&target.name, target.until, false), promises)?,
             state,
         })
     }

@@ -72,7 +72,7 @@ pub struct Line {
     pub first_seen_secs: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct More {
     /// The row, where it says more than its line.
     row: Option<Box<Row>>,
@@ -97,6 +97,11 @@ impl Line {
     /// The row, where it says more than the line.
     pub fn row(&self) -> Option<&Row> {
         self.more.as_ref()?.row.as_deref()
+    }
+
+    /// Whether anything has happened to its report.
+    pub fn has_events(&self) -> bool {
+        self.row().is_some_and(|row| !row.events.is_empty())
     }
 
     /// All clocks, where one is overdue or was met.
