@@ -268,6 +268,19 @@ fn a_report_that_came_in_while_it_was_read_counts_from_its_own_time_and_alarms_n
 }
 
 #[test]
+fn an_event_that_happened_while_it_was_read_counts_from_its_own_time() {
+    for category in ["csam", "threat", "spam"] {
+        for (ahead, is_of_the_future) in [(2, false), (5, false), (6, true), (3_600, true)] {
+            let mut bench = Bench::new();
+            let at = minute(1).plus(Span::from_secs(ahead));
+            slow_read(&mut bench, 1, row(category, minute(0)).with(EventName::FirstResponse, at, person("ada")));
+            let response = bench.core.cases().find_map(|case| case.first_response());
+            assert_eq!(response, Some(if is_of_the_future { minute(1) } else { at }), "{category}, {ahead} s");
+        }
+    }
+}
+
+#[test]
 fn an_id_given_a_second_time_while_it_is_read_is_another_report() {
     for category in ["csam", "spam"] {
         let mut bench = Bench::new();

@@ -4,6 +4,7 @@ use super::closing;
 use crate::core::facts;
 use crate::core::observation::{Actor, Event, EventName, Received, Row};
 use crate::core::policy::DeletedMeans;
+use crate::core::sight::CLOCKS_APART_MAX;
 use crate::core::time::Timestamp;
 use crate::core::told::Told;
 use serde::{Deserialize, Serialize};
@@ -92,14 +93,13 @@ impl Report {
         self.read_began == Timestamp::MAX
     }
 
-    /// The earliest event of this name that counts for the case, never before `received`, and never
-    /// after the read that saw it: what is stated for the future of the read is a clock that runs ahead.
+    /// The earliest event of this name that counts for the case.
     pub(super) fn event(&self, name: EventName, p0: bool) -> Option<Timestamp> {
         self.instants(name, p0).min()
     }
 
-    /// When events of this name happened that count for the case: of the row no later than its read, and what
-    /// people said as they said it.
+    /// When events of this name happened that count for the case, never before `received`: those of the row as [`seen`],
+    /// and what people said as they said it.
     pub(super) fn instants(&self, name: EventName, p0: bool) -> impl Iterator<Item = Timestamp> {
         let counting = move |event: &&Event| event.name == name && counts(event, p0);
         let told = self.told.iter().filter_map(Told::event).filter(counting).map(|event| event.at);
@@ -122,10 +122,12 @@ impl Report {
     }
 }
 
-/// When events of this name happened, of those that a row shows and that count: no later than its read began.
+/// When events of this name happened, of those that a row shows and that count. What is stated for later than its read, and
+/// than clocks can explain, happened no later than that began.
 pub fn seen(row: &Row, name: EventName, p0: bool, read_began: Timestamp) -> impl Iterator<Item = Timestamp> {
     let counting = move |event: &&Event| event.name == name && counts(event, p0);
-    row.events.iter().filter(counting).map(move |event| event.at.min(read_began))
+    let latest = read_began.plus(CLOCKS_APART_MAX);
+    row.events.iter().filter(counting).map(move |event| if event.at > latest { read_began } else { event.at })
 }
 
 /// F2: on P0 an automated actor, or one that nobody can name, satisfies only what a machine may do.

@@ -14,6 +14,7 @@ use crate::core::policy::{
     Categories, CategoryClass, Due, Escalation, Index, MinorSafety, Rule, SourcePolicy, Step, Target,
 };
 use crate::core::quiet::Scope;
+use crate::core::sight::CLOCKS_APART_MAX;
 use crate::core::told::Word;
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -193,12 +194,15 @@ struct Twins {
     now: Timestamp,
     blind: bool,
     inbox: i64,
+    /// How long reads take.
+    takes: Span,
 }
 
 impl Twins {
     fn new(policy: Arc<Policy>) -> Twins {
         let (packed, whole) = (Life::new(&policy, false), Life::new(&policy, true));
-        let mut twins = Twins { packed, whole, policy, table: BTreeMap::new(), now: minute(0), blind: false, inbox: 0 };
+        let (table, now, takes) = (BTreeMap::new(), minute(0), Span::ZERO);
+        let mut twins = Twins { packed, whole, policy, table, now, blind: false, inbox: 0, takes };
         twins.scan_ended();
         twins
     }
@@ -220,7 +224,7 @@ impl Twins {
     fn read(&mut self, ids: impl IntoIterator<Item = ReportId>) {
         let row = |id: &ReportId| self.table.get(&number_of(id)).cloned();
         let rows = ids.into_iter().map(|id| Observation { row: row(&id), id }).collect();
-        let (source, read_began) = (SOURCE.into(), self.now);
+        let (source, read_began) = (SOURCE.into(), self.now.minus(self.takes));
         self.feed(Input::Rows(Rows { source, read_began, rows, rejects: Vec::new(), recalled: Vec::new() }));
     }
 
@@ -268,6 +272,7 @@ impl Twins {
                 self.poll();
             }
             Happening::Blind(blind) => self.blind = blind,
+            Happening::Slow(secs) => self.takes = Span::from_secs(secs),
             Happening::Scan => {
                 self.poll();
                 if !self.blind {
@@ -366,6 +371,8 @@ enum Happening {
     Change(i64, Change),
     Wait(i64),
     Blind(bool),
+    /// From now on a read takes so many seconds.
+    Slow(i64),
     Scan,
     Say(i64, &'static str),
     Acknowledge(usize),
@@ -380,6 +387,7 @@ enum Change {
     Comes(&'static str, i64, Option<u8>),
     IsOf(&'static str),
     Happens(EventName),
+    IsDoneByMachine(EventName),
     Reopens,
     Pauses(bool),
     IsAnother,
@@ -404,6 +412,10 @@ fn changed(row: Option<Row>, change: Change, now: Timestamp) -> Option<Row> {
                 row.verdict = Verdict::Violation;
             }
         }
+        Change::IsDoneByMachine(name) => {
+            row.events.push(Event { at: now, name, by: Actor::Automated });
+            row.events.sort();
+        }
         Change::Reopens => row.events.retain(|event| event.name != EventName::Closed),
         Change::Pauses(paused) => row.paused = paused,
         Change::IsAnother => row = bare(now, &row.category),
@@ -426,12 +438,33 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
+/// What leaves nearly every report waiting: it comes and is answered in time, or not yet.
+fn quiet_change() -> impl Strategy<Value = Change> {
+    let names =
+        vec![EventName::FirstResponse, EventName::DecisionSent, EventName::ValidRequest, EventName::ReviewerAction];
+    let machine = prop::sample::select(names.clone()).prop_map(Change::IsDoneByMachine);
+    prop_oneof![
+        4 => (prop::sample::select(CATEGORIES[1..].to_vec()), 0i64..40).prop_map(|(of, age)| Change::Comes(of, age, None)),
+        6 => prop::sample::select(names).prop_map(Change::Happens),
+        1 => machine,
+    ]
+}
+
+fn quiet_happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        12 => (0i64..8, quiet_change()).prop_map(|(number, change)| Happening::Change(number, change)),
+        3 => (1i64..12).prop_map(Happening::Wait),
+        1 => (0..=CLOCKS_APART_MAX.secs()).prop_map(Happening::Slow),
+    ]
+}
+
 fn happening() -> impl Strategy<Value = Happening> {
     let words = vec!["first_response", "decision_sent", "looked_into", "released"];
     prop_oneof![
         16 => (0i64..12, change()).prop_map(|(number, change)| Happening::Change(number, change)),
         8 => (1i64..120).prop_map(Happening::Wait),
         1 => prop::bool::weighted(0.3).prop_map(Happening::Blind),
+        1 => (0..=CLOCKS_APART_MAX.secs()).prop_map(Happening::Slow),
         2 => Just(Happening::Scan),
         1 => (0i64..12, prop::sample::select(words)).prop_map(|(number, word)| Happening::Say(number, word)),
         2 => (0usize..5).prop_map(Happening::Acknowledge),
@@ -454,6 +487,14 @@ proptest! {
         variant in 0i64..2, legal in legal(), happenings in prop::collection::vec(happening(), 1..60)
     ) {
         let mut twins = Twins::new(policy(variant, legal));
+        happenings.iter().for_each(|happening| twins.take(happening));
+    }
+
+    #[test]
+    fn reports_that_only_wait_come_to_what_their_cases_do(
+        variant in 0i64..2, happenings in prop::collection::vec(quiet_happening(), 1..40)
+    ) {
+        let mut twins = Twins::new(policy(variant, None));
         happenings.iter().for_each(|happening| twins.take(happening));
     }
 }
