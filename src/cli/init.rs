@@ -130,6 +130,10 @@ async fn look(url: &str, args: &InitArgs) -> Result<Found, CliError> {
         let named = args.table.as_deref().map(|table| format!(" named {table}")).unwrap_or_default();
         return Err(failed(format!("there is no table{named}; the tables are: {}", tables.join(", "))));
     }
+    // Tables of other databases or schemas are told with theirs; they count where the url's own has none.
+    if fitting.iter().any(|found| !found.table.contains('.')) {
+        fitting.retain(|found| !found.table.contains('.'));
+    }
     let mut found = match fitting.len() {
         1 => fitting.remove(0),
         0 => {

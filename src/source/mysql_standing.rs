@@ -1,5 +1,5 @@
 //! Whether a MySQL server is a replica, and up to when what it shows is whole. The server tells only a role with
-//! a privilege of its own; without one that is said, and a server that takes no writes is not trusted for proof.
+//! a privilege of its own; without one that is said, and a server that takes no writes proves what is a minute old.
 
 use super::decode::Cell;
 use super::fault::mysql_number;
@@ -38,13 +38,18 @@ enum Role {
 /// How long a replica waits by default before it takes its primary's silence for a lost connection.
 const SILENCE_DEFAULT: Span = Span::from_secs(60);
 
+/// How far a server is taken to be behind that takes no writes and doesn't say. If nothing that it shows were a proof, a
+/// breach below P0 would never ring.
+const BEHIND_UNKNOWN: Span = SILENCE_DEFAULT;
+
 const UNCHECKED: &str = "whether it is a replica, and how far behind, isn't checked: GRANT REPLICATION CLIENT (MariaDB: SLAVE \
      MONITOR) ON *.* lets the monitor ask";
-const UNTRUSTED: &str = "it takes no writes, so it may be a replica, and how far behind isn't checked: a breach isn't proved by \
-     it; GRANT REPLICATION CLIENT (MariaDB: SLAVE MONITOR) ON *.* lets the monitor ask, or name the primary in \
-     verify_url_env";
+const UNTRUSTED: &str = "it takes no writes, so it may be a replica, and how far behind isn't checked: a breach below P0 rings \
+     a minute late, and wrongly where it is further behind; GRANT REPLICATION CLIENT (MariaDB: SLAVE MONITOR) ON *.* \
+     lets the monitor ask, or name the primary in verify_url_env";
 const FED: &str = "it takes no writes and names no primary, so it may be fed by a group or a cluster, and how far behind isn't \
-     known: a breach isn't proved by it; name the primary in verify_url_env";
+     known: a breach below P0 rings a minute late, and wrongly where it is further behind; name the primary in \
+     verify_url_env";
 
 impl Standing {
     pub fn new(is_mariadb: bool) -> Standing {
@@ -91,9 +96,8 @@ impl Standing {
         match self.role {
             Role::Primary | Role::Unknown { is_read_only: false } => None,
             Role::Replica { behind: Some(behind), silence } => Some(Replayed(Some(clock.minus(behind).minus(silence)))),
-            Role::Replica { behind: None, .. } | Role::Fed | Role::Unknown { is_read_only: true } => {
-                Some(Replayed(None))
-            }
+            Role::Replica { behind: None, .. } => Some(Replayed(None)),
+            Role::Fed | Role::Unknown { is_read_only: true } => Some(Replayed(Some(clock.minus(BEHIND_UNKNOWN)))),
         }
     }
 
@@ -190,14 +194,15 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_tells_nothing_of_a_primary_proves_nothing_where_it_takes_no_writes() {
+    fn a_server_that_tells_nothing_of_a_primary_proves_what_is_a_minute_old_where_it_takes_no_writes() {
         let unknown = |is_read_only| standing(Role::Unknown { is_read_only });
-        assert_eq!(unknown(true).replayed(Timestamp::from_secs(9)), Some(Replayed(None)));
+        let a_minute_ago = Some(Replayed(Some(Timestamp::from_secs(9))));
+        assert_eq!(unknown(true).replayed(Timestamp::from_secs(69)), a_minute_ago);
         assert_eq!(unknown(false).replayed(Timestamp::from_secs(9)), None);
         assert!(unknown(true).unchecked().is_some_and(|what| what.contains("may be a replica")));
         assert!(unknown(false).unchecked().is_some_and(|what| what.contains("isn't checked")));
         assert_eq!(standing(Role::Primary).unchecked(), None);
-        assert_eq!(standing(Role::Fed).replayed(Timestamp::from_secs(9)), Some(Replayed(None)));
+        assert_eq!(standing(Role::Fed).replayed(Timestamp::from_secs(69)), a_minute_ago);
         assert!(standing(Role::Fed).unchecked().is_some_and(|what| what.contains("names no primary")));
     }
 

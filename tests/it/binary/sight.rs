@@ -174,6 +174,11 @@ async fn sorts(hint: &str, source: Base) {
     for (id, reason) in [("1", "csam"), ("2", "spam"), ("3", "spam")] {
         rig.platform.file(id, reason, now()).await;
     }
+    if source == Base::Postgres {
+        let another = "CREATE SCHEMA archive; CREATE TABLE archive.reports (LIKE reports); GRANT USAGE ON SCHEMA archive TO PUBLIC; \
+                       GRANT SELECT ON archive.reports TO PUBLIC";
+        rig.platform.sql(another).await;
+    }
     let at = rig.scratch.path();
     let arguments = ["init", "--url", &rig.settings.source_url, "--output", "new.toml"];
     let (code, _, told) = run(at, &arguments, NO_VARIABLES);
