@@ -79,6 +79,7 @@ pub type Place = (Priority, Timestamp, Timestamp, Slot);
 const DUE_BITS: u32 = 59;
 
 impl Key for Place {
+    #[inline]
     fn number(&self) -> i64 {
         ((self.0 as i64) << DUE_BITS) + self.1.micros().clamp(0, (1 << DUE_BITS) - 1)
     }

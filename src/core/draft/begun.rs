@@ -51,11 +51,7 @@ impl Draft<'_> {
         let is_silent = turns.is_empty() && row.events.is_empty();
         match is_silent.then(|| self.core.lines.loose(&case)).flatten() {
             Some(line) => self.plan.lines.begun.push((id.clone(), line)),
-            None => {
-                let home = Home { incarnation: 0, episode: case.key.clone() };
-                self.plan.homes.insert((source.clone(), id.clone()), Some(home));
-                self.derived.push(Derived { case: Box::new(case), turns, held: None, line: None });
-            }
+            None => self.derived.push(Derived { case: Box::new(case), turns, held: None, line: None }),
         }
         true
     }
@@ -77,15 +73,17 @@ impl Draft<'_> {
 
     /// Lays down a case that begins, as a line where it can be one. One that has settled already leaves nothing.
     pub(super) fn begin(&mut self, case: Option<Box<Case>>) {
-        let line = case.as_ref().and_then(|case| self.core.lines.loose(case));
-        let (Some(line), Some(case)) = (line, &case) else { return self.lay(case) };
+        let Some(case) = case else { return };
+        let Some((report, _)) = case.first_report() else { return };
+        let Some(line) = self.core.lines.loose(&case) else {
+            let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
+            self.plan.homes.insert((report.source.clone(), report.id.clone()), Some(home));
+            return self.lay(Some(case));
+        };
         // A first look at a source finds old answers, which are no news.
         let is_news = self.core.is_caught_up(case.key.case.source());
-        self.plan.answers.extend(is_news.then(|| Answers::between(None, Some(case), None)).flatten());
-        if let Some((report, _)) = case.first_report() {
-            self.plan.homes.remove(&report.source, &report.id);
-            self.plan.lines.begun.push((report.id.clone(), line));
-        }
+        self.plan.answers.extend(is_news.then(|| Answers::between(None, Some(&case), None)).flatten());
+        self.plan.lines.begun.push((report.id.clone(), line));
     }
 
     /// The case of nothing but this report, laid nowhere, and what its clocks did.

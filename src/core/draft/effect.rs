@@ -17,7 +17,7 @@ pub(super) struct Derived {
     pub case: Box<Case>,
     pub turns: Turns,
     /// As it was before; `None` where it begins.
-    pub held: Option<Case>,
+    pub held: Option<Box<Case>>,
     /// Where it is a line and stays one.
     pub line: Option<(Slot, Loose)>,
 }
@@ -27,7 +27,7 @@ impl Draft<'_> {
     pub fn refresh_touched(&mut self) {
         let derived = std::mem::take(&mut self.derived).into_iter();
         let place = |derived: &Derived| {
-            let before = derived.held.as_ref().unwrap_or(&derived.case);
+            let before = derived.held.as_deref().unwrap_or(&derived.case);
             (before.priority, before.key.clone())
         };
         let derived = derived.map(|derived| (place(&derived), Some(derived)));
@@ -45,8 +45,8 @@ impl Draft<'_> {
 
     fn take_derived(&mut self, derived: Derived) {
         let Derived { case, turns, held, line } = derived;
-        let before = held.as_ref().map_or_else(Vec::new, members_of);
-        let case = self.take_turns(case, held.as_ref(), before, turns);
+        let before = held.as_deref().map_or_else(Vec::new, members_of);
+        let case = self.take_turns(case, held.as_deref(), before, turns);
         debug_assert!(line.is_none() || case.is_some(), "a line has settled");
         match line {
             Some(line) => self.plan.lines.changed.push(line),
@@ -150,8 +150,8 @@ impl Draft<'_> {
         }
         self.plan.outcomes.extend(Outcome::of(&case));
         for report in case.reports.keys() {
-            let here = self.home(&report.source, &report.id).is_some_and(|home| home.episode == case.key);
-            if here {
+            let lives_on = self.home(&report.source, &report.id).is_some_and(|home| home.episode != case.key);
+            if !lives_on {
                 self.plan.homes.insert((report.source.clone(), report.id.clone()), None);
             }
         }

@@ -19,7 +19,7 @@ struct Changed {
     line: Loose,
     answers: Option<Answers>,
     /// Where the store remembers its case: that, what its clocks did, and as it was before.
-    kept: Option<(Box<Case>, Turns, Case)>,
+    kept: Option<(Box<Case>, Turns, Box<Case>)>,
 }
 
 impl Draft<'_> {
@@ -89,13 +89,13 @@ impl Draft<'_> {
         }
         // Of a line to which nothing has happened nobody has heard an answer, and the store knows nothing.
         let is_answered = lines.has_events(slot);
-        let before = (is_answered || held.stored).then(|| held.clone());
+        let before = (is_answered || held.stored).then(|| Box::new(held.clone()));
         let mut case = Box::new(held);
         case.see(&report, Some(row.clone()), self.read(read_began), self.blind_after(&report.source));
         let turns = case.refresh(policy, now);
         let rings = turns.iter().any(|(_, turn)| *turn != Turn::End);
         let line = (!rings && !case.begin_anew(policy)).then(|| lines.loose(&case)).flatten()?;
-        let answers = Answers::between(before.as_ref().filter(|_| is_answered), Some(&case), None);
+        let answers = Answers::between(before.as_deref().filter(|_| is_answered), Some(&case), None);
         let kept = before.filter(|held| held.stored).map(|held| (case, turns, held));
         Some(Changed { line, answers, kept })
     }

@@ -30,6 +30,7 @@ pub struct Shelves {
 /// A place to look for.
 struct Sought<'k, K> {
     key: &'k Option<K>,
+    number: i64,
     /// What tells it from keys of the same number; `None` where only the keys do.
     slot: Option<Slot>,
 }
@@ -59,13 +60,13 @@ impl Shelves {
 
     pub fn insert<K: Key>(&mut self, slot: Slot, key_of: impl Fn(Slot) -> Option<K>) {
         let key = key_of(slot);
-        let number = number_of(&key);
+        let sought = self.sought(&key, slot);
+        let number = sought.number;
         self.len += 1;
         if self.shelves.is_empty() {
             self.bases.push(number);
             self.shelves.push(Shelf::new());
         }
-        let sought = self.sought(&key, slot);
         let at = self.shelf_of(&sought, &key_of);
         let (Ok(place) | Err(place)) = self.find(at, &sought, &key_of);
         let Some(middle) = self.split(at, place, number, &key_of) else { return self.put(at, place, slot, number) };
@@ -100,7 +101,7 @@ impl Shelves {
     /// The slots in order, from the first whose key isn't before this one.
     pub fn from<K: Key>(&self, key: Option<K>, key_of: impl Fn(Slot) -> Option<K>) -> impl Iterator<Item = Slot> {
         let from = (!self.shelves.is_empty()).then(|| {
-            let sought = Sought { key: &key, slot: None };
+            let sought = Sought { key: &key, number: number_of(&key), slot: None };
             let at = self.shelf_of(&sought, &key_of);
             let (Ok(place) | Err(place)) = self.find(at, &sought, &key_of);
             (at, place)
@@ -110,14 +111,14 @@ impl Shelves {
         slots.into_iter().flatten().map(|(_, slot)| *slot)
     }
 
-    fn sought<'k, K>(&self, key: &'k Option<K>, slot: Slot) -> Sought<'k, K> {
-        Sought { key, slot: self.ties_by_slot.then_some(slot) }
+    fn sought<'k, K: Key>(&self, key: &'k Option<K>, slot: Slot) -> Sought<'k, K> {
+        Sought { key, number: number_of(key), slot: self.ties_by_slot.then_some(slot) }
     }
 
     /// The shelf where a key is, or belongs: the last that begins no later. There is one at least, and none is empty but
     /// one that has just been made.
     fn shelf_of<K: Key>(&self, sought: &Sought<'_, K>, key_of: &impl Fn(Slot) -> Option<K>) -> usize {
-        let number = number_of(sought.key);
+        let number = sought.number;
         let (mut from, mut until) = (0, self.bases.len());
         while until - from > 1 {
             let middle = from.midpoint(until);
@@ -140,7 +141,7 @@ impl Shelves {
         sought: &Sought<'_, K>,
         key_of: &impl Fn(Slot) -> Option<K>,
     ) -> Result<usize, usize> {
-        let distance = distance(number_of(sought.key), self.bases[at]);
+        let distance = distance(sought.number, self.bases[at]);
         // What lies too far above the base, or on the first shelf before it, has no distance of its own.
         let is_exact = distance < u32::MAX && (distance > 0 || at > 0);
         let slot = sought.slot.filter(|_| is_exact);
