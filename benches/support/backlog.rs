@@ -26,7 +26,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Postgres => "PostgreSQL",
-            Kind::Mysql => "MariaDB",
+            Kind::Mysql => "MySQL",
             Kind::Sqlite => "SQLite",
         }
     }
@@ -76,6 +76,11 @@ const MYSQL: &str = "
     CREATE TABLE reports (id bigint PRIMARY KEY, category varchar(40) NOT NULL, received_at datetime(6) NOT NULL,
       responded_at datetime(6), acted_at datetime(6), closed_at datetime(6), updated_at datetime(6) NOT NULL, body text);
     INSERT INTO reports
+      WITH digits (n) AS (SELECT 0 UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL
+          SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9),
+        thousand (n) AS (SELECT a.n + 10 * b.n + 100 * c.n FROM digits a, digits b, digits c),
+        numbers (seq) AS (SELECT 1 + a.n + 1000 * b.n + 1000000 * c.n FROM thousand c, thousand b, thousand a
+          WHERE c.n <= TOTAL DIV 1000000 AND 1000 * b.n <= TOTAL AND 1 + a.n + 1000 * b.n + 1000000 * c.n <= TOTAL)
       SELECT n, ELT(1 + IF(draw < 2, 0, 1 + draw % 9),
           'grooming','threat','ncii','doxxing','hate','harassment','fraud','nudity','spam','copyright'),
         UTC_TIMESTAMP(6) - INTERVAL age SECOND, NULL, NULL,
@@ -83,7 +88,7 @@ const MYSQL: &str = "
         UTC_TIMESTAMP(6) - INTERVAL age DIV 2 SECOND, REPEAT('x', 200)
       FROM (SELECT seq AS n, CRC32(CONCAT(seq, '-2020')) % 1024 % 100 AS draw,
               IF(CRC32(CONCAT(seq, '-2021')) % 1024 % 100 < 13, 345600, 3600) + CRC32(CONCAT(seq, '-2022')) % 1024 AS age
-            FROM seq_1_to_TOTAL) AS drawn;
+            FROM numbers) AS drawn;
     CREATE INDEX by_change ON reports (updated_at, id);
     CREATE INDEX by_receipt ON reports (received_at, id);
     CREATE INDEX open_reports ON reports (closed_at, id);
@@ -141,11 +146,11 @@ impl Base {
             Kind::Sqlite => base.run(&filled(SQLITE)).await,
         }
         let version = match kind {
-            Kind::Postgres => "SELECT current_setting('server_version')",
-            Kind::Mysql => "SELECT VERSION()",
-            Kind::Sqlite => "SELECT sqlite_version()",
+            Kind::Postgres => "SELECT 'PostgreSQL ' || current_setting('server_version')",
+            Kind::Mysql => "SELECT CONCAT(IF(VERSION() LIKE '%MariaDB%', 'MariaDB ', 'MySQL '), VERSION())",
+            Kind::Sqlite => "SELECT 'SQLite ' || sqlite_version()",
         };
-        base.server = format!("{} {}", kind.name(), base.text(version).await);
+        base.server = base.text(version).await;
         Some(base)
     }
 
