@@ -100,12 +100,12 @@ pub struct Lines {
 impl Lines {
     /// Takes a case as a line; gives it back when it needs more than that.
     pub fn take(&mut self, case: Box<Case>) -> Result<Slot, Box<Case>> {
-        if !all_run(&case.clocks) && fitting(&case).is_some() {
+        let Some(id) = fitting(&case).map(|(key, _)| key.id.clone()) else { return Err(case) };
+        if !all_run(&case.clocks) {
             clocks::learn(&case.clocks, &mut self.promises);
         }
-        let loose = fitting(&case).map(|(key, _)| key.id.clone()).zip(self.loose(&case));
-        match loose {
-            Some((id, loose)) => Ok(self.put(id, loose)),
+        match self.loose(&case) {
+            Some(loose) => Ok(self.put(id, loose)),
             None => Err(case),
         }
     }

@@ -101,8 +101,7 @@ impl Report {
     /// When events of this name happened that count for the case, never before `received`: those of the row as [`seen`],
     /// and what people said as they said it.
     pub(super) fn instants(&self, name: EventName, p0: bool) -> impl Iterator<Item = Timestamp> {
-        let counting = move |event: &&Event| event.name == name && counts(event, p0);
-        let told = self.told.iter().filter_map(Told::event).filter(counting).map(|event| event.at);
+        let told = self.told.iter().filter_map(Told::event).filter(counting(name, p0)).map(|event| event.at);
         seen(&self.row, name, p0, self.read_began).chain(told).map(|at| at.max(self.received))
     }
 
@@ -125,9 +124,13 @@ impl Report {
 /// When events of this name happened, of those that a row shows and that count. What is stated for later than its read, and
 /// than clocks can explain, happened no later than that began.
 pub fn seen(row: &Row, name: EventName, p0: bool, read_began: Timestamp) -> impl Iterator<Item = Timestamp> {
-    let counting = move |event: &&Event| event.name == name && counts(event, p0);
     let latest = read_began.plus(CLOCKS_APART_MAX);
-    row.events.iter().filter(counting).map(move |event| if event.at > latest { read_began } else { event.at })
+    row.events.iter().filter(counting(name, p0)).map(move |event| if event.at > latest { read_began } else { event.at })
+}
+
+/// Events of this name that count.
+fn counting(name: EventName, p0: bool) -> impl Fn(&&Event) -> bool {
+    move |event| event.name == name && counts(event, p0)
 }
 
 /// F2: on P0 an automated actor, or one that nobody can name, satisfies only what a machine may do.
