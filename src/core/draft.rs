@@ -110,9 +110,11 @@ impl<'c> Draft<'c> {
         let doubted = self.core.doubted(rows, self.now);
         let gone = doubted.as_ref().map(|(gone, _)| gone);
         self.stand_alone = self.stand_alone(rows);
+        let mut homes = self.core.homes.finder(&rows.source);
         for (seen, said) in rows.rows.iter().zip(self.core.lines.said(rows)) {
             if gone.is_none_or(|gone| !gone.contains(&seen.id)) {
-                self.see_one(&rows.source, seen, said, rows.read_began);
+                let home = if said.is_none() { homes.get(&seen.id) } else { None };
+                self.see_one(&rows.source, seen, said, home, rows.read_began);
             }
         }
         if let Some((_, alarm)) = doubted.filter(|_| self.core.watch.doubted_since(&rows.source).is_none()) {
@@ -154,7 +156,14 @@ impl<'c> Draft<'c> {
         }
     }
 
-    fn see_one(&mut self, source: &Name, observation: &Observation, said: Option<(Slot, Said)>, read_began: Timestamp) {
+    fn see_one(
+        &mut self,
+        source: &Name,
+        observation: &Observation,
+        said: Option<(Slot, Said)>,
+        held: Option<&Home>,
+        read_began: Timestamp,
+    ) {
         let home = match said.filter(|(slot, _)| self.is_line(*slot)) {
             Some((_, Said::Older)) => return,
             Some((slot, Said::Nothing)) => {
@@ -167,6 +176,7 @@ impl<'c> Draft<'c> {
                 return;
             }
             Some((slot, Said::Something)) => self.make_whole(slot),
+            None if self.stand_alone => held.cloned(),
             None => self.home(source, &observation.id),
         };
         if home.is_none() {

@@ -11,7 +11,7 @@ use super::case::Case;
 use super::draft::{Closer, Draft};
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::incident::{Incident, IncidentKind};
-use super::lines::{Lines, Loose, Slot};
+use super::lines::{Lines, Slot};
 use super::members::Members;
 use super::pace::Pace;
 use super::plan::{Alarm, BATCH, Home, Input, Plan, Rows};
@@ -154,22 +154,26 @@ impl Core {
     /// Cases that the core would have to be told of before it takes in these rows: reports that it
     /// doesn't hold, or holds below P0 only, may continue something that only the store remembers.
     pub fn strangers(&self, rows: &Rows) -> Vec<CaseKey> {
-        let mut keys = Vec::new();
-        for observation in &rows.rows {
+        let (mut subjects, mut reports) = (Vec::new(), Vec::with_capacity(rows.rows.len()));
+        let mut homes = self.homes.finder(&rows.source);
+        for (observation, line) in rows.rows.iter().zip(self.lines.slots(rows)) {
             let Some(row) = &observation.row else { continue };
-            let is_line = self.lines.slot(&rows.source, &observation.id).is_some();
-            let home = if is_line { None } else { self.homes.get(&rows.source, &observation.id) };
+            let home = if line.is_some() { None } else { homes.get(&observation.id) };
             if home.and_then(|home| self.cases.get(&home.episode)).is_some_and(|case| case.is_p0()) {
                 continue;
             }
             if let Some(subject) = row.subject.filter(|_| self.policy.assess(row).priority == Priority::P0) {
-                keys.push(CaseKey::Subject { source: rows.source.clone(), subject });
+                subjects.push(CaseKey::Subject { source: rows.source.clone(), subject });
             }
-            if home.is_none() && !is_line {
+            if home.is_none() && line.is_none() {
                 let id = observation.id.clone();
-                keys.push(CaseKey::Report(ReportKey { source: rows.source.clone(), id, incarnation: 0 }));
+                reports.push(CaseKey::Report(ReportKey { source: rows.source.clone(), id, incarnation: 0 }));
             }
         }
+        // Reports are in order already where the rows are, and stay so behind the subjects.
+        subjects.sort_unstable();
+        let mut keys = subjects;
+        keys.append(&mut reports);
         keys.sort_unstable();
         keys.dedup();
         keys
@@ -299,8 +303,8 @@ impl Core {
         for (key, case) in plan.cases {
             self.put_case(key, case);
         }
-        for (id, line) in std::mem::take(&mut plan.lines.begun) {
-            self.put_line(id, line);
+        for slot in self.lines.put_all(std::mem::take(&mut plan.lines.begun)) {
+            self.note_line(slot);
         }
         for (slot, line) in std::mem::take(&mut plan.lines.changed) {
             self.members.remove_line(slot, &self.lines);
@@ -319,6 +323,9 @@ impl Core {
         self.lines.apply(plan.lines);
         if let (Some(source), Some(began)) = (&plan.caught_up, plan.scan_began) {
             self.end_rejects(source, began);
+        }
+        if plan.caught_up.is_some() {
+            self.lines.settle();
         }
         self.caught_up.extend(plan.caught_up);
         for (source, since) in plan.doubts {
@@ -427,9 +434,8 @@ impl Core {
         }
     }
 
-    /// Takes in a case that begins as a line.
-    fn put_line(&mut self, id: ReportId, line: Loose) {
-        let slot = self.lines.put(id, line);
+    /// Takes in a case that has begun as a line.
+    fn note_line(&mut self, slot: Slot) {
         self.members.add_line(slot, &self.lines);
         self.note_added_line(slot);
     }

@@ -6,6 +6,7 @@ mod name;
 pub use name::Name;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::fmt;
 
 /// A report's id as its table has it.
@@ -13,7 +14,7 @@ use std::fmt;
 pub enum ReportId {
     Int(i64),
     Uuid([u8; 16]),
-    Text(Name),
+    Text(SmolStr),
 }
 
 /// One report, ordered by source first. `incarnation` counts from 0 and grows when a platform gives an id a second time.

@@ -2,9 +2,11 @@
 //! with everything done about it. All of such a case follows from its line and the policy, so that a backlog of a million
 //! fits in little memory. What happens to a case beyond that makes it whole again.
 
+mod by_id;
 mod chunks;
 mod clocks;
 mod fits;
+mod merge;
 mod ordered;
 mod ranked;
 mod shelves;
@@ -14,8 +16,9 @@ mod table;
 mod tests;
 mod walk;
 
+pub use merge::merge;
 pub use ordered::Ordered;
-pub use shelves::{Key, merge};
+pub use shelves::Key;
 pub use walk::{Said, in_order};
 
 use super::case::Case;
@@ -26,13 +29,12 @@ use super::policy::{Policy, Priority, Standing};
 use super::reports::Reports;
 use super::time::{Span, Timestamp};
 use super::waiting::Waiting;
+use by_id::ById;
 use clocks::{Clocks, Packed, Promise};
 use fits::fitting;
-use hashbrown::{DefaultHashBuilder, HashTable};
 use ranked::Ranked;
 use slab::{Kind, KindRef, Line, More, Slab, says_more};
 use std::collections::BTreeSet;
-use std::hash::BuildHasher;
 use table::{Number, Table};
 
 /// Where a line lies. It stays until its case is made whole or goes.
@@ -88,9 +90,7 @@ impl Key for Place {
 #[derive(Debug, Default)]
 pub struct Lines {
     slab: Slab,
-    /// Slots by (source, id).
-    slots: HashTable<Slot>,
-    hasher: DefaultHashBuilder,
+    by_id: ById,
     ranked: Ranked,
     promises: Table<Promise>,
     /// The next deadline of what is overdue.
@@ -227,12 +227,48 @@ impl Lines {
 
     /// Lays down the line of a report of this id.
     pub fn put(&mut self, id: ReportId, loose: Loose) -> Slot {
+        self.make_room(&loose, 1);
+        let slot = self.lay(id, loose);
+        self.by_id.insert(slot, &self.slab);
+        self.rank(slot);
+        slot
+    }
+
+    /// Lays down lines that begin together, nearly all of one source: each is put in its places beside the others, because a
+    /// processor waits for several places at once where nothing comes between.
+    pub fn put_all(&mut self, begun: Vec<(ReportId, Loose)>) -> Vec<Slot> {
+        if let Some((_, first)) = begun.first() {
+            self.make_room(first, begun.len());
+        }
+        let slots: Vec<Slot> = begun.into_iter().map(|(id, loose)| self.lay(id, loose)).collect();
+        slots.iter().for_each(|slot| self.by_id.insert(*slot, &self.slab));
+        slots.iter().for_each(|slot| self.rank(*slot));
+        slots
+    }
+
+    fn make_room(&mut self, loose: &Loose, lines: usize) {
+        let source = match &loose.kind {
+            AnyKind::Known(number) => self.slab.kinds.get(*number).map(|kind| &kind.source),
+            AnyKind::New(kind) => Some(&kind.source),
+        };
+        if let Some(source) = source {
+            self.by_id.make_room(source, lines, &self.slab);
+        }
+    }
+
+    fn lay(&mut self, id: ReportId, loose: Loose) -> Slot {
         let (line, subject) = self.of_loose(loose);
-        let slot = self.slab.put(line, id, subject);
-        self.note_slot(slot);
+        self.slab.put(line, id, subject)
+    }
+
+    fn rank(&mut self, slot: Slot) {
         self.ranked.add(slot, self.is_overdue(slot), &self.slab);
         self.wake(slot, true);
-        slot
+    }
+
+    /// Puts everything in its place that waits for more to come.
+    pub fn settle(&mut self) {
+        self.ranked.settle(&self.slab);
     }
 
     /// Lets an overdue line wake when its next deadline has passed, or not.
@@ -244,34 +280,16 @@ impl Lines {
         };
     }
 
-    /// Makes a line that was laid down known by its report. Where the table is full it is built anew in the order in which
-    /// the lines lie, because what it would do itself visits them in no order at all.
-    fn note_slot(&mut self, slot: Slot) {
-        let (slab, hasher) = (&self.slab, &self.hasher);
-        let hash = |slot: &Slot| slab.hash(*slot, hasher);
-        if self.slots.len() < self.slots.capacity() {
-            self.slots.insert_unique(hash(&slot), slot, hash);
-            return;
-        }
-        let lines = self.slots.len() + 1;
-        self.slots = HashTable::with_capacity(lines + lines / 8);
-        for (slot, _, _) in slab.lines_from(0) {
-            self.slots.insert_unique(hash(&slot), slot, hash);
-        }
-    }
-
     #[inline]
     pub fn slot(&self, source: &Name, id: &ReportId) -> Option<Slot> {
-        self.slots.find(self.hasher.hash_one((source, id)), |slot| self.slab.is(*slot, source, id)).copied()
+        self.by_id.slot(source, id, &self.slab)
     }
 
     pub fn remove(&mut self, slot: Slot) {
         self.wake(slot, false);
         let slab = &self.slab;
         self.ranked.remove(slot, slab);
-        if let Ok(entry) = self.slots.find_entry(slab.hash(slot, &self.hasher), |held| *held == slot) {
-            entry.remove();
-        }
+        self.by_id.remove(slot, slab);
         self.slab.take(slot);
     }
 

@@ -10,6 +10,7 @@ use crate::core::plan::Plan;
 use crate::core::segments::{Remembered, Segment};
 use crate::core::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 pub(super) const INTO_SEGMENTS: &str = "INSERT INTO segments (source, no, taken_at, reports)";
 pub(super) const OVER_SEGMENTS: &str = "ON CONFLICT (source, no) DO UPDATE SET \
@@ -28,7 +29,7 @@ struct Body {
 #[serde(untagged)]
 enum Id {
     Int(i64),
-    Text(Name),
+    Text(SmolStr),
     Uuid([[u8; 16]; 1]),
 }
 

@@ -2,7 +2,8 @@
 //! the same length. Lines of one length lie together, ordered by what their shelves hold, so that ties cost no look at the
 //! lines, which lie all over memory.
 
-use super::shelves::{Shelves, merge_all};
+use super::merge::merge_all;
+use super::shelves::Shelves;
 use super::slab::Slab;
 use super::{DUE_BITS, Place, Slot};
 use crate::core::time::Span;
@@ -52,14 +53,20 @@ impl Ordered {
         was_there
     }
 
+    /// Puts everything in its place that waits for more to come.
+    pub fn settle(&mut self, slab: &Slab) {
+        let all = self.by_length.iter_mut().map(|(_, shelves)| shelves).chain([&mut self.others]);
+        all.for_each(|shelves| shelves.settle(|slot| slab.place(slot)));
+    }
+
     pub fn first(&self, slab: &Slab) -> Option<Place> {
-        self.all().filter_map(|shelves| slab.place(shelves.first()?)).min()
+        self.all().flat_map(Shelves::firsts).filter_map(|slot| slab.place(slot)).min()
     }
 
     /// All of them in order, from the first that isn't before this place.
     pub fn from<'s>(&'s self, first: Option<Place>, slab: &'s Slab) -> impl Iterator<Item = Place> + 's {
         let place = |slot| slab.place(slot);
-        merge_all(self.all().map(|shelves| shelves.from(first, place).filter_map(place)).collect())
+        merge_all(self.all().map(|shelves| shelves.from(first, place)).collect())
     }
 
     fn all(&self) -> impl Iterator<Item = &Shelves> {

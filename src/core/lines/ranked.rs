@@ -1,8 +1,8 @@
 //! Lines in rank order, kind by kind, so that what is asked of a kind as a whole needs no books of its own: how many are
 //! open, how old they are, what falls due next.
 
+use super::merge::merge_all;
 use super::ordered::Ordered;
-use super::shelves::merge_all;
 use super::slab::{Kind, Slab};
 use super::table::place_of;
 use super::{Place, Slot};
@@ -49,6 +49,11 @@ impl Ranked {
         if is_overdue || !of.running.remove(slot, slab) {
             of.passed.remove(slot, slab);
         }
+    }
+
+    /// Puts everything in its place that waits for more to come.
+    pub fn settle(&mut self, slab: &Slab) {
+        self.0.iter_mut().flat_map(|of| [&mut of.running, &mut of.passed]).for_each(|lines| lines.settle(slab));
     }
 
     /// The deadline that ranks it has passed. Gives whether it hadn't before.

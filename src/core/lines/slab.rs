@@ -11,7 +11,6 @@ use crate::core::policy::{Priority, Standing};
 use crate::core::rank::Rank;
 use crate::core::time::{Span, Timestamp};
 use std::cmp::Reverse;
-use std::hash::BuildHasher;
 
 /// What lines have in common; each is kept once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -184,28 +183,6 @@ impl Slab {
         }
     }
 
-    #[inline]
-    pub fn is(&self, slot: Slot, source: &Name, id: &ReportId) -> bool {
-        let same_id = match (self.other_id(slot), id) {
-            (None, ReportId::Int(id)) => self.line(slot).is_some_and(|line| line.id == *id),
-            (held, id) => held == Some(id),
-        };
-        same_id && self.kind(slot).is_some_and(|kind| kind.source == *source)
-    }
-
-    /// The hash of (source, id).
-    #[inline]
-    pub fn hash(&self, slot: Slot, hasher: &impl BuildHasher) -> u64 {
-        let of = |line: &Line| {
-            let source = &self.kinds.get(line.kind)?.source;
-            Some(match self.other_id(slot) {
-                Some(id) => hasher.hash_one((source, id)),
-                None => hasher.hash_one((source, ReportId::Int(line.id))),
-            })
-        };
-        self.line(slot).and_then(of).unwrap_or(0)
-    }
-
     pub fn subject(&self, slot: Slot) -> Option<Subject> {
         self.subjects.get(slot).copied()
     }
@@ -258,8 +235,9 @@ impl Slab {
         })
     }
 
+    /// Its id, where that is no number.
     #[inline]
-    fn other_id(&self, slot: Slot) -> Option<&ReportId> {
+    pub fn other_id(&self, slot: Slot) -> Option<&ReportId> {
         self.ids.get(slot)
     }
 }

@@ -101,8 +101,13 @@ impl Lines {
         self.ranked.open(&self.slab, now)
     }
 
-    /// What a read says of each line of its rows; `None` for those that are none. All are looked up before any is judged:
-    /// they lie all over memory, and a processor waits for several places at once where nothing comes between.
+    /// The line of each row; `None` for those that are none. All are looked up before any is judged: they lie all over
+    /// memory, and a processor waits for several places at once where nothing comes between.
+    pub fn slots(&self, rows: &Rows) -> Vec<Option<Slot>> {
+        rows.rows.iter().map(|seen| self.slot(&rows.source, &seen.id)).collect()
+    }
+
+    /// What a read says of each line of its rows; `None` for those that are none.
     pub fn said(&self, rows: &Rows) -> Vec<Option<(Slot, Said)>> {
         let said = |seen: &Observation| {
             let slot = self.slot(&rows.source, &seen.id)?;
