@@ -444,16 +444,17 @@ impl Case {
             let new = if obligation { Clock::of_obligation } else { Clock::new };
             new(target, report.cloned())
         };
-        let wanted: Vec<Clock> = wanted.map(new).collect();
+        let mut fresh = Vec::with_capacity(wanted.clone().count());
+        fresh.extend(wanted.map(new));
         let name = |clock: &Clock| (clock.obligation, clock.target.clone(), clock.until, clock.report.clone());
         if self.clocks.is_empty() {
-            self.clocks = wanted;
+            self.clocks = fresh;
             return;
         }
         let held = std::mem::take(&mut self.clocks).into_iter();
         let mut held: BTreeMap<_, Clock> = held.map(|clock| (name(&clock), clock)).collect();
-        self.clocks.reserve_exact(wanted.len());
-        self.clocks.extend(wanted.into_iter().map(|clock| held.remove(&name(&clock)).unwrap_or(clock)));
+        self.clocks.reserve_exact(fresh.len());
+        self.clocks.extend(fresh.into_iter().map(|clock| held.remove(&name(&clock)).unwrap_or(clock)));
         // What was broken as a promise stays overdue until it is met, whatever is promised now.
         self.clocks.extend(held.into_values().filter(|clock| !clock.obligation && clock.is_overdue()));
     }

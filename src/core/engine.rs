@@ -273,8 +273,8 @@ impl Core {
         for (source, reject) in &plan.rejects {
             *self.tally.rejects.entry((source.clone(), reject.flaw.as_str())).or_default() += 1;
         }
-        for (group, target) in &plan.incurred {
-            *self.tally.breaches.entry((group.clone(), target.clone())).or_default() += 1;
+        for breached in std::mem::take(&mut plan.incurred) {
+            *self.tally.breaches.entry(breached).or_default() += 1;
         }
         for alarm in &plan.alarms {
             if let Alarm::PresumedCategory { source, category } = alarm {

@@ -19,9 +19,8 @@ pub struct Observed {
     pub row: Option<Row>,
 }
 
-/// What a case shows that its stored state doesn't. `held` is the case before this input, stored or not.
-pub fn news(case: &Case, stored: Option<&Case>, held: Option<&Case>) -> Vec<Observed> {
-    let mut found = Vec::new();
+/// Finds what a case shows that its stored state doesn't. `held` is the case before this input, stored or not.
+pub fn news(case: &Case, stored: Option<&Case>, held: Option<&Case>, found: &mut Vec<Observed>) {
     for (key, report) in case.reports.iter().filter(|(_, report)| !report.is_superseded()) {
         let before = stored.and_then(|stored| stored.reports.get(key));
         let last = held.and_then(|held| held.reports.get(key));
@@ -38,7 +37,6 @@ pub fn news(case: &Case, stored: Option<&Case>, held: Option<&Case>) -> Vec<Obse
             (Some(_), _) => found.extend(resumed(case, stored, key, report)),
         }
     }
-    found
 }
 
 fn differs(a: &Report, b: &Report) -> bool {

@@ -191,20 +191,20 @@ pub fn chunks(ids: &[ReportId]) -> Vec<Vec<ReportId>> {
     once.chunks(BATCH).map(<[ReportId]>::to_vec).collect()
 }
 
-/// Decodes the rows of one page or read.
+/// Decodes rows of one page or read into its batch.
 pub fn decode_rows<'r, R: 'r>(
     decoder: &mut Decoder,
-    rows: impl IntoIterator<Item = &'r R>,
+    rows: &'r [R],
     mut cells_of: impl FnMut(&'r R, &mut Vec<Cell<'r>>),
-) -> Batch {
-    let mut batch = Batch::default();
+    batch: &mut Batch,
+) {
+    batch.rows.reserve(rows.len());
     let mut cells = Vec::with_capacity(decoder.selection().columns.len());
     for row in rows {
         cells.clear();
         cells_of(row, &mut cells);
         batch.rows.extend(decoder.row(&cells, &mut batch.rejects));
     }
-    batch
 }
 
 /// Decodes one page of a feed whose stamps stand at this index of the cells.

@@ -298,8 +298,9 @@ impl MysqlSession {
     }
 
     fn decode(&mut self, rows: &[MySqlRow]) -> Batch {
-        let kinds = self.table.kinds(rows);
-        decode_rows(&mut self.decoder, rows, |row, cells| Table::cells_of(&kinds, row, cells))
+        let (kinds, mut batch) = (self.table.kinds(rows), Batch::default());
+        decode_rows(&mut self.decoder, rows, |row, cells| Table::cells_of(&kinds, row, cells), &mut batch);
+        batch
     }
 
     fn position(&self, row: &MySqlRow) -> Result<ScanPosition> {

@@ -183,7 +183,6 @@ impl Session for PostgresSession {
 impl PostgresSession {
     async fn page(&mut self, which: Which, after: Option<&ScanPosition>, limit: u32) -> Result<Answer> {
         let Some(pages) = self.pages.get(&which) else { return Ok(Answer::default()) };
-        let limit = i64::from(limit);
         let failed = || Fault::statement("reading a page of rows");
         let mut counts = Vec::new();
         let query = match after {
@@ -204,9 +203,9 @@ impl PostgresSession {
                 .bind_position(sqlx::query(AssertSqlSafe(pages.next.clone())), position)
                 .ok_or_else(|| failed()(sqlx::Error::RowNotFound))?,
         };
-        let query = query.bind(limit);
+        let query = query.bind(i64::from(limit));
         let query = if which == Which::First { query.bind(&self.first) } else { query };
-        let (mut batch, last) = self.decode_as_they_come(query).await.map_err(failed())?;
+        let (mut batch, last) = self.decode_as_they_come(query, limit as usize).await.map_err(failed())?;
         reject_without_id(&mut batch, self.decoder.selection(), &counts);
         self.add_history(&mut batch).await?;
         let next = last.as_ref().map(|row| self.position(row)).transpose()?;
@@ -215,7 +214,7 @@ impl PostgresSession {
 
     async fn rows(&mut self, ids: &[ReportId]) -> Result<Answer> {
         let query = self.table.id.bind_ids(sqlx::query(AssertSqlSafe(self.by_ids.clone())), ids);
-        let decoded = self.decode_as_they_come(query).await;
+        let decoded = self.decode_as_they_come(query, ids.len()).await;
         let (mut batch, _) = decoded.map_err(Fault::statement("reading rows by id"))?;
         self.add_history(&mut batch).await?;
         settle_read(&mut batch, ids);
@@ -243,7 +242,7 @@ impl PostgresSession {
         let column = sql::column(self.decoder.selection().name(received.at));
         let Ok(column) = column else { return Ok(Answer::default()) };
         let sql = AssertSqlSafe(self.parts.newest(&column));
-        let decoded = self.decode_as_they_come(sqlx::query(sql)).await;
+        let decoded = self.decode_as_they_come(sqlx::query(sql), 0).await;
         let (batch, _) = decoded.map_err(Fault::statement("reading the newest rows"))?;
         Ok(Answer { batch, ..Answer::default() })
     }
@@ -257,8 +256,9 @@ impl PostgresSession {
         Ok(Answer { vitals, ..Answer::default() })
     }
 
-    /// The rows of a query, decoded a few at a time while the server goes on sending; and the last of them.
-    async fn decode_as_they_come(&mut self, query: Query<'_>) -> sqlx::Result<(Batch, Option<PgRow>)> {
+    /// The rows of a query, decoded a few at a time while the server goes on sending; and the last of them. Where there are
+    /// more than a few, room is made for `many` at once.
+    async fn decode_as_they_come(&mut self, query: Query<'_>, many: usize) -> sqlx::Result<(Batch, Option<PgRow>)> {
         const AT_A_TIME: usize = 64;
         let (mut batch, mut last) = (Batch::default(), None);
         let mut waiting = Vec::with_capacity(AT_A_TIME);
@@ -268,10 +268,11 @@ impl PostgresSession {
             let is_end = row.is_none();
             waiting.extend(row);
             if is_end || waiting.len() == AT_A_TIME {
+                if !is_end && batch.rows.is_empty() {
+                    batch.rows.reserve_exact(many);
+                }
                 let columns = &self.table.columns;
-                let decoded = decode_rows(&mut self.decoder, &waiting, |row, cells| cells_of(row, columns, cells));
-                batch.rows.extend(decoded.rows);
-                batch.rejects.extend(decoded.rejects);
+                decode_rows(&mut self.decoder, &waiting, |row, cells| cells_of(row, columns, cells), &mut batch);
                 last = waiting.pop().or(last);
                 waiting.clear();
             }

@@ -255,8 +255,10 @@ impl SqliteSession {
     }
 
     fn decode(&mut self, rows: &[SqliteRow]) -> Batch {
-        let width = self.columns.len();
-        decode_rows(&mut self.decoder, rows, |row, cells| cells.extend((0..width).map(|at| cell(row, at))))
+        let (width, mut batch) = (self.columns.len(), Batch::default());
+        let cells_of = |row, cells: &mut Vec<_>| cells.extend((0..width).map(|at| cell(row, at)));
+        decode_rows(&mut self.decoder, rows, cells_of, &mut batch);
+        batch
     }
 }
 

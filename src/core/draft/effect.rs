@@ -138,7 +138,7 @@ impl Draft<'_> {
             let held = held.map(Cow::Borrowed).or_else(|| self.core.line_as_held(&case.key));
             let stored = held.as_deref().filter(|held| held.stored);
             if settled || !stored.is_some_and(|stored| case.is_remembered_by(stored)) {
-                self.plan.observed.extend(observed::news(&case, stored, held.as_deref()));
+                observed::news(&case, stored, held.as_deref(), &mut self.plan.observed);
                 let mut kept = case.clone();
                 kept.stored = true;
                 self.plan.kept.push(KeptCase { case: kept, settled });

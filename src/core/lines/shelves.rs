@@ -10,8 +10,9 @@ use std::collections::BinaryHeap;
 const SHELF_MAX: usize = 256;
 /// Room that a shelf gets at a time: little of it stays empty.
 const ROOM: usize = 32;
-/// So many wait to be put on their shelves: of those that come together, as at a first look, several go to one shelf, and
-/// it is found and fetched from memory once for all of them.
+/// So many wait to be put on their shelves, an eighth of what is there: of those that come together, as at a first look,
+/// several go to one shelf, and it is found and fetched from memory once for all of them.
+const LATE_PART: usize = 8;
 const LATE_MAX: usize = 8_192;
 
 /// What slots are ordered by.
@@ -75,7 +76,7 @@ impl Shelves {
             self.first_late = Some(slot);
         }
         self.late.push((number_of(&key), slot));
-        if self.late.len() == LATE_MAX {
+        if self.late.len() >= (self.shelved / LATE_PART).clamp(SHELF_MAX, LATE_MAX) {
             self.settle(key_of);
         }
     }

@@ -104,7 +104,7 @@ async fn any_number_of_cases_is_recalled_at_once(home: Home) {
 async fn a_nul_character_in_an_id_or_a_name_is_kept(home: Home) {
     let mut led = home.lead().await;
     let odd: Vec<Name> = vec!["a\0b".into(), "a\u{1b}0b".into(), "ab".into()];
-    let key = |text: &Name| ReportKey { id: ReportId::Text(text.clone()), ..report_key(1) };
+    let key = |text: &Name| ReportKey { id: ReportId::Text((**text).into()), ..report_key(1) };
     let cases = odd.iter().map(|text| {
         let mut odd = case(EpisodeKey { case: CaseKey::Report(key(text)), episode: 0 }, Priority::P0);
         odd.category = text.clone();
