@@ -1,5 +1,6 @@
-//! What the commit of a large plan costs: 1,000 changed cases, 1,000 breaches and 10 pages. The floor is
-//! the same values, ready as they are, in one plain insert a table and one COMMIT.
+//! What the commit of a large plan costs: 1,000 cases, 1,000 breaches, what was observed and 10 pages, new and changed. The
+//! floor is the same values, ready as they are, in one statement a table that puts them in or over what is there, and one
+//! COMMIT.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +12,7 @@ mod support;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, Row as _, SqliteConnection};
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::time::Instant;
 use support::{LESSER, SOURCE, heading, line, millis, not_measured, quantile};
@@ -42,29 +44,43 @@ async fn measure(name: &str, store_url: &str, bare_url: &str) {
     // The bare rows go into the same schema, its indices included.
     SqlStore::open(&Secret::new(bare_url), &fingerprint).await.unwrap().close().await;
     let mut feeder = Feeder::new(&store).await;
-    let (mut inserts, mut updates, mut idle, mut floors) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut inserts, mut updates, mut idle) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bare_inserts, mut bare_updates) = (Vec::new(), Vec::new());
     let mut bare = Bare::open(bare_url).await;
-    let mut rows: Option<[Vec<Vec<Value>>; 3]> = None;
+    let mut rows: Option<(Tables, Tables)> = None;
     for round in 0..ROUNDS {
         let breached = feeder.plan(round, false);
         assert_eq!((breached.plan.kept.len(), breached.plan.breaches.len()), (BATCH, BATCH));
         assert_eq!(breached.plan.pages.len(), LESSER.len());
         inserts.push(feeder.commit(&store, breached).await);
-        if rows.is_none() {
-            rows = Some(committed_rows(store_url).await);
-        }
+        let before = if rows.is_none() { Some(held_rows(store_url).await) } else { None };
         let answered = feeder.plan(round, true);
-        assert_eq!(answered.plan.kept.len(), BATCH);
+        assert_eq!(
+            (answered.plan.kept.len(), answered.plan.breaches.len(), answered.plan.observed.len()),
+            (BATCH, BATCH, BATCH)
+        );
         updates.push(feeder.commit(&store, answered).await);
-        let rows = rows.as_ref().unwrap();
-        floors.push(bare.commit(rows, round).await);
-        idle.push(bare.commit(&[Vec::new(), Vec::new(), Vec::new()], round).await);
+        if let Some(before) = before {
+            let changed = changed_rows(&before, held_rows(store_url).await);
+            assert_eq!(changed.each_ref().map(Vec::len), [BATCH, BATCH, 0, BATCH]);
+            rows = Some((before, changed));
+        }
+        let (new, changed) = rows.as_ref().unwrap();
+        bare_inserts.push(bare.commit(new, round).await);
+        bare_updates.push(bare.commit(changed, round).await);
+        idle.push(bare.commit(&Tables::default(), round).await);
     }
-    let floor = quantile(&mut floors, 50);
+    let floor = quantile(&mut bare_inserts, 50);
     line(&format!("{name}: new rows, p50"), "ms", quantile(&mut inserts, 50), floor);
-    line(&format!("{name}: new rows, p90"), "ms", quantile(&mut inserts, 90), quantile(&mut floors, 90));
-    line(&format!("{name}: the same cases and breaches changed, p50"), "ms", quantile(&mut updates, 50), floor);
-    line(&format!("{name}: that bare commit; floor: a commit of one row"), "ms", floor, quantile(&mut idle, 50));
+    line(&format!("{name}: new rows, p90"), "ms", quantile(&mut inserts, 90), quantile(&mut bare_inserts, 90));
+    let (changed, bare_changed) = (quantile(&mut updates, 50), quantile(&mut bare_updates, 50));
+    line(&format!("{name}: the same cases and breaches changed, p50"), "ms", changed, bare_changed);
+    line(
+        &format!("{name}: that bare commit of new rows; floor: a commit of one row"),
+        "ms",
+        floor,
+        quantile(&mut idle, 50),
+    );
     store.close().await;
 }
 
@@ -152,22 +168,50 @@ fn pages(plan: &Plan) -> Vec<NewPage> {
     plan.pages.iter().map(page).collect()
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Value {
     Int(Option<i64>),
     Text(Option<String>),
 }
 
-/// The tables with the columns that tell rows apart: those become another row's in every round.
-const TABLES: [(&str, &[&str]); 3] =
-    [("cases", &["episode", "case_key"]), ("breaches", &["episode"]), ("pages", &["id", "incident"])];
+/// A table, how many of its first columns become another row's in every round, and what a row does that is there already.
+struct Table {
+    name: &'static str,
+    keys: usize,
+    over: &'static str,
+}
 
-/// What the first commit has written, read back from the store's own tables.
-async fn committed_rows(url: &str) -> [Vec<Vec<Value>>; 3] {
-    let mut tables = Vec::new();
-    for (table, _) in TABLES {
-        let sql = AssertSqlSafe(format!("SELECT * FROM {table}"));
-        let rows = if url.starts_with("sqlite:") {
+const TABLES: [Table; 4] = [
+    Table {
+        name: "cases",
+        keys: 2,
+        over: "ON CONFLICT (episode) DO UPDATE SET priority = excluded.priority, settled = excluded.settled, \
+            state = excluded.state, sequence = excluded.sequence",
+    },
+    Table {
+        name: "breaches",
+        keys: 1,
+        over: "ON CONFLICT (episode, target, report, deadline) DO UPDATE SET status = excluded.status, \
+            detected_at = excluded.detected_at, ended = excluded.ended, ended_at = excluded.ended_at, \
+            contradicted_at = excluded.contradicted_at, incident = excluded.incident, known = excluded.known",
+    },
+    Table { name: "pages", keys: 2, over: "" },
+    Table {
+        name: "observations",
+        keys: 2,
+        over: "ON CONFLICT (source, report, incarnation, seen_at) DO UPDATE SET observed = excluded.observed",
+    },
+];
+
+/// The rows of each table.
+type Tables = [Vec<Vec<Value>>; TABLES.len()];
+
+/// What the store holds, read back from its own tables.
+async fn held_rows(url: &str) -> Tables {
+    let mut tables = Tables::default();
+    for (table, held) in TABLES.iter().zip(&mut tables) {
+        let sql = AssertSqlSafe(format!("SELECT * FROM {}", table.name));
+        *held = if url.starts_with("sqlite:") {
             let mut conn: SqliteConnection = SqliteConnectOptions::from_str(url).unwrap().connect().await.unwrap();
             let rows = sqlx::query(sql).fetch_all(&mut conn).await.unwrap();
             let value = |row: &sqlx::sqlite::SqliteRow, at: usize| match row.try_get::<Option<i64>, _>(at) {
@@ -182,11 +226,19 @@ async fn committed_rows(url: &str) -> [Vec<Vec<Value>>; 3] {
                 Ok(number) => Value::Int(number),
                 Err(_) => Value::Text(row.get(at)),
             };
-            rows.iter().map(|row| (0..row.len()).map(|at| value(row, at)).collect()).collect::<Vec<Vec<Value>>>()
+            rows.iter().map(|row| (0..row.len()).map(|at| value(row, at)).collect()).collect()
         };
-        tables.push(rows);
     }
-    tables.try_into().unwrap_or_else(|_| unreachable!())
+    tables
+}
+
+/// Rows that are new, or say something else than before.
+fn changed_rows(before: &Tables, mut after: Tables) -> Tables {
+    for (before, after) in before.iter().zip(&mut after) {
+        let before: BTreeSet<&Vec<Value>> = before.iter().collect();
+        after.retain(|row| !before.contains(row));
+    }
+    after
 }
 
 /// A connection and statements prepared once.
@@ -218,11 +270,11 @@ impl Bare {
         Bare::Postgres(PgConnection::connect(url).await.unwrap())
     }
 
-    async fn commit(&mut self, tables: &[Vec<Vec<Value>>; 3], round: usize) -> f64 {
+    async fn commit(&mut self, tables: &Tables, round: usize) -> f64 {
         // PostgreSQL numbers pages itself unless it is told not to.
         let as_given = if matches!(self, Bare::Postgres(_)) { "OVERRIDING SYSTEM VALUE " } else { "" };
         let mut statements = Vec::new();
-        for ((table, keys), rows) in TABLES.iter().zip(tables) {
+        for (table, rows) in TABLES.iter().zip(tables) {
             let Some(columns) = rows.first().map(Vec::len) else { continue };
             // SQLite is quick with parameters that have no number.
             let numbered = matches!(self, Bare::Postgres(_));
@@ -232,8 +284,9 @@ impl Bare {
                 format!("({})", places.join(","))
             };
             let tuples: Vec<String> = (0..rows.len()).map(tuple).collect();
-            let values: Vec<Value> = rows.iter().flat_map(|row| of_round(row, keys.len(), table, round)).collect();
-            statements.push((format!("INSERT INTO {table} {as_given}VALUES {}", tuples.join(",")), values));
+            let values: Vec<Value> = rows.iter().flat_map(|row| of_round(row, table, round)).collect();
+            let (name, over) = (table.name, table.over);
+            statements.push((format!("INSERT INTO {name} {as_given}VALUES {} {over}", tuples.join(",")), values));
         }
         let began = Instant::now();
         match self {
@@ -259,13 +312,13 @@ impl Bare {
 }
 
 /// The row with other keys, so that it can be inserted once a round.
-fn of_round(row: &[Value], keys: usize, table: &str, round: usize) -> Vec<Value> {
+fn of_round(row: &[Value], table: &Table, round: usize) -> Vec<Value> {
     let mut row = row.to_vec();
     // The key columns stand first.
-    for value in row.iter_mut().take(keys) {
+    for value in row.iter_mut().take(table.keys) {
         match value {
             Value::Int(Some(number)) => *number += (round as i64 + 1) * 1_000_000,
-            Value::Text(Some(text)) => *text = format!("{table}{round}:{text}"),
+            Value::Text(Some(text)) => *text = format!("{}{round}:{text}", table.name),
             Value::Int(None) | Value::Text(None) => {}
         }
     }

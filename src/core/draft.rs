@@ -176,7 +176,10 @@ impl<'c> Draft<'c> {
                 return;
             }
             Some((slot, Said::Something)) => self.make_whole(slot),
-            None if self.stand_alone => held.cloned(),
+            None if self.stand_alone => {
+                debug_assert_eq!(held, self.home(source, &observation.id).as_ref(), "no row before has moved this one");
+                held.cloned()
+            }
             None => self.home(source, &observation.id),
         };
         if home.is_none() {

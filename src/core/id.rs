@@ -14,6 +14,7 @@ use std::fmt;
 pub enum ReportId {
     Int(i64),
     Uuid([u8; 16]),
+    /// One of up to 23 bytes, as most are, lies in here and needs no memory of its own.
     Text(SmolStr),
 }
 
@@ -130,6 +131,11 @@ impl fmt::Display for IncidentNo {
 mod tests {
     use super::*;
     use std::cmp::Ordering;
+
+    #[test]
+    fn a_report_id_is_as_small_as_it_was_made_for() {
+        assert_eq!(size_of::<ReportId>(), 24);
+    }
 
     #[test]
     fn keys_order_by_the_letters_of_their_source_however_often_those_are_held() {

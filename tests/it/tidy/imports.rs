@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// The only crates besides std that the core may use.
-const CORE_CRATES: &[&str] = &["hashbrown", "serde"];
+const CORE_CRATES: &[&str] = &["hashbrown", "serde", "smol_str"];
 
 /// The crates of `[dependencies]`, as code writes them.
 pub fn dependencies(cargo_toml: &str) -> Vec<String> {
