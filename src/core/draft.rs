@@ -97,9 +97,14 @@ impl<'c> Draft<'c> {
     }
 
     pub(super) fn home(&self, source: &Name, id: &ReportId) -> Option<Home> {
+        self.home_over(self.core.homes.get(source, id), source, id)
+    }
+
+    /// The same beside the one that the core is known to hold.
+    fn home_over(&self, held: Option<&Home>, source: &Name, id: &ReportId) -> Option<Home> {
         match self.plan.homes.get(source, id) {
             Some(changed) => changed.clone(),
-            None => self.core.homes.get(source, id).cloned(),
+            None => held.cloned(),
         }
     }
 
@@ -180,7 +185,7 @@ impl<'c> Draft<'c> {
                 debug_assert_eq!(held, self.home(source, &observation.id).as_ref(), "no row before has moved this one");
                 held.cloned()
             }
-            None => self.home(source, &observation.id),
+            None => self.home_over(held, source, &observation.id),
         };
         if home.is_none() {
             self.find_expected(source, observation, read_began);

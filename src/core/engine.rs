@@ -170,11 +170,11 @@ impl Core {
                 reports.push(CaseKey::Report(ReportKey { source: rows.source.clone(), id, incarnation: 0 }));
             }
         }
-        // Reports are in order already where the rows are, and stay so behind the subjects.
+        // Apart, because the reports are in order already where the rows are. Subjects come before them.
         subjects.sort_unstable();
+        reports.sort_unstable();
         let mut keys = subjects;
         keys.append(&mut reports);
-        keys.sort_unstable();
         keys.dedup();
         keys
     }
