@@ -1,5 +1,5 @@
 //! Polls one source: follows its cursors, reads again what nothing tells of, and sweeps. What is read goes
-//! on to the engine as it comes; a poll that fails is made again from where it began.
+//! on to the engine as it comes, while more is read; a poll that fails is made again from where it began.
 
 use crate::core::id::ReportId;
 use crate::core::plan::{BATCH, Input};
@@ -16,7 +16,11 @@ use crate::source::{Batch, PAGE_MAX, Part, ScanPosition, Source, SourceError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
+/// Batches that a poll reads ahead of the engine: at a start, whose P0 are decided and committed before anything else
+/// is, the database is not kept waiting for that.
+const AHEAD: usize = 64;
 /// How far behind what has been read a change may still be stamped, unless the configuration says: where
 /// transactions can be seen, and elsewhere.
 const OVERLAP_SEEN: Span = Span::from_secs(2);
@@ -73,6 +77,8 @@ struct Look {
     /// The database's clock, of a replica its primary's as far as it has come.
     clock: Timestamp,
     moment: Moment,
+    /// Where what is read waits for the engine.
+    ahead: mpsc::Sender<Input>,
 }
 
 /// A page of rows, where the next begins, and what it took.
@@ -111,12 +117,31 @@ impl<S: Source, C: Clock> Watcher<S, C> {
         Watcher { seen_until, ..self }
     }
 
-    /// Polls once.
+    /// Polls once. It ends when the engine has been handed all that was read.
     ///
     /// # Errors
     /// Of the source; what was read before the error has been handed on.
     #[tracing::instrument(name = "poll", level = "debug", skip_all, fields(source = %self.poller.name))]
     pub async fn poll(&mut self) -> Result<Polled, PollError> {
+        let (ahead, waiting) = mpsc::channel(AHEAD);
+        // A task of its own, because reading holds its thread for as long as rows are there.
+        let handing = tokio::spawn(hand_on(waiting, self.poller.inputs.scan.clone()));
+        let read = self.read_round(ahead).await;
+        let handed = handing.await;
+        let (began, rows) = read?;
+        handed.unwrap_or(Err(PollError::Stopped))?;
+        Ok(Polled {
+            began,
+            ended: self.poller.clock.now(),
+            database: self.spent,
+            rows,
+            has_looked: self.rounds.has_looked(),
+            looked_at: self.rounds.looked_at().clone(),
+        })
+    }
+
+    /// Reads what is due in this round; gives when it began, and how many rows the lap saw which came to its end.
+    async fn read_round(&mut self, ahead: mpsc::Sender<Input>) -> Result<(Timestamp, Option<u64>), PollError> {
         self.spent = Span::ZERO;
         let began = self.poller.clock.now();
         let source = self.poller.source.clone();
@@ -126,7 +151,7 @@ impl<S: Source, C: Clock> Watcher<S, C> {
             self.rounds.lacks_stamps();
         }
         let (until, clock) = (began.plus(self.poller.every), self.shown_at(&moment, began));
-        let look = Look { began, until, clock, moment };
+        let look = Look { began, until, clock, moment, ahead };
         let round = self.rounds.next(began, until);
         if !self.asked_first {
             self.part(&look, Part::First).await?;
@@ -149,14 +174,7 @@ impl<S: Source, C: Clock> Watcher<S, C> {
         if rows.is_some() {
             self.look_for_strays(&look).await?;
         }
-        Ok(Polled {
-            began,
-            ended: self.poller.clock.now(),
-            database: self.spent,
-            rows,
-            has_looked: self.rounds.has_looked(),
-            looked_at: self.rounds.looked_at().clone(),
-        })
+        Ok((began, rows))
     }
 
     /// When what the database shows was the present, by its clock. A replica's cursor waits for late commits in the
@@ -284,23 +302,21 @@ impl<S: Source, C: Clock> Watcher<S, C> {
         let spent_before = self.spent;
         let began = self.rounds.lap_began(look.began, proof(look.began, look.moment.replica, &[]));
         let after = self.lap_after.take();
-        let mut page = self.read(None, after).await?;
-        loop {
+        let mut next = Some(after);
+        while let Some(after) = next {
+            let page = self.read(None, after).await?;
             self.spent = self.spent.plus(page.took);
             self.rounds.read_page(page.took, page.batch.rows.len() as u64);
             let out_of_time = !self.rounds.has_looked() && self.poller.clock.now() >= look.until;
             let is_spent = slice.is_some_and(|slice| out_of_time || self.spent.minus(spent_before) >= slice);
+            self.hand(look, page.batch, page.read_began).await?;
             if is_spent && page.next.is_some() {
                 self.lap_after = page.next;
-                self.hand(look, page.batch, page.read_began).await?;
                 return Ok(None);
             }
-            match self.hand_and_read_on(look, None, page).await? {
-                Some(further) => page = further,
-                None => break,
-            }
+            next = page.next.map(Some);
         }
-        send(&self.poller.inputs.scan, Input::ScanEnded { source: self.poller.name.clone(), began }).await?;
+        send(&look.ahead, Input::ScanEnded { source: self.poller.name.clone(), began }).await?;
         Ok(Some(self.rounds.lap_ended()))
     }
 
@@ -316,18 +332,6 @@ impl<S: Source, C: Clock> Watcher<S, C> {
         let (page, took) = timing(&self.poller.clock, asked).await;
         let (batch, next) = page?;
         Ok(Page { batch, next, read_began, took })
-    }
-
-    /// Hands a page on; while the core takes it in, the database reads the next, if there is one.
-    async fn hand_and_read_on(&self, look: &Look, part: Option<Part>, page: Page) -> Result<Option<Page>, PollError> {
-        let hand = self.hand(look, page.batch, page.read_began);
-        let Some(next) = page.next else {
-            hand.await?;
-            return Ok(None);
-        };
-        let (handed, further) = tokio::join!(hand, self.read(part, Some(next)));
-        handed?;
-        further.map(Some)
     }
 
     /// After a lap, because no index may lead to them. A table in which they can't be found in time is watched without
@@ -351,10 +355,12 @@ impl<S: Source, C: Clock> Watcher<S, C> {
     }
 
     async fn part(&mut self, look: &Look, part: Part) -> Result<(), PollError> {
-        let mut further = Some(self.read(Some(part), None).await?);
-        while let Some(page) = further {
+        let mut next = Some(None);
+        while let Some(after) = next {
+            let page = self.read(Some(part), after).await?;
             self.spent = self.spent.plus(page.took);
-            further = self.hand_and_read_on(look, Some(part), page).await?;
+            self.hand(look, page.batch, page.read_began).await?;
+            next = page.next.map(Some);
         }
         Ok(())
     }
@@ -375,7 +381,7 @@ impl<S: Source, C: Clock> Watcher<S, C> {
     }
 
     async fn send(&self, look: &Look, batch: Batch, read_began: Timestamp) -> Result<(), PollError> {
-        send(&self.poller.inputs.scan, self.poller.rows(batch, read_began, look.moment.replica)).await
+        send(&look.ahead, self.poller.rows(batch, read_began, look.moment.replica)).await
     }
 
     async fn timed<T>(&mut self, asked: impl Future<Output = T>) -> T {
@@ -383,6 +389,14 @@ impl<S: Source, C: Clock> Watcher<S, C> {
         self.spent = self.spent.plus(took);
         answer
     }
+}
+
+/// Hands the engine what waits, until no more comes.
+async fn hand_on(mut waiting: mpsc::Receiver<Input>, scan: mpsc::Sender<Input>) -> Result<(), PollError> {
+    while let Some(input) = waiting.recv().await {
+        send(&scan, input).await?;
+    }
+    Ok(())
 }
 
 /// An answer, and what it took.

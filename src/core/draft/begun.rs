@@ -3,7 +3,7 @@
 //! goes into the plan.
 
 use super::Draft;
-use super::effect::Derived;
+use super::effect::{Derived, GoesOn};
 use crate::core::case::Case;
 use crate::core::clock::Turn;
 use crate::core::id::{CaseKey, EpisodeKey, Name, ReportId, ReportKey};
@@ -72,18 +72,19 @@ impl Draft<'_> {
     }
 
     /// Lays down a case that begins, as a line where it can be one. One that has settled already leaves nothing.
-    pub(super) fn begin(&mut self, case: Option<Box<Case>>) {
-        let Some(case) = case else { return };
+    pub(super) fn begin(&mut self, begun: GoesOn) {
+        let case = &begun.case;
         let Some((report, _)) = case.first_report() else { return };
-        let Some(line) = self.core.lines.loose(&case) else {
+        let Some(line) = self.core.lines.loose(case) else {
             let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
             self.plan.homes.insert((report.source.clone(), report.id.clone()), Some(home));
-            return self.lay(Some(case));
+            return self.lay(begun);
         };
         // A first look at a source finds old answers, which are no news.
         let is_news = self.core.is_caught_up(case.key.case.source());
-        self.plan.answers.extend(is_news.then(|| Answers::between(None, Some(&case), None)).flatten());
+        self.plan.answers.extend(is_news.then(|| Answers::between(None, Some(case), None)).flatten());
         self.plan.lines.begun.push((report.id.clone(), line));
+        self.keep(begun);
     }
 
     /// The case of nothing but this report, laid nowhere, and what its clocks did.

@@ -22,15 +22,25 @@ pub(super) struct Derived {
     pub line: Option<(Slot, Loose)>,
 }
 
+/// A case that goes on, its turns having taken effect.
+pub(super) struct GoesOn {
+    pub case: Box<Case>,
+    /// The store must hold it as it is now.
+    pub is_news: bool,
+}
+
 impl Draft<'_> {
     /// Takes up all that this draft touched: P0 first.
     pub fn refresh_touched(&mut self) {
-        let derived = std::mem::take(&mut self.derived).into_iter();
+        let derived = std::mem::take(&mut self.derived);
+        // A backlog has nearly all of its breaches here: their room is made once.
+        self.plan.breaches.reserve(derived.iter().map(|derived| derived.turns.len()).sum());
+        self.plan.kept.reserve(derived.len());
         let place = |derived: &Derived| {
             let before = derived.held.as_deref().unwrap_or(&derived.case);
             (before.priority, before.key.clone())
         };
-        let derived = derived.map(|derived| (place(&derived), Some(derived)));
+        let derived = derived.into_iter().map(|derived| (place(&derived), Some(derived)));
         let touched = std::mem::take(&mut self.touched).into_iter();
         let touched = touched.map(|key| ((self.case(&key).map_or(Priority::P0, |case| case.priority), key), None));
         let mut all: Vec<_> = touched.chain(derived).collect();
@@ -48,9 +58,13 @@ impl Draft<'_> {
         let before = held.as_deref().map_or_else(Vec::new, members_of);
         let case = self.take_turns(case, held.as_deref(), before, turns);
         debug_assert!(line.is_none() || case.is_some(), "a line has settled");
-        match line {
-            Some(line) => self.plan.lines.changed.push(line),
-            None => self.begin(case),
+        match (case, line) {
+            (Some(case), None) => self.begin(case),
+            (case, Some(line)) => {
+                self.plan.lines.changed.push(line);
+                case.into_iter().for_each(|case| self.keep(case));
+            }
+            (None, None) => {}
         }
     }
 
@@ -65,13 +79,21 @@ impl Draft<'_> {
         let before = members_of(&case);
         let turns = case.refresh(&policy, now);
         let case = self.take_turns(case, held, before, turns);
-        self.lay(case);
+        case.into_iter().for_each(|case| self.lay(case));
     }
 
     /// Puts a case that goes on where it stood in the draft.
-    pub(super) fn lay(&mut self, case: Option<Box<Case>>) {
-        if let Some(case) = case {
-            self.plan.cases.insert(case.key.clone(), Some(case));
+    pub(super) fn lay(&mut self, GoesOn { case, is_news }: GoesOn) {
+        if is_news {
+            self.plan.kept.push(KeptCase { case: case.clone(), settled: false });
+        }
+        self.plan.cases.insert(case.key.clone(), Some(case));
+    }
+
+    /// Keeps of a case that goes on as a line what the store must hold.
+    pub(super) fn keep(&mut self, GoesOn { case, is_news }: GoesOn) {
+        if is_news {
+            self.plan.kept.push(KeptCase { case, settled: false });
         }
     }
 
@@ -82,7 +104,7 @@ impl Draft<'_> {
         held: Option<&Case>,
         before: Vec<(IncidentNo, MemberKey)>,
         mut turns: Turns,
-    ) -> Option<Box<Case>> {
+    ) -> Option<GoesOn> {
         let (policy, now) = (self.core.policy.clone(), self.now);
         let waited: Vec<IncidentNo> = held.into_iter().flat_map(Case::waits_in_bulk).collect();
         loop {
@@ -129,24 +151,24 @@ impl Draft<'_> {
         }
     }
 
-    /// Keeps of a case what must be kept, and of a settled one only its outcome and what may be recalled. Gives back one
-    /// that goes on.
-    fn settle(&mut self, mut case: Box<Case>, held: Option<&Case>) -> Option<Box<Case>> {
+    /// Gives back a case that goes on. Of a settled one its outcome stays, and what may be recalled.
+    fn settle(&mut self, mut case: Box<Case>, held: Option<&Case>) -> Option<GoesOn> {
         let settled = case.is_settled();
-        let keep = case.must_be_kept() || case.stored;
+        let (keep, mut is_news) = (case.must_be_kept() || case.stored, false);
         if keep {
             let held = held.map(Cow::Borrowed).or_else(|| self.core.line_as_held(&case.key));
             let stored = held.as_deref().filter(|held| held.stored);
-            if settled || !stored.is_some_and(|stored| case.is_remembered_by(stored)) {
+            is_news = settled || !stored.is_some_and(|stored| case.is_remembered_by(stored));
+            if is_news {
                 observed::news(&case, stored, held.as_deref(), &mut self.plan.observed);
-                let mut kept = case.clone();
-                kept.stored = true;
-                self.plan.kept.push(KeptCase { case: kept, settled });
             }
         }
         case.stored = keep;
         if !settled {
-            return Some(case);
+            return Some(GoesOn { case, is_news });
+        }
+        if is_news {
+            self.plan.kept.push(KeptCase { case: case.clone(), settled });
         }
         self.plan.outcomes.extend(Outcome::of(&case));
         for report in case.reports.keys() {

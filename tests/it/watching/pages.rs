@@ -10,7 +10,7 @@ use tocsin::core::time::{Span, Timestamp};
 use tocsin::run::asks::Asks;
 use tocsin::run::clock::VirtualClock;
 use tocsin::run::lists::Lists;
-use tocsin::run::poller::{Inputs, Poller};
+use tocsin::run::poller::{Inputs, PollError, Poller};
 use tocsin::run::watcher::Watcher;
 use tocsin::source::{Batch, Part, Result, ScanPosition, Source, Watching};
 use tokio::sync::mpsc;
@@ -89,21 +89,49 @@ fn scripted(pages: i64, rows: i64, strays_take: Span) -> Scripted {
     Scripted { clock, pages, rows, strays_take, asked: Mutex::default() }
 }
 
-#[tokio::test]
-async fn the_next_page_is_read_while_the_last_waits_to_be_taken_in() {
-    let (mut watcher, source, mut scans) = watching(scripted(3, 4 * BATCH as i64, Span::ZERO));
-    let polling = tokio::spawn(async move { watcher.poll().await });
-    // Nobody takes anything in: the first page fills the way and waits.
+/// Lets everything go on that can while nobody takes anything in.
+async fn settle() {
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(source.asked(), ["open from 0", "open from 4000"]);
+}
+
+#[tokio::test]
+async fn pages_are_read_ahead_of_the_engine_and_a_poll_ends_when_all_were_taken_in() {
+    let (mut watcher, source, mut scans) = watching(scripted(3, 4 * BATCH as i64, Span::ZERO));
+    let polling = tokio::spawn(async move { watcher.poll().await });
+    settle().await;
+    assert_eq!(source.asked(), ["open from 0", "open from 4000", "open from 8000", "strays"]);
+    assert!(!polling.is_finished(), "most of it waits");
     let mut ids = Vec::new();
     while let Some(Input::Rows(rows)) = scans.recv().await {
         ids.extend(rows.rows.into_iter().map(|seen| seen.id));
     }
     assert_eq!(ids, (0..12_000).map(ReportId::Int).collect::<Vec<_>>(), "every row once, in order");
     assert_eq!(polling.await.expect("no panic").expect("a poll").rows, Some(12_000));
+}
+
+#[tokio::test]
+async fn no_more_than_64_batches_are_read_ahead() {
+    let (mut watcher, source, mut scans) = watching(scripted(40, 4 * BATCH as i64, Span::ZERO));
+    let polling = tokio::spawn(async move { watcher.poll().await });
+    settle().await;
+    // Two wait at the engine, one is being handed to it, and of the last page three are ahead and one is not.
+    assert_eq!(source.asked().len() * 4, 64 + 2 + 1 + 1);
+    let mut rows = 0;
+    while let Some(Input::Rows(seen)) = scans.recv().await {
+        rows += seen.rows.len();
+    }
+    assert_eq!(rows, 160_000);
+    assert_eq!(polling.await.expect("no panic").expect("a poll").rows, Some(160_000));
+}
+
+#[tokio::test]
+async fn a_poll_whose_engine_has_gone_stops() {
+    let (mut watcher, source, scans) = watching(scripted(40, 4 * BATCH as i64, Span::ZERO));
+    drop(scans);
+    assert!(matches!(watcher.poll().await, Err(PollError::Stopped)));
+    assert!(source.asked().len() < 40, "nothing is read that nobody takes in");
 }
 
 #[tokio::test]
