@@ -33,9 +33,11 @@ impl Draft<'_> {
     /// Takes up all that this draft touched: P0 first.
     pub fn refresh_touched(&mut self) {
         let derived = std::mem::take(&mut self.derived);
-        // A backlog has nearly all of its breaches here: their room is made once.
-        self.plan.breaches.reserve(derived.iter().map(|derived| derived.turns.len()).sum());
-        self.plan.kept.reserve(derived.len());
+        // A backlog has nearly all of its breaches here: their room is made once, and of a size that serves the next draft.
+        let turns: usize = derived.iter().map(|derived| derived.turns.len()).sum();
+        if turns > 0 {
+            self.plan.breaches.reserve_exact(turns.next_power_of_two());
+        }
         let place = |derived: &Derived| {
             let before = derived.held.as_deref().unwrap_or(&derived.case);
             (before.priority, before.key.clone())
