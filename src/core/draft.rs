@@ -48,8 +48,8 @@ pub struct Draft<'c> {
     /// Cases that this draft settled, as they were then: a page may still tell of them.
     freed: BTreeMap<EpisodeKey, Box<Case>>,
     pub next_incident: u64,
-    /// Open groups, by (escalation, category), as this draft has changed them.
-    groups: BTreeMap<(Name, Name), IncidentNo>,
+    /// Open groups that this draft rang in or opened, by escalation and by category.
+    groups: BTreeMap<Name, BTreeMap<Name, IncidentNo>>,
     joined: BTreeMap<IncidentNo, BTreeSet<MemberKey>>,
     left: BTreeMap<IncidentNo, BTreeSet<MemberKey>>,
     /// Incidents of cases that this draft looked at: they may be over.

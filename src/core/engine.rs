@@ -273,9 +273,7 @@ impl Core {
         for (source, reject) in &plan.rejects {
             *self.tally.rejects.entry((source.clone(), reject.flaw.as_str())).or_default() += 1;
         }
-        for breached in std::mem::take(&mut plan.incurred) {
-            *self.tally.breaches.entry(breached).or_default() += 1;
-        }
+        self.count_incurred(&plan);
         for alarm in &plan.alarms {
             if let Alarm::PresumedCategory { source, category } = alarm {
                 self.tally.presumed.insert((source.clone(), category.clone()));
@@ -347,6 +345,19 @@ impl Core {
         if let Some(looked) = plan.looked {
             self.arrivals.told(&plan.arrived, &plan.watched, looked.at);
             self.put_sight(looked);
+        }
+    }
+
+    /// Counts by reference first: of a backlog thousands of breaches are of a few groups.
+    fn count_incurred(&mut self, plan: &Plan) {
+        let mut counts: BTreeMap<_, u64> = BTreeMap::new();
+        for breach in plan.incurred.iter().filter_map(|place| plan.breaches.get(*place)) {
+            let group = (breach.episode.case.source(), &breach.category, breach.priority);
+            *counts.entry((group, &breach.target)).or_default() += 1;
+        }
+        for (((source, category, priority), target), count) in counts {
+            let group = Group { source: source.clone(), category: category.clone(), priority };
+            *self.tally.breaches.entry((group, target.clone())).or_default() += count;
         }
     }
 

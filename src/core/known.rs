@@ -2,7 +2,7 @@
 //! by what was known then, apart from what is known now.
 
 use super::calendar::{Interval, Stretch};
-use super::case::Case;
+use super::case::{Case, Report};
 use super::clock::Clock;
 use super::id::ReportKey;
 use super::observation::Event;
@@ -10,6 +10,7 @@ use super::policy::Policy;
 use super::time::Timestamp;
 use super::{calendar, explain};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Reports of a case that are kept with each breach of it, at most: the earliest.
 pub const KNOWN_REPORTS_MAX: usize = 20;
@@ -21,7 +22,7 @@ pub struct Known {
     pub walk: Vec<(Interval, Stretch)>,
     /// The reports as last read, at most `KNOWN_REPORTS_MAX`.
     #[serde(default)]
-    pub reports: Vec<KnownReport>,
+    pub reports: Arc<[KnownReport]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,24 +40,29 @@ pub struct KnownReport {
 }
 
 impl Known {
-    /// What is known of a breach's clock now.
-    pub fn of(case: &Case, clock: &Clock, policy: &Policy) -> Self {
+    /// What is known of a breach's clock now; `reports` are all that is known of its case's.
+    pub fn of(case: &Case, clock: &Clock, reports: Arc<[KnownReport]>, policy: &Policy) -> Self {
         let deadline = clock.breach().map(|breach| breach.deadline).or(clock.deadline);
         let walk = clock.started.zip(deadline).map(|(started, deadline)| {
             let calendar = explain::calendar_of(case, clock, policy);
             calendar::stretches(calendar, started, deadline.max(started), case.credited())
         });
+        Known { walk: walk.unwrap_or_default(), reports }
+    }
+}
+
+impl KnownReport {
+    /// What is known now of the earliest reports of a case.
+    pub fn all(case: &Case) -> Arc<[KnownReport]> {
         let mut reports: Vec<_> = case.reports.iter().collect();
         reports.sort_by_key(|(key, report)| (report.received, *key));
-        let known = |(key, report): (&ReportKey, &super::case::Report)| {
-            let mut events: Vec<Event> = report.events().cloned().collect();
-            events.sort();
-            let (received, read_began, gone) = (report.received, report.read_began, report.gone);
-            KnownReport { report: key.clone(), received, read_began, gone, events }
-        };
-        Known {
-            walk: walk.unwrap_or_default(),
-            reports: reports.into_iter().take(KNOWN_REPORTS_MAX).map(known).collect(),
-        }
+        reports.into_iter().take(KNOWN_REPORTS_MAX).map(|(key, report)| KnownReport::of(key, report)).collect()
+    }
+
+    fn of(key: &ReportKey, report: &Report) -> KnownReport {
+        let mut events: Vec<Event> = report.events().cloned().collect();
+        events.sort();
+        let (received, read_began, gone) = (report.received, report.read_began, report.gone);
+        KnownReport { report: key.clone(), received, read_began, gone, events }
     }
 }

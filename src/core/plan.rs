@@ -21,7 +21,6 @@ use super::selfcheck::Findings;
 use super::sight::{Looked, Measured};
 use super::time::Timestamp;
 use super::trouble::{Trouble, TroubleKind};
-use super::view::Group;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -283,8 +282,8 @@ pub struct Plan {
     pub alarms: BTreeSet<Alarm>,
     /// Deadlines that come near.
     pub warnings: Vec<Warning>,
-    /// Breaches that this plan adds, for the counters: memory only.
-    pub incurred: Vec<(Group, Name)>,
+    /// Which of `breaches` are new, by their places, for the counters: memory only.
+    pub incurred: Vec<usize>,
     /// What reads told of answers to cases that are lines: memory only.
     pub answers: Vec<Answers>,
     /// Reports to be read again by key, P0 first.

@@ -1,6 +1,7 @@
 //! What a draft touched takes effect: each case is derived anew, what its clocks did is told, what must be kept is kept, and
 //! of one that has settled its outcome is left.
 
+use super::turns::KnownReports;
 use super::{Draft, MemberKey, Turns, members_of};
 use crate::core::case::Case;
 use crate::core::clock::Turn;
@@ -22,6 +23,14 @@ pub(super) struct Derived {
     pub line: Option<(Slot, Loose)>,
 }
 
+impl Derived {
+    /// Its place among all that takes effect, by the case as it was.
+    fn place(&self) -> (Priority, &EpisodeKey) {
+        let before = self.held.as_deref().unwrap_or(&self.case);
+        (before.priority, &before.key)
+    }
+}
+
 /// A case that goes on, its turns having taken effect.
 pub(super) struct GoesOn {
     pub case: Box<Case>,
@@ -32,27 +41,25 @@ pub(super) struct GoesOn {
 impl Draft<'_> {
     /// Takes up all that this draft touched: P0 first.
     pub fn refresh_touched(&mut self) {
-        let derived = std::mem::take(&mut self.derived);
+        let mut derived = std::mem::take(&mut self.derived);
         // A backlog has nearly all of its breaches here: their room is made once, and of a size that serves the next draft.
         let turns: usize = derived.iter().map(|derived| derived.turns.len()).sum();
         if turns > 0 {
             self.plan.breaches.reserve_exact(turns.next_power_of_two());
         }
-        let place = |derived: &Derived| {
-            let before = derived.held.as_deref().unwrap_or(&derived.case);
-            (before.priority, before.key.clone())
-        };
-        let derived = derived.into_iter().map(|derived| (place(&derived), Some(derived)));
+        derived.sort_by(|one, other| one.place().cmp(&other.place()));
         let touched = std::mem::take(&mut self.touched).into_iter();
-        let touched = touched.map(|key| ((self.case(&key).map_or(Priority::P0, |case| case.priority), key), None));
-        let mut all: Vec<_> = touched.chain(derived).collect();
-        all.sort_by(|(one, _), (other, _)| one.cmp(other));
-        for ((_, key), derived) in all {
-            match derived {
-                Some(derived) => self.take_derived(derived),
-                None => self.refresh(&key),
+        let touched = touched.map(|key| (self.case(&key).map_or(Priority::P0, |case| case.priority), key));
+        let mut touched: Vec<_> = touched.collect();
+        touched.sort_unstable();
+        let mut derived = derived.into_iter().peekable();
+        for (priority, key) in touched {
+            while let Some(before) = derived.next_if(|derived| derived.place() < (priority, &key)) {
+                self.take_derived(before);
             }
+            self.refresh(&key);
         }
+        derived.for_each(|derived| self.take_derived(derived));
     }
 
     fn take_derived(&mut self, derived: Derived) {
@@ -113,8 +120,9 @@ impl Draft<'_> {
             // What is left of a withdrawn breach is a target that was met: by the evidence of now its deadline
             // may be another, and that is for a second look.
             let looks_twice = turns.iter().any(|(_, turn)| *turn == Turn::Withdraw);
-            for (index, turn) in turns {
-                self.turn(&mut case, held, index, turn);
+            let known = KnownReports::new();
+            for turn in turns {
+                self.turn(&mut case, held, turn, &known);
             }
             if !case.begin_anew(&policy) && !looks_twice {
                 break;

@@ -19,12 +19,16 @@ impl Draft<'_> {
         }
     }
 
-    pub(super) fn group(&mut self, escalation: Name, category: Name) -> IncidentNo {
-        let place = (escalation.clone(), category.clone());
-        let held = self.groups.get(&place).or_else(|| self.core.groups.get(&place)).copied();
-        let open = held.filter(|no| self.incident(*no).is_some_and(Incident::is_open));
-        let no = open.unwrap_or_else(|| self.open_incident(IncidentKind::Group { category }, escalation));
-        self.groups.insert(place, no);
+    pub(super) fn group(&mut self, escalation: Name, category: &Name) -> IncidentNo {
+        let is_open = |no: &IncidentNo| self.incident(*no).is_some_and(Incident::is_open);
+        let known = self.groups.get(&escalation).and_then(|groups| groups.get(category)).copied();
+        if let Some(no) = known.filter(is_open) {
+            return no;
+        }
+        let held = self.core.groups.get(&(escalation.clone(), category.clone())).copied().filter(is_open);
+        let kind = IncidentKind::Group { category: category.clone() };
+        let no = held.unwrap_or_else(|| self.open_incident(kind, escalation.clone()));
+        self.groups.entry(escalation).or_default().insert(category.clone(), no);
         no
     }
 

@@ -4,26 +4,38 @@ use super::Draft;
 use crate::core::case::Case;
 use crate::core::clock::{Clock, ClockState, Turn};
 use crate::core::incident::HOLD_AT_START;
-use crate::core::known::Known;
+use crate::core::known::{Known, KnownReport};
 use crate::core::plan::{BreachRecord, BreachStatus, Warning};
-use crate::core::view::Group;
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+/// What is known of a case's reports, looked up once for all that its clocks did.
+pub(super) type KnownReports = OnceCell<Arc<[KnownReport]>>;
 
 impl Draft<'_> {
-    pub(super) fn turn(&mut self, case: &mut Case, held: Option<&Case>, index: usize, turn: Turn) {
+    pub(super) fn turn(
+        &mut self,
+        case: &mut Case,
+        held: Option<&Case>,
+        (index, turn): (usize, Turn),
+        known: &KnownReports,
+    ) {
         match turn {
             Turn::Nothing => {}
             Turn::Warn => self.warn(case, index),
             Turn::Ask => self.plan.asks.extend(case.reports.keys().cloned()),
             Turn::Breach | Turn::BreachUnverified => {
                 self.ring(case, index);
-                self.record(case, held, index);
-                self.tally(case, index);
+                let place = self.record(case, held, index, known);
+                self.plan.incurred.extend(place);
             }
             Turn::Relapse => {
                 self.ring(case, index);
-                self.record(case, held, index);
+                self.record(case, held, index, known);
             }
-            Turn::Verify | Turn::Withdraw | Turn::End | Turn::Contradict => self.record(case, held, index),
+            Turn::Verify | Turn::Withdraw | Turn::End | Turn::Contradict => {
+                self.record(case, held, index, known);
+            }
         }
     }
 
@@ -40,7 +52,7 @@ impl Draft<'_> {
         }
         let no = match case.is_p0() {
             true => self.episode_incident(case, escalation),
-            false => self.group(escalation, case.category.clone()),
+            false => self.group(escalation, &case.category),
         };
         let hold = (!self.core.is_caught_up(case.key.case.source())).then(|| self.now.plus(HOLD_AT_START));
         let now = self.now;
@@ -68,21 +80,18 @@ impl Draft<'_> {
         self.plan.warnings.push(warning);
     }
 
-    fn tally(&mut self, case: &Case, index: usize) {
-        self.plan.incurred.push((Group::of(case), case.clocks[index].target.clone()));
-    }
-
-    /// Writes what a breach is now. A withdrawn one is told by the clock's being met.
-    fn record(&mut self, case: &Case, held: Option<&Case>, index: usize) {
+    /// Writes what a breach is now, and gives its place in the plan. A withdrawn one is told by the clock's being met.
+    fn record(&mut self, case: &Case, held: Option<&Case>, index: usize, known: &KnownReports) -> Option<usize> {
         let clock = &case.clocks[index];
-        let Some((first_report, _)) = case.first_report() else { return };
+        let (first_report, _) = case.first_report()?;
         let held = || held?.clocks.iter().find(|held| same_clock(held, clock))?.breach();
         let (status, ended, contradicted_at) = match &clock.state {
             ClockState::Unverified { .. } => (BreachStatus::Unverified, None, None),
             ClockState::Breached { ended, contradicted_at, .. } => (BreachStatus::Verified, *ended, *contradicted_at),
             _ => (BreachStatus::Withdrawn, None, None),
         };
-        let Some(breach) = clock.breach().or_else(held) else { return };
+        let breach = clock.breach().or_else(held)?;
+        let reports = known.get_or_init(|| KnownReport::all(case)).clone();
         let record = BreachRecord {
             episode: case.key.clone(),
             target: clock.target.clone(),
@@ -100,9 +109,10 @@ impl Draft<'_> {
             contradicted_at,
             incident: breach.incident,
             policy_hash: self.core.policy.hash.clone(),
-            known: Known::of(case, clock, &self.core.policy),
+            known: Known::of(case, clock, reports, &self.core.policy),
         };
         self.plan.breaches.push(record);
+        Some(self.plan.breaches.len() - 1)
     }
 }
 

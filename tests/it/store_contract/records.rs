@@ -271,13 +271,14 @@ async fn what_was_known_when_a_breach_was_proved_stays_whatever_is_learnt_later(
     let mut led = home.lead().await;
     let known = |until: i64| Known {
         walk: vec![(Interval { from: minute(0), until: minute(until) }, Stretch::Counted)],
-        reports: vec![KnownReport {
+        reports: [KnownReport {
             report: report_key(1),
             received: minute(0),
             read_began: minute(61),
             gone: None,
             events: vec![Event { at: minute(5), name: EventName::FirstResponse, by: Actor::Person("ada".into()) }],
-        }],
+        }]
+        .into(),
     };
     let found = |status, until| BreachRecord { known: known(until), ..breach(1, status) };
     let stored = async |led: &Led| led.store.breaches_of(&report_key(1), None).await.unwrap()[0].known.clone();
