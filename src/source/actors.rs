@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// Actors remembered at most; the next ones are classified anew each time.
 const REMEMBERED_MAX: usize = 4_096;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Classifier {
     patterns: Actors,
     known: BTreeMap<Name, Actor>,

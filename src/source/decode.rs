@@ -45,7 +45,7 @@ pub enum Cell<'r> {
 }
 
 /// Turns rows of one source into observations. Holds the caches that make it fast; one a connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Decoder {
     source: Name,
     selection: Selection,

@@ -12,17 +12,18 @@ use super::postgres_feed::{FeedStatements, HistoryTable};
 use super::postgres_types::{Column, IdKind, Kind, learn_types, parts};
 use super::settings::RowsFrom;
 use super::sql::{self, Parts, Which};
-use super::{Batch, ColumnFound, ScanPosition, Vitals, plans};
+use super::{Batch, ColumnFound, PAGE_MAX, ScanPosition, Vitals, plans};
 use crate::core::id::ReportId;
 use crate::core::sight::Lag;
 use crate::core::time::{Span, Timestamp};
-use futures_util::TryStreamExt;
+use futures_util::{TryStream, TryStreamExt};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
 use sqlx::types::Uuid;
 use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Executor, PgConnection, Postgres, Row, SqlSafeStr, Statement};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 type Result<T> = std::result::Result<T, Fault>;
 
@@ -45,7 +46,7 @@ pub struct PostgresSession {
 /// A relation as it is read: its columns' types, how its ids compare, the feeds that it has.
 #[derive(Debug)]
 pub struct Table {
-    pub columns: Vec<Column>,
+    pub columns: Arc<[Column]>,
     pub id: IdKind,
     pub feeds: BTreeMap<FeedKind, FeedStatements>,
 }
@@ -57,6 +58,12 @@ struct Pages {
     next: Arc<str>,
     without_id: Arc<str>,
 }
+
+/// So many rows are decoded where they were read; more of them on a thread of their own, in parts of so many, of which so
+/// many may wait.
+const FEW: usize = 1_000;
+const PART: usize = 250;
+const PARTS_WAITING: usize = 8;
 
 /// Microseconds: the clock; on a replica how old what it shows is, and whether nothing comes any more. One
 /// that has replayed all that it received is not behind while something still comes: its last transaction
@@ -128,7 +135,7 @@ impl Session for PostgresSession {
         };
         let pages = kinds.into_iter().map(|which| (which, pages(which))).collect();
         let (by_ids, categories) = (parts.by_ids(&id.matches(&id_column)).into(), parts.categories().into());
-        let table = Table { columns, id, feeds: FeedStatements::all(&parts) };
+        let table = Table { columns: columns.into(), id, feeds: FeedStatements::all(&parts) };
         let history = match &mapping.history {
             Some(history) => Some(HistoryTable::learn(history, &mut conn).await?),
             None => None,
@@ -205,7 +212,7 @@ impl PostgresSession {
         };
         let query = query.bind(i64::from(limit));
         let query = if which == Which::First { query.bind(&self.first) } else { query };
-        let (mut batch, last) = self.decode_as_they_come(query, limit as usize).await.map_err(failed())?;
+        let (mut batch, last) = self.decode_as_they_come(query).await.map_err(failed())?;
         reject_without_id(&mut batch, self.decoder.selection(), &counts);
         self.add_history(&mut batch).await?;
         let next = last.as_ref().map(|row| self.position(row)).transpose()?;
@@ -214,7 +221,7 @@ impl PostgresSession {
 
     async fn rows(&mut self, ids: &[ReportId]) -> Result<Answer> {
         let query = self.table.id.bind_ids(sqlx::query(AssertSqlSafe(self.by_ids.clone())), ids);
-        let decoded = self.decode_as_they_come(query, ids.len()).await;
+        let decoded = self.decode_as_they_come(query).await;
         let (mut batch, _) = decoded.map_err(Fault::statement("reading rows by id"))?;
         self.add_history(&mut batch).await?;
         settle_read(&mut batch, ids);
@@ -242,7 +249,7 @@ impl PostgresSession {
         let column = sql::column(self.decoder.selection().name(received.at));
         let Ok(column) = column else { return Ok(Answer::default()) };
         let sql = AssertSqlSafe(self.parts.newest(&column));
-        let decoded = self.decode_as_they_come(sqlx::query(sql), 0).await;
+        let decoded = self.decode_as_they_come(sqlx::query(sql)).await;
         let (batch, _) = decoded.map_err(Fault::statement("reading the newest rows"))?;
         Ok(Answer { batch, ..Answer::default() })
     }
@@ -256,30 +263,33 @@ impl PostgresSession {
         Ok(Answer { vitals, ..Answer::default() })
     }
 
-    /// The rows of a query, decoded a few at a time while the server goes on sending; and the last of them. Where there are
-    /// more than a few, room is made for `many` at once.
-    async fn decode_as_they_come(&mut self, query: Query<'_>, many: usize) -> sqlx::Result<(Batch, Option<PgRow>)> {
-        const AT_A_TIME: usize = 64;
-        let (mut batch, mut last) = (Batch::default(), None);
-        let mut waiting = Vec::with_capacity(AT_A_TIME);
+    /// The rows of a query, and the last of them. Many are decoded on a thread of their own while the server goes on sending:
+    /// what reads them has enough to do, and shares its processor with the server more often than not.
+    async fn decode_as_they_come(&mut self, query: Query<'_>) -> sqlx::Result<(Batch, Option<PgRow>)> {
         let mut rows = query.fetch(&mut self.conn);
-        loop {
-            let row = rows.try_next().await?;
-            let is_end = row.is_none();
-            waiting.extend(row);
-            if is_end || waiting.len() == AT_A_TIME {
-                if !is_end && batch.rows.is_empty() {
-                    batch.rows.reserve_exact(many);
-                }
-                let columns = &self.table.columns;
-                decode_rows(&mut self.decoder, &waiting, |row, cells| cells_of(row, columns, cells), &mut batch);
-                last = waiting.pop().or(last);
-                waiting.clear();
-            }
-            if is_end {
-                return Ok((batch, last));
+        let mut few = Vec::new();
+        let is_all = take(&mut rows, FEW, &mut few).await?;
+        let columns = self.table.columns.clone();
+        if is_all {
+            let mut batch = Batch::default();
+            decode_rows(&mut self.decoder, &few, |row, cells| cells_of(row, &columns, cells), &mut batch);
+            return Ok((batch, few.pop()));
+        }
+        let (parts, coming) = mpsc::channel(PARTS_WAITING);
+        let decoder = self.decoder.clone();
+        let decoding = tokio::task::spawn_blocking(move || decode_parts(decoder, &columns, few, coming));
+        let mut is_all = false;
+        while !is_all {
+            let mut part = Vec::with_capacity(PART);
+            is_all = take(&mut rows, PART, &mut part).await?;
+            if parts.send(part).await.is_err() {
+                break;
             }
         }
+        drop(parts);
+        let (decoder, batch, last) = decoding.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
+        self.decoder = decoder;
+        Ok((batch, last))
     }
 
     fn position(&self, row: &PgRow) -> Result<ScanPosition> {
@@ -287,6 +297,38 @@ impl PostgresSession {
         position_of(cell(row, at, self.table.columns[at].kind))
             .ok_or_else(|| Fault::statement("reading a page's last id")(sqlx::Error::RowNotFound))
     }
+}
+
+/// Takes rows until there are so many, or no more come; which of the two it is.
+async fn take(
+    rows: &mut (impl TryStream<Ok = PgRow, Error = sqlx::Error> + Unpin),
+    many: usize,
+    taken: &mut Vec<PgRow>,
+) -> sqlx::Result<bool> {
+    while taken.len() < many {
+        match rows.try_next().await? {
+            Some(row) => taken.push(row),
+            None => return Ok(true),
+        }
+    }
+    Ok(false)
+}
+
+/// Decodes the first rows of a page and all that comes after them. Gives back the decoder, and the last row.
+fn decode_parts(
+    mut decoder: Decoder,
+    columns: &[Column],
+    first: Vec<PgRow>,
+    mut coming: mpsc::Receiver<Vec<PgRow>>,
+) -> (Decoder, Batch, Option<PgRow>) {
+    let (mut batch, mut last, mut part) = (Batch::default(), None, Some(first));
+    batch.rows.reserve_exact(PAGE_MAX as usize);
+    while let Some(mut rows) = part {
+        decode_rows(&mut decoder, &rows, |row, cells| cells_of(row, columns, cells), &mut batch);
+        last = rows.pop().or(last);
+        part = coming.blocking_recv();
+    }
+    (decoder, batch, last)
 }
 
 pub(super) type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;

@@ -94,7 +94,7 @@ impl HistoryTable {
         let (since, behind) = (parts.feed_since(&named("$3")).into(), parts.feed_behind(&named("$4")).into());
         parts.feeds.insert(FeedKind::History, feed.clone());
         let feeds = FeedStatements::all(&parts);
-        let table = Table { columns, id, feeds };
+        let table = Table { columns: columns.into(), id, feeds };
         Ok(HistoryTable { table, of_reports, since, behind, report, names: how.names(), how: how.clone() })
     }
 }

@@ -341,3 +341,83 @@ async fn tables_and_columns_are_listed_for_whoever_writes_a_mapping() {
     assert_eq!(found, [("spam".to_owned(), 2), ("csam".to_owned(), 1)]);
     database.end().await;
 }
+
+#[tokio::test]
+async fn a_page_of_thousands_is_read_whole_and_in_order_with_what_is_wrong_in_it() {
+    let database = Database::with(
+        "CREATE TABLE reports (id bigint PRIMARY KEY, reason text, created timestamptz, closed timestamptz);
+         INSERT INTO reports SELECT n, CASE WHEN n % 1500 = 0 THEN repeat('x', 300) ELSE 'spam' END, now(),
+           CASE WHEN n > 12000 THEN now() END FROM generate_series(1, 12345) n",
+    )
+    .await;
+    let source = open(settings(&database.url(), "reports"));
+    let of = |end: i64| (1..=end).map(ReportId::Int).collect::<Vec<_>>();
+    let read = |batch: &Batch| batch.rows.iter().map(|seen| seen.id.clone()).collect::<Vec<_>>();
+    let bad: Vec<_> = (1..=8).map(|n| Some(ReportId::Int(1_500 * n))).collect();
+    // Fewer than are decoded apart, exactly so many, and more; a last part that is empty, and one that is not.
+    for limit in [999, 1_000, 1_001, 1_250, 4_000, 10_000] {
+        let (open, all) = (scan(&source, limit).await, scan_all(&source, limit).await);
+        assert_eq!(read(&open), of(12_000), "{limit}");
+        assert_eq!(read(&all), of(12_345), "{limit}");
+        assert_eq!(all.rejects.iter().map(|reject| reject.id.clone()).collect::<Vec<_>>(), bad, "{limit}");
+    }
+    database.run("UPDATE reports SET created = NULL WHERE id = 11999").await;
+    assert_eq!(scan(&source, 10_000).await.rejects.len(), bad.len() + 1, "the connection serves on");
+    database.end().await;
+}
+
+#[tokio::test]
+async fn a_statement_that_ends_in_the_middle_of_a_page_of_thousands_fails_and_the_next_is_answered() {
+    let database = Database::with(
+        "CREATE TABLE numbers (n bigint PRIMARY KEY); INSERT INTO numbers SELECT generate_series(1, 5000);
+         CREATE TABLE broken (here boolean); INSERT INTO broken VALUES (true)",
+    )
+    .await;
+    let query = "SELECT n AS id, 'spam' AS reason, now() AS created, CAST(NULL AS timestamptz) AS closed, \
+                 1 / CASE WHEN n = 4000 AND (SELECT here FROM broken) THEN 0 ELSE 1 END AS weight FROM numbers";
+    let mut settings = query_settings(&database.url(), query);
+    settings.facts.push(tocsin::source::settings::FactColumn {
+        name: "weight".into(),
+        column: "weight".into(),
+        kind: tocsin::core::facts::FactType::Int,
+    });
+    let source = open(settings);
+    let failed = source.scan_open(None, 10_000).await.expect_err("it divides by zero");
+    assert!(failed.to_string().contains("22012"), "{failed}");
+    database.run("DELETE FROM broken").await;
+    assert_eq!(scan(&source, 10_000).await.rows.len(), 5_000);
+    database.end().await;
+}
+
+#[tokio::test]
+async fn what_comes_first_is_found_whatever_type_its_column_has_by_one_category_or_several() {
+    let database =
+        Database::with("CREATE EXTENSION citext; CREATE TYPE kind AS ENUM ('spam', 'csam', 'grooming')").await;
+    for column in ["text", "varchar(20)", "char(20)", "citext", "kind", "text COLLATE \"en-x-icu\""] {
+        let kind = column.split(" COLLATE").next().expect("a type");
+        let made = format!(
+            "DROP TABLE IF EXISTS reports;
+             CREATE TABLE reports (id bigint PRIMARY KEY, reason {column}, created timestamptz, closed timestamptz);
+             INSERT INTO reports SELECT n, CAST((ARRAY['spam', 'csam', 'grooming'])[1 + n % 3] AS {kind}), now(),
+               CASE WHEN n > 30 THEN now() END FROM generate_series(1, 40) n"
+        );
+        database.run(&made).await;
+        for (categories, expected) in [(&["csam"][..], 10), (&["csam", "grooming"], 20), (&["csam", "\u{2603}"], 10)] {
+            let mut settings = settings(&database.url(), "reports");
+            settings.reading.first = categories.iter().map(|name| (*name).into()).collect();
+            let (source, mut seen, mut after) = (open(settings), Vec::new(), None);
+            loop {
+                let (page, next) = source.scan_part(Part::First, after.as_ref(), 7).await.expect("what comes first");
+                seen.extend(page.rows);
+                after = next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(seen.len(), expected, "{column}, {categories:?}");
+            assert!(seen.is_sorted_by(|one, next| one.id < next.id), "{column}");
+            assert!(seen.iter().all(|seen| categories.contains(&&*row(seen).category)), "{column}");
+        }
+    }
+    database.end().await;
+}
