@@ -395,8 +395,8 @@ impl<T: Store> Store for Traced<T> {
         self.inner.hand_over(token).await
     }
 
-    async fn load(&self) -> Result<Stored> {
-        self.inner.load().await
+    async fn load_in_parts(&self, take: impl FnMut(Vec<Case>) + Send) -> Result<Stored> {
+        self.inner.load_in_parts(take).await
     }
 
     async fn settle(&self, token: u64) -> Result<u64> {

@@ -338,7 +338,7 @@ impl Store for Queue {
         unreachable!()
     }
 
-    async fn load(&self) -> Result<Stored> {
+    async fn load_in_parts(&self, _: impl FnMut(Vec<Case>) + Send) -> Result<Stored> {
         unreachable!()
     }
 

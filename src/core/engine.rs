@@ -120,29 +120,39 @@ impl Core {
     /// A core as the store remembers it: starting, restarting and taking over are this.
     pub fn restore(policy: Arc<Policy>, cases: Vec<Case>, incidents: Vec<Incident>, next_incident: u64) -> Self {
         let mut core = Core::new(policy);
-        core.next_incident = next_incident.max(1);
-        for mut incident in incidents {
-            // From shadow to live, every open incident rings anew.
-            if incident.was_rehearsed(core.policy.escalations.get(&incident.escalation)) {
-                incident.begin_anew();
-            }
-            core.restore_sight(&incident);
-            core.put_incident(incident);
-        }
+        core.restore_cases(cases);
+        core.restore_incidents(incidents, next_incident);
+        core
+    }
+
+    /// Takes in some of the cases that the store remembers.
+    pub fn restore_cases(&mut self, cases: Vec<Case>) {
         for case in cases {
             for report in case.reports.keys() {
                 let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
                 // An id's latest report is what the next row of that id is about.
-                let held = core.homes.get(&report.source, &report.id);
+                let held = self.homes.get(&report.source, &report.id);
                 if held.is_none_or(|held| held.incarnation < home.incarnation) {
-                    core.homes.insert((report.source.clone(), report.id.clone()), home);
+                    self.homes.insert((report.source.clone(), report.id.clone()), home);
                 }
             }
-            core.put_case(case.key.clone(), Some(Box::new(Case { stored: true, ..case })));
+            self.put_case(case.key.clone(), Some(Box::new(Case { stored: true, ..case })));
+        }
+    }
+
+    /// Takes in the incidents that the store remembers, once all cases are in.
+    pub fn restore_incidents(&mut self, incidents: Vec<Incident>, next_incident: u64) {
+        self.next_incident = next_incident.max(1);
+        for mut incident in incidents {
+            // From shadow to live, every open incident rings anew.
+            if incident.was_rehearsed(self.policy.escalations.get(&incident.escalation)) {
+                incident.begin_anew();
+            }
+            self.restore_sight(&incident);
+            self.put_incident(incident);
         }
         // The policy may be another than the one by which they were judged.
-        core.judge_all_anew();
-        core
+        self.judge_all_anew();
     }
 
     /// When time alone changes something: the next deadline, overdue proof or ring.

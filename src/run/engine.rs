@@ -3,6 +3,7 @@
 //! twice. It runs on a thread of its own; everything else reaches it through bounded channels.
 
 use crate::core::act::{Act, Deed};
+use crate::core::case::Case;
 use crate::core::engine::{Core, Decision};
 use crate::core::id::{CaseKey, Name, ReportKey};
 use crate::core::plan::{Alarm, Input, PageKind, Plan, Rows};
@@ -72,15 +73,20 @@ impl<S: Store, C: Clock> Engine<S, C> {
         status: StatusHandle,
         token: u64,
     ) -> Result<Self, StoreError> {
-        let stored = store.load().await?;
+        let (mut core, mut cases) = (Core::new(policy), 0);
+        let restore = |part: Vec<Case>| {
+            cases += part.len();
+            core.restore_cases(part);
+        };
+        let stored = store.load_in_parts(restore).await?;
         tracing::info!(
             sequence = stored.sequence,
             token,
-            cases = stored.cases.len(),
+            cases,
             incidents = stored.incidents.len(),
             "leading the store"
         );
-        let mut core = Core::restore(policy, stored.cases, stored.incidents, stored.next_incident);
+        core.restore_incidents(stored.incidents, stored.next_incident);
         core.remember_quiets(stored.quiets);
         core.remember(stored.arrived, stored.watched);
         status.update(|status| {
@@ -251,7 +257,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         strangers: Vec<CaseKey>,
         input: &Input,
         beside: &mut impl Beside,
-    ) -> Result<Vec<crate::core::case::Case>, StoreError> {
+    ) -> Result<Vec<Case>, StoreError> {
         if strangers.is_empty() {
             return Ok(Vec::new());
         }

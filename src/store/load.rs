@@ -48,25 +48,24 @@ const BREACHES_OF_EPISODE: &str = concat!(
 const OUTCOME: &str = "SELECT category, rule, priority, standing, received, first_response, ended_at, conclusion, \
      reports, reopenings, targets, second_review, overturned FROM outcomes WHERE episode = $1";
 
-pub(super) async fn load(db: &Db) -> Result<Stored> {
+pub(super) async fn load(db: &Db, take: impl FnMut(Vec<Case>) + Send) -> Result<Stored> {
     let mut tx = db.begin_reading().await.map_err(failed(LOAD))?;
     let ask = "SELECT sequence, next_incident FROM deployment WHERE id = 1";
     let row = tx.fetch_one(ask, args![]).await.map_err(failed(LOAD))?;
     let mut stored = Stored {
         sequence: row.count(0).map_err(failed(LOAD))?,
         next_incident: row.count(1).map_err(failed(LOAD))?,
-        cases: cases(&mut tx).await?,
         quiets: quiets::read(&mut tx).await?,
         ..Stored::default()
     };
+    let of_cases = cases(&mut tx, take).await?;
     for row in tx.fetch(OPEN_INCIDENTS, args![]).await.map_err(failed(LOAD))? {
         let no = row.int(0).map_err(failed(LOAD))?;
         stored.incidents.push(state(&row, 1, LOAD, "incidents", &no.to_string())?);
     }
     // A case that goes on rings in its own incident, resolved or not.
     let open: BTreeSet<IncidentNo> = stored.incidents.iter().map(|incident| incident.no).collect();
-    let resolved: BTreeSet<IncidentNo> = stored.cases.iter().filter_map(|case| case.incident).collect();
-    let resolved: Vec<IncidentNo> = resolved.difference(&open).copied().collect();
+    let resolved: Vec<IncidentNo> = of_cases.difference(&open).copied().collect();
     for numbers in resolved.chunks(KEYS_PER_RECALL) {
         let args: Vec<_> = numbers.iter().flat_map(|no| args![no.0]).collect();
         let sql = format!("SELECT no, state FROM incidents WHERE no IN {}", db.list(args.len()));
@@ -82,20 +81,23 @@ pub(super) async fn load(db: &Db) -> Result<Stored> {
     Ok(stored)
 }
 
-/// Every unsettled case, P0 first, a bounded number of rows at a time.
-async fn cases(tx: &mut Tx) -> Result<Vec<Case>> {
-    let mut cases = Vec::new();
+/// Gives every unsettled case away, P0 first, a bounded number at a time. What is left are the incidents that they ring in.
+async fn cases(tx: &mut Tx, mut take: impl FnMut(Vec<Case>) + Send) -> Result<BTreeSet<IncidentNo>> {
+    let mut incidents = BTreeSet::new();
     let (mut priority, mut episode) = (String::new(), String::new());
     loop {
         let after = args![priority.as_str(), episode.as_str(), CASES_PER_READ];
         let rows = tx.fetch(UNSETTLED, after).await.map_err(failed(LOAD))?;
+        let mut part: Vec<Case> = Vec::with_capacity(rows.len());
         for row in &rows {
             priority = row.text(0).map_err(failed(LOAD))?.to_owned();
             episode = row.text(1).map_err(failed(LOAD))?.to_owned();
-            cases.push(state(row, 2, LOAD, "cases", &episode)?);
+            part.push(state(row, 2, LOAD, "cases", &episode)?);
         }
+        incidents.extend(part.iter().filter_map(|case| case.incident));
+        take(part);
         if rows.len() < CASES_PER_READ as usize {
-            return Ok(cases);
+            return Ok(incidents);
         }
     }
 }

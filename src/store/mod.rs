@@ -66,7 +66,7 @@ use std::future::Future;
 pub struct Stored {
     /// The sequence number of the last commit; 0 in a new store.
     pub sequence: u64,
-    /// Every case that has not settled, P0 first.
+    /// Every case that has not settled, P0 first; none where they came in parts.
     pub cases: Vec<Case>,
     /// Incidents that are open.
     pub incidents: Vec<Incident>,
@@ -320,7 +320,17 @@ pub trait Store: Send + Sync + 'static {
     fn renew(&self, token: u64) -> impl Future<Output = Result<()>> + Send;
     /// Gives the lead up, so that a standby takes it at once. Pages already leased stay this process's own.
     fn hand_over(&self, token: u64) -> impl Future<Output = Result<()>> + Send;
-    fn load(&self) -> impl Future<Output = Result<Stored>> + Send;
+    /// What it remembers; its cases go to `take` in parts before, P0 first, because all of them at once need several times
+    /// the memory that the core holds them in.
+    fn load_in_parts(&self, take: impl FnMut(Vec<Case>) + Send) -> impl Future<Output = Result<Stored>> + Send;
+    /// What it remembers, with its cases.
+    fn load(&self) -> impl Future<Output = Result<Stored>> + Send {
+        async {
+            let mut cases = Vec::new();
+            let stored = self.load_in_parts(|part| cases.extend(part)).await?;
+            Ok(Stored { cases, ..stored })
+        }
+    }
     /// The sequence number of the last commit, once every commit of this leader has ended one way or the
     /// other: what is still under way is waited for.
     fn settle(&self, token: u64) -> impl Future<Output = Result<u64>> + Send;

@@ -327,7 +327,7 @@ impl Store for Spool {
         Ok(Vec::new())
     }
 
-    async fn load(&self) -> Result<Stored> {
+    async fn load_in_parts(&self, _: impl FnMut(Vec<Case>) + Send) -> Result<Stored> {
         Ok(Stored::default())
     }
 

@@ -109,8 +109,8 @@ impl Store for SqlStore {
         lease::hand_over(&self.db, token).await
     }
 
-    async fn load(&self) -> Result<Stored> {
-        load::load(&self.db).await
+    async fn load_in_parts(&self, take: impl FnMut(Vec<Case>) + Send) -> Result<Stored> {
+        load::load(&self.db, take).await
     }
 
     async fn settle(&self, token: u64) -> Result<u64> {

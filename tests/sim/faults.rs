@@ -74,8 +74,8 @@ impl<S: Store> Store for Faulty<S> {
         self.faults.effect(self.inner.hand_over(token)).await
     }
 
-    async fn load(&self) -> Result<Stored> {
-        self.faults.effect(self.inner.load()).await
+    async fn load_in_parts(&self, take: impl FnMut(Vec<Case>) + Send) -> Result<Stored> {
+        self.faults.effect(self.inner.load_in_parts(take)).await
     }
 
     async fn settle(&self, token: u64) -> Result<u64> {

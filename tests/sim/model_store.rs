@@ -141,7 +141,7 @@ impl Store for ModelStore {
         Ok(())
     }
 
-    async fn load(&self) -> Result<Stored> {
+    async fn load_in_parts(&self, mut take: impl FnMut(Vec<Case>) + Send) -> Result<Stored> {
         let tables = self.tables();
         let mut cases: Vec<Case> =
             tables.cases.values().filter(|(_, settled)| !settled).map(|(c, _)| c.clone()).collect();
@@ -150,7 +150,8 @@ impl Store for ModelStore {
         let wanted = |incident: &&Incident| incident.is_open() || needed.contains(&incident.no);
         let incidents = tables.incidents.values().filter(wanted).cloned().collect();
         let next_incident = tables.next_incident;
-        Ok(Stored { sequence: tables.sequence, cases, incidents, next_incident, ..Stored::default() })
+        take(cases);
+        Ok(Stored { sequence: tables.sequence, incidents, next_incident, ..Stored::default() })
     }
 
     async fn settle(&self, token: u64) -> Result<u64> {

@@ -152,10 +152,13 @@ impl<So: Source, C: Clock> Reporter<So, C> {
         now: Timestamp,
     ) -> Result<Vec<String>, ReportError> {
         let mut known: BTreeSet<(Name, ReportId)> = BTreeSet::new();
-        for case in self.store.load().await?.cases {
-            known.extend(case.reports.keys().map(|key| (key.source.clone(), key.id.clone())));
-            counting.add(&Life::of(&case, Basis::Observed));
-        }
+        let count = |cases: Vec<Case>| {
+            for case in &cases {
+                known.extend(case.reports.keys().map(|key| (key.source.clone(), key.id.clone())));
+                counting.add(&Life::of(case, Basis::Observed));
+            }
+        };
+        self.store.load_in_parts(count).await?;
         let mut unread = Vec::new();
         for (name, source) in &self.sources {
             if let Err(error) = self.scan((name, &**source), policy, &known, now, counting).await {

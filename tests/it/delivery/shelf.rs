@@ -191,7 +191,7 @@ impl Store for Shelf {
         unreachable!("the outbox doesn't lead")
     }
 
-    async fn load(&self) -> Result<Stored> {
+    async fn load_in_parts(&self, _: impl FnMut(Vec<Case>) + Send) -> Result<Stored> {
         unreachable!("the outbox doesn't load")
     }
 

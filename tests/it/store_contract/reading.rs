@@ -14,7 +14,7 @@ use tocsin::store::{Store, StoreError};
 super::on_both! {
     a_case_with_a_clock_in_every_state_comes_back_as_it_was,
     unsettled_cases_are_loaded_with_p0_first_and_settled_ones_are_not,
-    more_cases_than_one_read_holds_are_all_loaded,
+    more_cases_than_one_read_holds_are_all_loaded_and_come_in_parts,
     open_incidents_are_loaded_and_resolved_ones_are_not,
     every_episode_of_a_case_is_recalled_in_order_settled_or_not,
     any_number_of_cases_is_recalled_at_once,
@@ -52,13 +52,17 @@ async fn unsettled_cases_are_loaded_with_p0_first_and_settled_ones_are_not(home:
     assert_eq!(loaded, [Priority::P0, Priority::P0, Priority::P1, Priority::P2, Priority::P4]);
 }
 
-async fn more_cases_than_one_read_holds_are_all_loaded(home: Home) {
+async fn more_cases_than_one_read_holds_are_all_loaded_and_come_in_parts(home: Home) {
     let mut led = home.lead().await;
     let priority = |id| if id % 2 == 0 { Priority::P0 } else { Priority::P3 };
     led.commit(&keeping((0..2_001).map(|id| case(episode(id), priority(id))))).await.unwrap();
     let loaded = led.store.load().await.unwrap().cases;
     assert_eq!(loaded.len(), 2_001);
     assert!(loaded.is_sorted_by_key(|case| case.priority));
+    let mut parts = Vec::new();
+    let stored = led.store.load_in_parts(|part| parts.push(part)).await.unwrap();
+    assert_eq!((parts.iter().map(Vec::len).collect::<Vec<_>>(), stored.cases.len()), (vec![1_000, 1_000, 1], 0));
+    assert_eq!(parts.concat(), loaded);
 }
 
 async fn open_incidents_are_loaded_and_resolved_ones_are_not(home: Home) {
