@@ -118,14 +118,15 @@ impl Base {
     pub async fn fill(kind: Kind, scratch: &Scratch, open: usize, closed_for_each: usize) -> Option<Base> {
         let (total, closed) = ((open * (1 + closed_for_each)).to_string(), closed_for_each.to_string());
         let filled = |sql: &str| sql.replace("TOTAL", &total).replace("CLOSED", &closed);
+        let name = format!("source_scale_{open}");
         let (url, conn) = match kind {
             Kind::Postgres => {
-                let url = postgres_url("source_scale").await?;
+                let url = postgres_url(&name).await?;
                 let conn = PgConnection::connect(&url).await.unwrap();
                 (url, Conn::Postgres(conn))
             }
             Kind::Mysql => {
-                let url = mysql_url("source_scale").await?;
+                let url = mysql_url(&name).await?;
                 let conn = MySqlConnection::connect(&url).await.unwrap();
                 (url, Conn::Mysql(conn))
             }
@@ -152,6 +153,13 @@ impl Base {
         };
         base.server = base.text(version).await;
         Some(base)
+    }
+
+    /// Gives back the room that its rows took on a server.
+    pub async fn end(mut self) {
+        if self.kind != Kind::Sqlite {
+            self.run("DROP TABLE reports").await;
+        }
     }
 
     async fn run(&mut self, sql: &str) {
