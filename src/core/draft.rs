@@ -18,6 +18,7 @@ use super::case::{Case, Read, Report};
 use super::clock::{Clock, Turn};
 use super::engine::Core;
 use super::facts::Predicate;
+use super::few::Few;
 use super::id::{CaseKey, EpisodeKey, IncidentNo, Name, ReportId, ReportKey};
 use super::lines::{Said, Slot};
 use super::observation::{EventName, Observation, Row};
@@ -50,8 +51,8 @@ pub struct Draft<'c> {
     pub next_incident: u64,
     /// Open groups that this draft rang in or opened, by escalation and by category.
     groups: BTreeMap<Name, BTreeMap<Name, IncidentNo>>,
-    joined: BTreeMap<IncidentNo, BTreeSet<MemberKey>>,
-    left: BTreeMap<IncidentNo, BTreeSet<MemberKey>>,
+    joined: BTreeMap<IncidentNo, Few<MemberKey>>,
+    left: BTreeMap<IncidentNo, Few<MemberKey>>,
     /// Incidents of cases that this draft looked at: they may be over.
     looked_at: BTreeSet<IncidentNo>,
     /// The rows of the input don't bear on each other.

@@ -38,7 +38,8 @@ pub struct Core {
     pub(super) lines: Lines,
     /// Where each report of a whole case lives.
     pub(super) homes: ByReport<Home>,
-    pub(super) incidents: BTreeMap<IncidentNo, Incident>,
+    /// Boxed for the same reason.
+    pub(super) incidents: BTreeMap<IncidentNo, Box<Incident>>,
     /// Open groups by (escalation, category).
     pub(super) groups: BTreeMap<(Name, Name), IncidentNo>,
     /// Overdue cases of each open incident.
@@ -372,7 +373,7 @@ impl Core {
     }
 
     pub(super) fn put_incident(&mut self, incident: Incident) {
-        if let Some(at) = self.incidents.get(&incident.no).and_then(Incident::wakes_at) {
+        if let Some(at) = self.incidents.get(&incident.no).and_then(|held| held.wakes_at()) {
             self.rings.remove(&(at, incident.no));
         }
         if let Some(at) = incident.wakes_at() {
@@ -398,7 +399,7 @@ impl Core {
         let stays = matches!(incident.kind, IncidentKind::Episode(_) | IncidentKind::Trouble(_));
         let of_memory = incident.is_open() || stays;
         if of_memory {
-            self.incidents.insert(incident.no, incident);
+            self.incidents.insert(incident.no, Box::new(incident));
         } else {
             self.incidents.remove(&incident.no);
         }

@@ -2,67 +2,60 @@
 
 use super::case::Case;
 use super::draft::{MemberKey, members_of};
+use super::few::Few;
 use super::id::IncidentNo;
 use super::lines::{Lines, Ordered, Place, Slot, in_order, merge};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 #[derive(Debug, Default)]
-pub struct Members(BTreeMap<IncidentNo, Of>);
-
-/// Of one incident.
-#[derive(Debug, Default)]
-struct Of {
-    whole: BTreeSet<MemberKey>,
-    lines: Ordered,
+pub struct Members {
+    /// Each P0 has an incident of its own, with itself in it.
+    whole: BTreeMap<IncidentNo, Few<MemberKey>>,
+    lines: BTreeMap<IncidentNo, Ordered>,
 }
 
 impl Members {
     pub fn add(&mut self, case: &Case) {
         for (no, member) in members_of(case) {
-            self.0.entry(no).or_default().whole.insert(member);
+            self.whole.entry(no).or_default().insert(member);
         }
     }
 
     pub fn remove(&mut self, case: &Case) {
         for (no, member) in members_of(case) {
-            if let Some(of) = self.0.get_mut(&no) {
-                of.whole.remove(&member);
+            let Some(whole) = self.whole.get_mut(&no) else { continue };
+            whole.remove(&member);
+            if whole.is_empty() {
+                self.whole.remove(&no);
             }
-            self.forget_if_empty(no);
         }
     }
 
     pub fn add_line(&mut self, slot: Slot, lines: &Lines) {
         if let Some(no) = lines.incident(slot) {
-            self.0.entry(no).or_default().lines.insert(slot, lines.slab());
+            self.lines.entry(no).or_default().insert(slot, lines.slab());
         }
     }
 
     /// Before the line goes.
     pub fn remove_line(&mut self, slot: Slot, lines: &Lines) {
         let Some(no) = lines.incident(slot) else { return };
-        if let Some(of) = self.0.get_mut(&no) {
-            of.lines.remove(slot, lines.slab());
+        let Some(ordered) = self.lines.get_mut(&no) else { return };
+        ordered.remove(slot, lines.slab());
+        if ordered.len() == 0 {
+            self.lines.remove(&no);
         }
-        self.forget_if_empty(no);
     }
 
     pub fn count(&self, no: IncidentNo) -> usize {
-        self.0.get(&no).map_or(0, |of| of.whole.len() + of.lines.len())
+        self.whole.get(&no).map_or(0, Few::len) + self.lines.get(&no).map_or(0, Ordered::len)
     }
 
     /// Those of one incident, in their order.
     pub fn of<'m>(&'m self, no: IncidentNo, lines: &'m Lines) -> impl Iterator<Item = MemberKey> + 'm {
-        self.0.get(&no).into_iter().flat_map(move |of| {
-            let places = of.lines.from(None, lines.slab());
-            let member = |place: Place| Some((place.0, place.1, lines.key(place.3)?));
-            merge(of.whole.iter().cloned(), in_order(places, |place| (place.0, place.1), member))
-        })
-    }
-
-    fn forget_if_empty(&mut self, no: IncidentNo) {
-        if self.count(no) == 0 {
-            self.0.remove(&no);
-        }
+        let whole = self.whole.get(&no).into_iter().flat_map(Few::iter).cloned();
+        let places = self.lines.get(&no).into_iter().flat_map(|ordered| ordered.from(None, lines.slab()));
+        let member = |place: Place| Some((place.0, place.1, lines.key(place.3)?));
+        merge(whole, in_order(places, |place| (place.0, place.1), member))
     }
 }

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod explain;
 pub mod facts;
 pub mod fallback;
+mod few;
 pub mod id;
 pub mod incident;
 pub mod known;

@@ -128,7 +128,7 @@ impl Pace {
         plan: &Plan,
         held: &BTreeMap<EpisodeKey, Box<Case>>,
         lines: &Lines,
-        incidents: &BTreeMap<IncidentNo, Incident>,
+        incidents: &BTreeMap<IncidentNo, Box<Incident>>,
         most_urgent: impl Fn(IncidentNo) -> Option<MemberKey>,
         caught_up: &BTreeSet<Name>,
     ) {

@@ -56,7 +56,7 @@ impl Core {
         };
         let count = match &incident.kind {
             IncidentKind::Bundle { members } => {
-                members.iter().filter(|no| self.incidents.get(no).is_some_and(Incident::is_open)).count()
+                members.iter().filter(|no| self.incidents.get(no).is_some_and(|incident| incident.is_open())).count()
             }
             IncidentKind::Bulk { .. } => self.waiting.get(&incident.no).map_or(0, BTreeSet::len),
             IncidentKind::Blind(_)

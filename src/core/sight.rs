@@ -301,6 +301,7 @@ impl Core {
         let open: Vec<(IncidentNo, BlindKind)> = self
             .incidents
             .values()
+            .map(AsRef::as_ref)
             .filter(about)
             .filter_map(|incident| Some((incident.no, incident.blind()?.what)))
             .collect();

@@ -2,6 +2,7 @@
 
 use super::{Draft, MemberKey, members_of};
 use crate::core::case::Case;
+use crate::core::few::Few;
 use crate::core::id::{EpisodeKey, IncidentNo, Name};
 use crate::core::incident::{Incident, IncidentKind};
 use crate::core::urgent::name_of_episode;
@@ -40,12 +41,12 @@ impl Draft<'_> {
     }
 
     pub fn incident(&self, no: IncidentNo) -> Option<&Incident> {
-        self.plan.incidents.get(&no).or_else(|| self.core.incidents.get(&no))
+        self.plan.incidents.get(&no).or_else(|| self.core.incidents.get(&no).map(AsRef::as_ref))
     }
 
     pub fn incident_mut(&mut self, no: IncidentNo) -> Option<&mut Incident> {
         if !self.plan.incidents.contains_key(&no) {
-            let held = self.core.incidents.get(&no)?.clone();
+            let held = Incident::clone(self.core.incidents.get(&no)?);
             self.plan.incidents.insert(no, held);
         }
         self.plan.incidents.get_mut(&no)
@@ -79,7 +80,7 @@ impl Draft<'_> {
 
     /// How many overdue cases an incident has as this draft leaves it.
     pub fn count_members(&self, no: IncidentNo) -> u64 {
-        let count = |moved: &BTreeMap<IncidentNo, BTreeSet<MemberKey>>| moved.get(&no).map_or(0, BTreeSet::len);
+        let count = |moved: &BTreeMap<IncidentNo, Few<MemberKey>>| moved.get(&no).map_or(0, Few::len);
         (self.core.members.count(no) + count(&self.joined) - count(&self.left)) as u64
     }
 
@@ -88,7 +89,7 @@ impl Draft<'_> {
         let has_left = |member: &MemberKey| self.left.get(&no).is_some_and(|left| left.contains(member));
         let held = self.core.members.of(no, &self.core.lines);
         let mut first: Vec<MemberKey> = held.filter(|member| !has_left(member)).take(limit).collect();
-        first.extend(self.joined.get(&no).into_iter().flatten().take(limit).cloned());
+        first.extend(self.joined.get(&no).into_iter().flat_map(Few::iter).take(limit).cloned());
         first.sort();
         first.truncate(limit);
         first
