@@ -38,7 +38,7 @@ pub struct Core {
     pub(super) lines: Lines,
     /// Where each report of a whole case lives.
     pub(super) homes: ByReport<Home>,
-    /// Boxed for the same reason.
+    /// Boxed as cases are.
     pub(super) incidents: BTreeMap<IncidentNo, Box<Incident>>,
     /// Open groups by (escalation, category).
     pub(super) groups: BTreeMap<(Name, Name), IncidentNo>,
