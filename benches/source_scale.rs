@@ -1,9 +1,8 @@
 //! What watching a large report database costs: the first look, a poll that finds changes, one that finds none,
 //! and reading again by key; in PostgreSQL, MariaDB and SQLite. The first argument that is a number, or
 //! TOCSIN_BENCH_OPEN, sets the number of open reports, by default 10,000; for each of them lie as many closed ones
-//! beside as TOCSIN_BENCH_CLOSED says, by default five. `-- --full` measures 10,000, 100,000, a million and ten of them,
-//! those without closed ones, which takes half an hour and 10 GB of disk. 13 % of the open ones have broken their deadline when the
-//! monitor first looks.
+//! beside as TOCSIN_BENCH_CLOSED says, by default five. `-- --full` measures 10,000, 100,000, a million and ten millions,
+//! those without closed ones. 13 % of the open ones have broken their deadline when the monitor first looks.
 
 #![expect(
     clippy::unwrap_used,

@@ -118,44 +118,6 @@ impl Core {
         }
     }
 
-    /// A core as the store remembers it: starting, restarting and taking over are this.
-    pub fn restore(policy: Arc<Policy>, cases: Vec<Case>, incidents: Vec<Incident>, next_incident: u64) -> Self {
-        let mut core = Core::new(policy);
-        core.restore_cases(cases);
-        core.restore_incidents(incidents, next_incident);
-        core
-    }
-
-    /// Takes in some of the cases that the store remembers.
-    pub fn restore_cases(&mut self, cases: Vec<Case>) {
-        for case in cases {
-            for report in case.reports.keys() {
-                let home = Home { incarnation: report.incarnation, episode: case.key.clone() };
-                // An id's latest report is what the next row of that id is about.
-                let held = self.homes.get(&report.source, &report.id);
-                if held.is_none_or(|held| held.incarnation < home.incarnation) {
-                    self.homes.insert((report.source.clone(), report.id.clone()), home);
-                }
-            }
-            self.put_case(case.key.clone(), Some(Box::new(Case { stored: true, ..case })));
-        }
-    }
-
-    /// Takes in the incidents that the store remembers, once all cases are in.
-    pub fn restore_incidents(&mut self, incidents: Vec<Incident>, next_incident: u64) {
-        self.next_incident = next_incident.max(1);
-        for mut incident in incidents {
-            // From shadow to live, every open incident rings anew.
-            if incident.was_rehearsed(self.policy.escalations.get(&incident.escalation)) {
-                incident.begin_anew();
-            }
-            self.restore_sight(&incident);
-            self.put_incident(incident);
-        }
-        // The policy may be another than the one by which they were judged.
-        self.judge_all_anew();
-    }
-
     /// When time alone changes something: the next deadline, overdue proof or ring.
     pub fn next_wake(&self) -> Option<Timestamp> {
         let due = self.due.iter().filter_map(|due| due.first()).map(|(at, _)| *at);
@@ -373,7 +335,7 @@ impl Core {
     }
 
     pub(super) fn put_incident(&mut self, incident: Incident) {
-        if let Some(at) = self.incidents.get(&incident.no).and_then(|held| held.wakes_at()) {
+        if let Some(at) = self.incident(incident.no).and_then(Incident::wakes_at) {
             self.rings.remove(&(at, incident.no));
         }
         if let Some(at) = incident.wakes_at() {
@@ -450,7 +412,7 @@ impl Core {
         self.index_closures(&held, false);
         self.count(&held, -1);
         // A settled episode takes its resolved incident out of memory with it.
-        let over = held.incident.filter(|no| self.incidents.get(no).is_some_and(|incident| !incident.is_open()));
+        let over = held.incident.filter(|no| self.incident(*no).is_some_and(|incident| !incident.is_open()));
         if let Some(no) = over.filter(|_| goes) {
             self.incidents.remove(&no);
         }

@@ -30,6 +30,7 @@ pub mod rank;
 pub mod rejected;
 mod reload;
 pub mod reports;
+mod restored;
 mod ringing;
 pub mod segments;
 pub mod selfcheck;

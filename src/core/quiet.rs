@@ -118,8 +118,7 @@ impl Core {
             self.quiets.get(&no).filter(|quiet| !quiet.is_over(now)).ok_or("there is no such snooze or window")?;
         draft.plan.quiets.insert(no, None);
         let waits = |incident: &&Incident| incident.is_open() && incident.ring_at.is_some() && !incident.is_p0();
-        let held: Vec<IncidentNo> =
-            self.incidents.values().map(AsRef::as_ref).filter(waits).map(|incident| incident.no).collect();
+        let held: Vec<IncidentNo> = self.incidents().filter(waits).map(|incident| incident.no).collect();
         for no in held {
             let concerned =
                 match (&ended.scope, draft.incident(no).map(|incident| (&incident.kind, &incident.escalation))) {

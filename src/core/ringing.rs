@@ -22,7 +22,7 @@ impl Core {
     pub(super) fn wake_incidents(&self, draft: &mut Draft<'_>, now: Timestamp, is_urgent: bool) {
         if draft.plan.caught_up.is_some() {
             let held = |incident: &&Incident| incident.rung_at.is_none() && incident.ring_at.is_some();
-            for incident in self.incidents.values().map(AsRef::as_ref).filter(held) {
+            for incident in self.incidents().filter(held) {
                 if let Some(incident) = draft.incident_mut(incident.no) {
                     incident.ring_at = Some(now);
                 }

@@ -19,7 +19,7 @@ impl Core {
     /// What the rest of the house may see.
     pub fn view(&self, now: Timestamp) -> View {
         let queue = self.head(VIEW_ROWS).map(|case| queue_row(&case));
-        let open = self.incidents.values().rev().filter(|incident| incident.is_open() && incident.is_taken());
+        let open = self.incidents().rev().filter(|incident| incident.is_open() && incident.is_taken());
         View {
             as_of: Some(now),
             queue: queue.collect(),
@@ -56,7 +56,7 @@ impl Core {
         };
         let count = match &incident.kind {
             IncidentKind::Bundle { members } => {
-                members.iter().filter(|no| self.incidents.get(no).is_some_and(|incident| incident.is_open())).count()
+                members.iter().filter(|no| self.incident(**no).is_some_and(Incident::is_open)).count()
             }
             IncidentKind::Bulk { .. } => self.waiting.get(&incident.no).map_or(0, BTreeSet::len),
             IncidentKind::Blind(_)
@@ -117,7 +117,7 @@ impl Core {
 
     /// An open incident, and the first of its overdue cases in rank order, at most `limit`.
     pub fn open_incident(&self, no: IncidentNo, limit: usize) -> Option<(IncidentRow, Vec<QueueRow>)> {
-        let incident = self.incidents.get(&no).filter(|incident| incident.is_open())?;
+        let incident = self.incident(no).filter(|incident| incident.is_open())?;
         let members = self.members.of(no, &self.lines).take(limit);
         let cases = members.filter_map(|(_, _, key)| self.as_held(&key)).map(|case| queue_row(&case));
         Some((self.incident_row(incident), cases.collect()))

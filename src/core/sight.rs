@@ -298,13 +298,8 @@ impl Core {
         let about = |incident: &&Incident| {
             incident.is_open() && matches!(&incident.kind, IncidentKind::Blind(blind) if blind.source == *source)
         };
-        let open: Vec<(IncidentNo, BlindKind)> = self
-            .incidents
-            .values()
-            .map(AsRef::as_ref)
-            .filter(about)
-            .filter_map(|incident| Some((incident.no, incident.blind()?.what)))
-            .collect();
+        let open: Vec<(IncidentNo, BlindKind)> =
+            self.incidents().filter(about).filter_map(|incident| Some((incident.no, incident.blind()?.what))).collect();
         for blindness in found {
             let known = open.iter().find(|(_, kind)| *kind == blindness.kind).map(|(no, _)| *no);
             let rings = match (known, &self.policy.operators) {

@@ -43,7 +43,7 @@ impl Core {
             }
             Deed::TestPage { escalation } => selfcheck::test(&self.policy, draft, escalation, now),
             Deed::Audit { found } => {
-                let mut open = self.incidents.values().map(AsRef::as_ref).filter(|incident| incident.is_open());
+                let mut open = self.incidents().filter(|incident| incident.is_open());
                 let open = open.find(|incident| incident.found().is_some());
                 if let Some(over) = selfcheck::audit(&self.policy, draft, open, *found, now) {
                     self.resolve(draft, over, now);

@@ -52,8 +52,8 @@ impl Core {
         part.next_incident = self.next_incident;
         part.rang.clone_from(&self.rang);
         part.caught_up.clone_from(&self.caught_up);
-        for incident in self.incidents.values().filter(|incident| incident.named.is_some()) {
-            part.put_incident(Incident::clone(incident));
+        for incident in self.incidents().filter(|incident| incident.named.is_some()) {
+            part.put_incident(incident.clone());
         }
         for (key, case) in self.cases.iter().filter(|(_, case)| case.is_p0()) {
             part.put_case(key.clone(), Some(case.clone()));
@@ -87,6 +87,11 @@ impl Core {
     /// An incident that is in memory: open, or of a case that is.
     pub fn incident(&self, no: IncidentNo) -> Option<&Incident> {
         self.incidents.get(&no).map(AsRef::as_ref)
+    }
+
+    /// All of them, in the order of their numbers.
+    pub(super) fn incidents(&self) -> impl DoubleEndedIterator<Item = &Incident> {
+        self.incidents.values().map(AsRef::as_ref)
     }
 
     /// The highest rounds, by the names of their incidents, that have rung in an emergency of which the store was

@@ -89,7 +89,7 @@ impl Core {
             incident.is_open() && same && incident.escalation == escalation
         };
         let drafted = draft.plan.incidents.values().find(|incident| about(incident)).map(|incident| incident.no);
-        let open = self.open_warnings.iter().rev().filter_map(|no| self.incidents.get(no));
+        let open = self.open_warnings.iter().rev().filter_map(|no| self.incident(*no));
         let held = || open.clone().find(|incident| about(incident)).map(|incident| incident.no);
         // One that this draft has closed is open in the core still.
         let held = drafted.or_else(|| held().filter(|no| draft.incident(*no).is_some_and(Incident::is_open)));

@@ -212,13 +212,11 @@ pub fn parts(mapping: &Mapping, relation: String, columns: &[Column]) -> Result<
     // The rows of one category are in the order of their ids in an index of (category, id), so that the first of them
     // come at once. PostgreSQL doesn't see that of a list with one category in it.
     let one_of = if mapping.settings.reading.first.len() == 1 { "(CAST($C AS text[]))[1]" } else { "ANY($C)" };
-    let first = match &selection.category {
-        CategoryAt::Value(_) => None,
-        CategoryAt::Column(at) if matches!(columns[*at].base.as_str(), "text" | "varchar") => {
-            Some(format!("{} = {one_of}", name_of(*at)?))
-        }
-        CategoryAt::Column(_) => category.as_ref().map(|text| format!("{text} = {one_of}")),
+    let compared = match &selection.category {
+        CategoryAt::Column(at) if matches!(columns[*at].base.as_str(), "text" | "varchar") => Some(name_of(*at)?),
+        CategoryAt::Column(_) | CategoryAt::Value(_) => category.clone(),
     };
+    let first = compared.map(|compared| format!("{compared} = {one_of}"));
     let has_id = format!("{id_column} IS NOT NULL");
     Ok((Parts { relation, select, has_id, id_order, after, open, category, first, strays, feeds }, kind))
 }

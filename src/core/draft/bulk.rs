@@ -80,13 +80,7 @@ impl Draft<'_> {
     fn bulk_incident(&mut self, (source, by): &Closer) -> IncidentNo {
         let kind = IncidentKind::Bulk { source: source.clone(), by: by.clone() };
         let is_it = |incident: &&Incident| incident.is_open() && incident.kind == kind;
-        let open = self
-            .plan
-            .incidents
-            .values()
-            .chain(self.core.incidents.values().map(AsRef::as_ref))
-            .find(is_it)
-            .map(|held| held.no);
+        let open = self.plan.incidents.values().chain(self.core.incidents()).find(is_it).map(|held| held.no);
         let open = open.filter(|no| self.is_open(*no));
         let policy = self.core.policy.clone();
         let escalation = policy.operators.as_ref().unwrap_or(&policy.minor_safety.escalation);

@@ -43,11 +43,9 @@ impl Draft<'_> {
     pub fn refresh_touched(&mut self) {
         let mut derived = std::mem::take(&mut self.derived);
         // A backlog has nearly all of its breaches here: their room is made once, and of a size that serves the next draft.
-        // What touched cases will say isn't known yet: one or two breaches each of a backlog of P0.
         let turns: usize = derived.iter().map(|derived| derived.turns.len()).sum();
-        let breaches = turns + 2 * self.touched.len();
-        if breaches > 0 {
-            self.plan.breaches.reserve_exact(breaches.next_power_of_two());
+        if turns > 0 {
+            self.plan.breaches.reserve_exact(turns.next_power_of_two());
         }
         derived.sort_by(|one, other| one.place().cmp(&other.place()));
         let touched = std::mem::take(&mut self.touched).into_iter();

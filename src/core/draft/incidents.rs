@@ -41,12 +41,12 @@ impl Draft<'_> {
     }
 
     pub fn incident(&self, no: IncidentNo) -> Option<&Incident> {
-        self.plan.incidents.get(&no).or_else(|| self.core.incidents.get(&no).map(AsRef::as_ref))
+        self.plan.incidents.get(&no).or_else(|| self.core.incident(no))
     }
 
     pub fn incident_mut(&mut self, no: IncidentNo) -> Option<&mut Incident> {
         if !self.plan.incidents.contains_key(&no) {
-            let held = Incident::clone(self.core.incidents.get(&no)?);
+            let held = self.core.incident(no)?.clone();
             self.plan.incidents.insert(no, held);
         }
         self.plan.incidents.get_mut(&no)
